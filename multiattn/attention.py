@@ -1,0 +1,319 @@
+"""Attention: a query looks at one memory. What is remembered is a value, never an attribute.
+
+    prepare(memory, value_projection=None) -> keys             once per input, every leaf (B, …)
+    forward(query, keys, history) -> context, weights, history
+
+query (B, N, Q), context (B, N, C), weights (B, N, S). Keys are shared by all N queries of an input.
+``history`` (leaves (B, N, …), ``None`` before the first step) is what a *recurrent* attention
+remembers of earlier steps; such an attention may not be asked for several time steps at once. A
+``value_projection`` (C, D) multiplies every value, so that whatever linear map follows the context
+is paid once per input and not once per step. Padded slots get weight 0; an input with no real slot
+gets weights 0 and context 0.
+
+Letters: B batch, N queries, S slots, D memory width, Q query width, A attention width,
+C context width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from multiattn.errors import UserError
+from multiattn.memory import Memory
+from multiattn.signatures import Slot
+
+
+class Keys(NamedTuple):
+    """A memory made ready: keys (B, S, A), values (B, S, C), mask (B, S)."""
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor
+
+
+class Attention(Protocol):
+    """What fusions ask of an attention. ``context_dim`` is C without a value projection."""
+
+    context_dim: int
+    recurrent: bool
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Any:
+        """Everything that does not depend on a query."""
+
+    def __call__(self, query: Tensor, keys: Any, history: Any) -> tuple[Tensor, Tensor, Any]:
+        """Context (B, N, C), weights (B, N, S), history."""
+
+
+class ContentAttention(Attention, Protocol):
+    """An attention whose scores compare a query with each key, so that more may join the keys."""
+
+    key_dim: int
+
+    def scores(self, query: Tensor, keys: Tensor, offset: Tensor | None = None) -> Tensor:
+        """(B, N, Q), (B, S, A) -> (B, N, S); ``offset`` (B, N, S, A) is added to the keys."""
+
+
+def project_values(memory: Memory, projection: Tensor | None) -> Tensor:
+    """The memory's values, multiplied by what follows the context: (B, S, C)."""
+    return memory.values if projection is None else F.linear(memory.values, projection)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last dimension; exactly 0 where ``mask`` is false, even if all of it is."""
+    blocked = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(blocked, -1) * mask
+
+
+def look(scores: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:
+    """Scores (B, N, S) -> context (B, N, C), weights (B, N, S)."""
+    weights = masked_softmax(scores, keys.mask.unsqueeze(1))
+    return torch.bmm(weights, keys.values.to(weights.dtype)), weights
+
+
+def dot_scores(query: Tensor, keys: Tensor, offset: Tensor | None) -> Tensor:
+    """(B, N, A) · ((B, S, A) + offset) -> (B, N, S)."""
+    scores = torch.bmm(query, keys.transpose(1, 2))  # (B, N, S)
+    if offset is None:
+        return scores
+    return scores + torch.einsum("bna,bnsa->bns", query, offset)
+
+
+class Additive(nn.Module):
+    """v · tanh(W q + U k + b). Bahdanau et al. 2015, appendix A.1.2."""
+
+    recurrent = False
+
+    def __init__(self, query_dim: int, memory_dim: int, *, dim: int = 256) -> None:
+        super().__init__()
+        self.key_dim, self.context_dim = dim, memory_dim
+        self.query = nn.Linear(query_dim, dim, bias=False)
+        self.key = nn.Linear(memory_dim, dim)
+        self.energy = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / math.sqrt(dim))
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        return Keys(self.key(memory.values), project_values(memory, value_projection), memory.mask)
+
+    def scores(self, query: Tensor, keys: Tensor, offset: Tensor | None = None) -> Tensor:
+        joined = keys.unsqueeze(1) + self.query(query).unsqueeze(2)  # (B, N, S, A)
+        if offset is not None:
+            joined = joined + offset
+        return torch.tanh(joined) @ self.energy  # (B, N, S)
+
+    def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
+        return *look(self.scores(query, keys.keys), keys), history
+
+
+class Multiplicative(nn.Module):
+    """q · W k. Luong et al. 2015, equation 8, "general"."""
+
+    recurrent = False
+
+    def __init__(self, query_dim: int, memory_dim: int) -> None:
+        super().__init__()
+        self.key_dim, self.context_dim = query_dim, memory_dim
+        self.key = nn.Linear(memory_dim, query_dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        return Keys(self.key(memory.values), project_values(memory, value_projection), memory.mask)
+
+    def scores(self, query: Tensor, keys: Tensor, offset: Tensor | None = None) -> Tensor:
+        return dot_scores(query, keys, offset)
+
+    def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
+        return *look(self.scores(query, keys.keys), keys), history
+
+
+class Dot(nn.Module):
+    """q · k, with nothing to learn. Luong et al. 2015, equation 8, "dot".
+
+    Raises UserError where query and memory differ in width.
+    """
+
+    recurrent = False
+
+    def __init__(self, query_dim: int, memory_dim: int) -> None:
+        super().__init__()
+        if query_dim != memory_dim:
+            raise UserError(
+                f"attention 'dot' compares vectors of one width, got a query of {query_dim} and a "
+                f"memory of {memory_dim}; use 'multiplicative' or make the widths equal"
+            )
+        self.key_dim = self.context_dim = memory_dim
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        return Keys(memory.values, project_values(memory, value_projection), memory.mask)
+
+    def scores(self, query: Tensor, keys: Tensor, offset: Tensor | None = None) -> Tensor:
+        return dot_scores(query, keys, offset)
+
+    def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
+        return *look(self.scores(query, keys.keys), keys), history
+
+
+class ScaledDot(nn.Module):
+    """(W q) · (U k) / √A. Vaswani et al. 2017, equation 1, with the projections of one head."""
+
+    recurrent = False
+
+    def __init__(self, query_dim: int, memory_dim: int, *, dim: int = 256) -> None:
+        super().__init__()
+        self.key_dim, self.context_dim = dim, memory_dim
+        self.query = nn.Linear(query_dim, dim, bias=False)
+        self.key = nn.Linear(memory_dim, dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        return Keys(self.key(memory.values), project_values(memory, value_projection), memory.mask)
+
+    def scores(self, query: Tensor, keys: Tensor, offset: Tensor | None = None) -> Tensor:
+        return dot_scores(self.query(query) / math.sqrt(self.key_dim), keys, offset)
+
+    def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
+        return *look(self.scores(query, keys.keys), keys), history
+
+
+AttentionFactory = Annotated[Callable[[int, int], Attention], Slot("attention")]
+ContentFactory = Annotated[Callable[[int, int], ContentAttention], Slot("attention")]
+
+
+def content(factory: ContentFactory, query_dim: int, memory_dim: int, asker: str) -> Any:
+    """Build the content attention that ``asker`` extends; refuse one that has no scores."""
+    attention = factory(query_dim, memory_dim)
+    if not (hasattr(attention, "scores") and isinstance(attention, nn.Module)):
+        raise UserError(
+            f"attention {asker!r} extends an attention that compares queries with keys, got "
+            f"{type(attention).__name__}; use additive, multiplicative, dot or scaled-dot"
+        )
+    return attention
+
+
+class Location(nn.Module):
+    """Content scores that also see where the last look went. Chorowski et al. 2015, equations 8-9.
+
+    ``filters`` convolutions of ``width`` slots run over the previous weights; what they find is
+    added to each key, so the paper's form is the one over ``additive``. Before the first step the
+    weights are uniform over the real slots. Raises UserError for an even width.
+    """
+
+    recurrent = True
+
+    def __init__(
+        self,
+        query_dim: int,
+        memory_dim: int,
+        *,
+        of: ContentFactory = Additive,
+        filters: int = 10,
+        width: int = 201,
+    ) -> None:
+        super().__init__()
+        if width % 2 == 0:
+            raise UserError(f"attention 'location' needs an odd width, got {width}")
+        self.content = content(of, query_dim, memory_dim, "location")
+        self.context_dim = self.content.context_dim
+        self.convolution = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
+        self.feature = nn.Linear(filters, self.content.key_dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        keys: Keys = self.content.prepare(memory, value_projection)
+        return keys
+
+    def forward(
+        self, query: Tensor, keys: Keys, history: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        batch_size, queries, _ = query.shape
+        if history is None:
+            share = keys.mask / keys.mask.sum(1, keepdim=True).clamp(min=1)
+            history = share.to(query.dtype).unsqueeze(1).expand(-1, queries, -1)  # (B, N, S)
+        found = self.convolution(history.reshape(batch_size * queries, 1, -1))  # (B·N, filters, S)
+        found = found.transpose(1, 2).unflatten(0, (batch_size, queries))  # (B, N, S, filters)
+        scores = self.content.scores(query, keys.keys, self.feature(found))
+        context, weights = look(scores, keys)
+        return context, weights, weights
+
+
+class Coverage(nn.Module):
+    """Content scores that also see all earlier looks. See et al. 2017, equations 10-11."""
+
+    recurrent = True
+
+    def __init__(self, query_dim: int, memory_dim: int, *, of: ContentFactory = Additive) -> None:
+        super().__init__()
+        self.content = content(of, query_dim, memory_dim, "coverage")
+        self.context_dim = self.content.context_dim
+        self.feature = nn.Linear(1, self.content.key_dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        keys: Keys = self.content.prepare(memory, value_projection)
+        return keys
+
+    def forward(
+        self, query: Tensor, keys: Keys, history: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if history is None:
+            history = query.new_zeros(query.size(0), query.size(1), keys.mask.size(1))
+        scores = self.content.scores(query, keys.keys, self.feature(history.unsqueeze(-1)))
+        context, weights = look(scores, keys)
+        return context, weights, history + weights
+
+
+class MultiHead(nn.Module):
+    """Several attentions, each with values of its own. Vaswani et al. 2017, section 3.2.2.
+
+    Head h looks with its own ``of`` attention at values of width D / heads; the output projection
+    of the concatenated heads is a sum over heads, so it is folded into each head's values. The
+    weights reported are the heads' mean. Raises UserError where heads do not divide D.
+    """
+
+    def __init__(
+        self,
+        query_dim: int,
+        memory_dim: int,
+        *,
+        of: AttentionFactory = ScaledDot,
+        heads: int = 4,
+    ) -> None:
+        super().__init__()
+        if memory_dim % heads:
+            raise UserError(
+                f"attention 'multi-head' cuts the memory of width {memory_dim} into equal heads, "
+                f"got {heads} heads; choose a divisor"
+            )
+        self.context_dim = memory_dim
+        attentions: list[Any] = [of(query_dim, memory_dim) for _ in range(heads)]
+        self.attentions: Any = nn.ModuleList(attentions)
+        self.recurrent = any(attention.recurrent for attention in attentions)
+        width = memory_dim // heads
+        self.value: Any = nn.ModuleList(
+            nn.Linear(memory_dim, width, bias=False) for _ in attentions
+        )
+        self.output: Any = nn.ModuleList(
+            nn.Linear(width, memory_dim, bias=False) for _ in attentions
+        )
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> tuple[Any, ...]:
+        keys = []
+        for attention, value, output in zip(self.attentions, self.value, self.output, strict=True):
+            projection = output.weight @ value.weight  # (D, D)
+            if value_projection is not None:
+                projection = value_projection @ projection  # (C, D)
+            keys.append(attention.prepare(memory, projection))
+        return tuple(keys)
+
+    def forward(
+        self, query: Tensor, keys: tuple[Any, ...], history: tuple[Any, ...] | None
+    ) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
+        before = history or (None,) * len(keys)
+        looks = [
+            attention(query, head_keys, head_history)
+            for attention, head_keys, head_history in zip(
+                self.attentions, keys, before, strict=True
+            )
+        ]
+        contexts, weights, after = zip(*looks, strict=True)
+        return sum(contexts), torch.stack(weights).mean(0), after

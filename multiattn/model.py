@@ -1,0 +1,160 @@
+"""The model: encoders, decoder and heads as one module. It is built from names, never import paths.
+
+Letters: B batch, S slots, D memory width, M real target tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from multiattn.decoder import Feeding, Output
+from multiattn.errors import UserError
+from multiattn.memory import Memory, MemorySpec, scatter_rows
+
+if TYPE_CHECKING:
+    from multiattn.data import Batch, Inputs
+    from multiattn.objectives import Objective
+    from multiattn.plugins import Host
+    from multiattn.settings import RecipeSettings
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The layout of a source that no input of a batch has."""
+
+    kind: str = "absent"
+
+
+@dataclass(frozen=True)
+class WeightedObjective:
+    """An objective and its weight in the loss."""
+
+    name: str
+    weight: float
+    objective: Objective
+
+
+class Model(nn.Module):
+    """Encoders by source name, one decoder, and the heads that objectives asked for."""
+
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        decoder: nn.Module,
+        heads: Mapping[str, nn.Module],
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(dict(encoders))
+        self.decoder: Any = decoder
+        self.heads = nn.ModuleDict(dict(heads))
+
+    def encode(self, sources: Mapping[str, Inputs], batch_size: int) -> dict[str, Memory]:
+        """One memory of B rows per source; inputs that lack a source are masked in it."""
+        return {
+            name: self._encode(encoder, sources.get(name), batch_size)
+            for name, encoder in self.encoders.items()
+        }
+
+    def _encode(self, encoder: Any, inputs: Inputs | None, batch_size: int) -> Memory:
+        if inputs is None or not len(inputs.rows):
+            return absent_memory(encoder, batch_size)
+        memory: Memory = encoder(inputs.values, inputs.lengths)
+        if len(inputs.rows) == batch_size:
+            return memory
+        return scatter_rows(memory, inputs.rows, batch_size)
+
+    def forward(
+        self, batch: Batch, keep: tuple[str, ...] = (), feeding: Feeding | None = None
+    ) -> tuple[dict[str, Memory], Output]:
+        """Memories, and scores of every real target token under teacher forcing or ``feeding``."""
+        memories = self.encode(batch.sources, len(batch.ids))
+        return memories, self.decoder(batch.targets, memories, feeding, keep)
+
+
+def absent_memory(encoder: Any, batch_size: int) -> Memory:
+    """A memory of one masked slot, for a batch in which nobody has the source."""
+    like = next(encoder.parameters())
+    summary_dim = getattr(encoder, "summary_dim", 0)
+    return Memory(
+        like.new_zeros(batch_size, 1, encoder.out_dim),
+        torch.zeros(batch_size, 1, dtype=torch.bool, device=like.device),
+        Absent(),
+        like.new_zeros(batch_size, summary_dim) if summary_dim else None,
+    )
+
+
+def build_model(
+    settings: RecipeSettings, host: Host, specs: Mapping[str, Any], vocabulary_size: int
+) -> tuple[Model, tuple[WeightedObjective, ...]]:
+    """The model and the objectives of a recipe.
+
+    specs: what each source's reader says its encoder must know (``reader.spec``).
+    """
+    encoders: dict[str, Any] = {
+        name: host.build("encoder", source.encoder, specs[name])
+        for name, source in settings.sources.items()
+    }
+    memories = {
+        name: MemorySpec(encoder.out_dim, getattr(encoder, "summary_dim", 0))
+        for name, encoder in encoders.items()
+    }
+    decoder: Any = host.build("decoder", settings.decoder, vocabulary_size, memories)
+    objectives, heads = [], {}
+    for named in settings.objectives:
+        objective: Any = host.build("objective", named)
+        heads.update(objective.heads(vocabulary_size, memories))
+        objectives.append(WeightedObjective(named.name, named.weight, objective))
+    return Model(encoders, decoder, heads), tuple(objectives)
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the weights as safetensors beside their place, then rename."""
+    beside = path.with_name(path.name + ".part")
+    state = model.state_dict()
+    shared = _shared_names(state)
+    save_file(
+        {name: leaf.contiguous() for name, leaf in state.items() if name not in shared}, beside
+    )
+    beside.replace(path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read weights that ``save_weights`` wrote into ``model``.
+
+    Raises UserError for a file that is missing, damaged or of another model.
+    """
+    try:
+        state = load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"expected weights at {path}, found no file; train the run first") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"expected safetensors weights, {path} cannot be read ({error}); it may be truncated: "
+            "restore it or train again"
+        ) from error
+    shared = _shared_names(model.state_dict())
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    wrong = sorted((set(missing) - shared) | set(unexpected))
+    if wrong:
+        raise UserError(
+            f"expected the weights of this recipe's model, {path} differs in {', '.join(wrong[:5])}"
+            f"{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
+        )
+
+
+def _shared_names(state: Mapping[str, torch.Tensor]) -> set[str]:
+    """Names after the first of tensors that lie in the same place (tied weights)."""
+    seen: dict[int, str] = {}
+    return {
+        name
+        for name, leaf in state.items()
+        if leaf.numel() and seen.setdefault(leaf.data_ptr(), name) != name
+    }

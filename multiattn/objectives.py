@@ -1,0 +1,165 @@
+"""Objectives: what training minimises. Each returns a sum and the count that it is a mean over.
+
+    keep                                             what the decoder must hand over besides scores
+    heads(vocabulary_size, memories) -> modules      what must be in the model to compute it
+    loss(model, batch, memories, output) -> (sum, count)
+
+The loop divides the global sum by the global count, so that a step cut into shards, or spread
+over processes, is the same step. Heads belong to the model: the beam scores with the head that
+was trained.
+
+Letters: B batch, T target steps, S slots, M real target tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from multiattn.decoder import Output
+from multiattn.errors import UserError
+from multiattn.memory import Memory, MemorySpec
+from multiattn.tokenizer import PAD
+
+Loss = tuple[Tensor, Tensor]
+
+
+class Objective(Protocol):
+    """What the training loop asks of an objective."""
+
+    keep: tuple[str, ...]
+
+    def heads(
+        self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
+    ) -> dict[str, nn.Module]:
+        """Modules that the model must hold for it, by name."""
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+        """The sum over this batch and the count that the global sum is divided by."""
+
+
+def no_heads(vocabulary_size: int, memories: Mapping[str, MemorySpec]) -> dict[str, nn.Module]:
+    """For objectives that need nothing in the model."""
+    return {}
+
+
+class CrossEntropy:
+    """Negative log-likelihood per token; ``label_smoothing`` of the mass is spread over all words.
+
+    Szegedy et al. 2016, section 7.
+    """
+
+    keep: tuple[str, ...] = ()
+    heads = staticmethod(no_heads)
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+        gold = batch.targets.tokens[output.rows, output.steps]  # (M,)
+        total = F.cross_entropy(
+            output.scores.float() if output.scores.dtype.itemsize < 4 else output.scores,
+            gold,
+            label_smoothing=self.label_smoothing,
+            reduction="sum",
+        )
+        return total, total.new_tensor(len(gold))
+
+
+class CTC:
+    """Connectionist temporal classification on one memory. Graves et al. 2006; Watanabe 2017.
+
+    The head scores V symbols per slot; PAD, which no target holds, is the blank. The sum is over
+    inputs, the count is of their target tokens, so it weighs like the cross-entropy. ``source``
+    may be left out where there is one. Raises UserError for a target that needs more slots than
+    its input has.
+    """
+
+    keep: tuple[str, ...] = ()
+
+    def __init__(self, *, source: str | None = None) -> None:
+        self.source = source
+
+    def heads(
+        self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
+    ) -> dict[str, nn.Module]:
+        if self.source is None and len(memories) == 1:
+            self.source = next(iter(memories))
+        if self.source is None or self.source not in memories:
+            raise UserError(
+                f"objective 'ctc' needs the name of one source, got {self.source!r}; "
+                f"choose one of {', '.join(memories) or 'none (this recipe has no sources)'}"
+            )
+        return {"ctc": nn.Linear(memories[self.source].dim, vocabulary_size)}
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+        memory = memories[str(self.source)]
+        present = memory.mask.any(1)
+        slots = memory.mask.sum(1)[present]
+        tokens = batch.targets.tokens[present]
+        lengths = batch.targets.lengths[present] - 1  # without EOS
+        self._refuse_too_long(batch, present, tokens, lengths, slots)
+        scores = model.heads["ctc"](memory.values[present]).float()  # (B', S, V)
+        total = F.ctc_loss(
+            scores.log_softmax(-1).transpose(0, 1),
+            tokens,
+            slots,
+            lengths,
+            blank=PAD,
+            reduction="sum",
+        )
+        return total, lengths.sum().to(total.dtype)
+
+    def _refuse_too_long(
+        self, batch: Any, present: Tensor, tokens: Tensor, lengths: Tensor, slots: Tensor
+    ) -> None:
+        """A path needs a slot per token and one more, a blank, between two equal neighbours."""
+        inside = torch.arange(1, tokens.size(1), device=tokens.device) < lengths.unsqueeze(1)
+        repeats = ((tokens[:, 1:] == tokens[:, :-1]) & inside).sum(1)
+        short = (lengths + repeats > slots).nonzero().flatten()
+        if short.numel():
+            place = int(short[0])
+            name = batch.ids[int(present.nonzero().flatten()[place])]
+            raise UserError(
+                f"objective 'ctc' needs {int(lengths[place] + repeats[place])} slots for the "
+                f"target of example {name!r}, got {int(slots[place])}; remove the example or let the "
+                "encoder reduce its input less"
+            )
+
+
+class Coverage:
+    """Penalises looking again at what was looked at: Σ_t Σ_i min(α_ti, Σ_{u<t} α_ui).
+
+    See et al. 2017, equation 12, summed over the sources; the count is of target tokens.
+    """
+
+    keep: tuple[str, ...] = ("weights",)
+    heads = staticmethod(no_heads)
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+        total = output.scores.new_zeros(())
+        for weights in output.kept["weights"].values():  # (B, T, S)
+            before = weights.cumsum(1) - weights
+            total = total + torch.minimum(weights, before).sum()
+        return total, total.new_tensor(len(output.rows))
+
+
+class DoublyStochastic:
+    """Asks that every slot be looked at once: Σ_i (1 - Σ_t α_ti)². Xu et al. 2015, equation 14.
+
+    Over the real slots, summed over the sources; the count is of inputs.
+    """
+
+    keep: tuple[str, ...] = ("weights",)
+    heads = staticmethod(no_heads)
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+        total = output.scores.new_zeros(())
+        for name, weights in output.kept["weights"].items():  # (B, T, S)
+            missed = (1 - weights.sum(1)) * memories[name].mask  # (B, S)
+            total = total + missed.square().sum()
+        return total, total.new_tensor(len(batch.ids))

@@ -1,0 +1,174 @@
+"""What a recipe may say, with types and defaults. Frozen; it imports neither torch nor a plugin.
+
+Components are named, not imported: ``{name: additive, dim: 256}`` or just ``additive``. Their own
+settings are checked against the component's signature by ``recipe.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are mistakes, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Named(BaseModel):
+    """A component by name; what else stands beside the name are its settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Component = Annotated[Named, BeforeValidator(_named)]
+
+
+class CorpusSettings(Named):
+    """A corpus and the folder where it lies, relative to the data root."""
+
+    folder: str = "."
+
+
+class WeightedComponent(Named):
+    """An objective or a scorer and its weight in the sum."""
+
+    weight: float = 1.0
+
+
+Weighted = Annotated[WeightedComponent, BeforeValidator(_named)]
+
+
+class Splits(Strict):
+    """Names of the corpus's splits. Choosing happens on ``validation``; ``test`` is only scored."""
+
+    train: str = "train"
+    validation: str = "validation"
+    test: str = "test"
+
+
+class Source(Strict):
+    """One input: which field of the corpus, who reads it, who encodes it."""
+
+    field: str
+    reader: Component
+    encoder: Component
+
+
+class TokenizerSettings(Strict):
+    """Text <-> ids of one side."""
+
+    kind: Literal["char", "word", "bpe", "unigram"] = "bpe"
+    size: PositiveInt = 8000
+    lowercase: bool = False
+    sampling: Probability = 0.0
+
+
+class Target(Strict):
+    """The output: a text field of the corpus. Several values of a field are several targets."""
+
+    field: str
+    tokenizer: TokenizerSettings = TokenizerSettings()
+
+
+class ParameterGroup(Strict):
+    """Parameters whose name ``pattern`` (a regular expression) finds learn otherwise."""
+
+    pattern: str
+    learning_rate_factor: float = Field(default=1.0, ge=0.0)
+    weight_decay: float | None = Field(default=None, ge=0.0)
+    frozen: bool = False
+
+
+class ScheduledSampling(Strict):
+    """The share of fed words that are the model's own (Bengio 2015), rising linearly over steps."""
+
+    start: Probability = 0.0
+    end: Probability = 0.25
+    over_steps: PositiveInt = 10_000
+
+
+class Training(Strict):
+    """One run of the optimiser. Budgets are in optimiser steps, not in time."""
+
+    steps: PositiveInt = 10_000
+    batch_tokens: PositiveInt = 2_000  # padded target tokens of one optimiser step
+    batch_size: PositiveInt | None = None  # at most so many examples in one optimiser step
+    source_budget: Mapping[str, PositiveInt] = {}  # at most so much padded input, per source
+    accumulate: PositiveInt = 1
+    max_target_tokens: PositiveInt = 200
+    max_source: Mapping[str, PositiveInt] = {}  # longer examples are left out and counted
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "linear", "cosine", "inverse-sqrt"] = "cosine"
+    warmup_steps: int = Field(default=0, ge=0)
+    adam_betas: tuple[Probability, Probability] = (0.9, 0.999)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    clip_norm: PositiveFloat | None = 1.0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    groups: tuple[ParameterGroup, ...] = ()
+    scheduled_sampling: ScheduledSampling | None = None
+    validate_every: PositiveInt = 500
+    validation_limit: PositiveInt | None = None  # decode only the first so many validation examples
+    patience: PositiveInt | None = None  # validations without a better score
+    average: PositiveInt = 1  # the best so many checkpoints, averaged
+    checkpoint_every: PositiveInt = 500
+    log_every: PositiveInt = 50
+    bad_rows: Literal["stop", "skip"] = "stop"
+
+
+class Search(Strict):
+    """How outputs are found. ``beam: 1`` is greedy."""
+
+    method: Literal["beam", "sample"] = "beam"
+    beam: PositiveInt = 5
+    n_best: PositiveInt = 1
+    batch_size: PositiveInt = 32
+    max_length: PositiveInt = 200
+    max_length_ratio: PositiveFloat | None = None  # of the longest source's slots, plus 10
+    min_length: int = Field(default=0, ge=0)
+    length_penalty: float = 1.0  # score / length ** penalty; 0 is the plain sum
+    block_ngrams: int = Field(default=0, ge=0)  # no n-gram of this order twice; 0 is off
+    temperature: PositiveFloat = 1.0
+    top_k: int = Field(default=0, ge=0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    scorers: tuple[Weighted, ...] = ()
+
+
+class Evaluation(Strict):
+    """Metrics of a split; ``select`` is the one that chooses among checkpoints."""
+
+    metrics: tuple[Component, ...] = ()
+    select: str | None = None
+    lowercase: bool = False
+
+
+class RecipeSettings(Strict):
+    """A whole recipe file."""
+
+    summary: str = ""
+    seed: int = 1
+    corpus: CorpusSettings
+    splits: Splits = Splits()
+    sources: Mapping[str, Source] = {}
+    target: Target
+    decoder: Component
+    objectives: tuple[Weighted, ...] = (WeightedComponent(name="cross-entropy"),)
+    training: Training = Training()
+    search: Search = Search()
+    evaluation: Evaluation = Evaluation()
