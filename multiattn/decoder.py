@@ -225,9 +225,8 @@ class LSTMDecoder(nn.Module):
             scores, weights = self._fed(fed, packing, state, shared, feeding)
         else:
             embedded = self.dropout(self.embedding(fed))  # (M, E)
-            look = "weights" in keep or bool(shared.symbols)
             features, weights = fast.unroll(
-                self.recurrence, embedded, packing.counts, state, shared.keys, look
+                self.recurrence, embedded, packing.counts, state, shared.keys
             )
             scores = self.output(features, embedded, _copies(weights, shared, packing))
         kept = {"weights": _unpacked(weights, packing)} if "weights" in keep else {}

@@ -126,8 +126,8 @@ class CTC:
             name = batch.ids[int(present.nonzero().flatten()[place])]
             raise UserError(
                 f"objective 'ctc' needs {int(lengths[place] + repeats[place])} slots for the "
-                f"target of example {name!r}, got {int(slots[place])}; remove the example or let the "
-                "encoder reduce its input less"
+                f"target of example {name!r}, got {int(slots[place])}; remove the example or "
+                "let the encoder reduce its input less"
             )
 
 

@@ -88,7 +88,7 @@ OutputFactory = Annotated[Callable[[int, nn.Embedding], Any], Slot("output")]
 
 
 class Copy(nn.Module):
-    """A mixture of writing a word and copying one that is looked at. See et al. 2017, equations 8-9.
+    """A mixture of writing a word and copying one looked at. See et al. 2017, equations 8-9.
 
     P(w) = p_write P_vocabulary(w) + (1 - p_write) Σ_{i: symbol_i = w} α_i. The mass of slots that
     cannot be copied (symbol -1, absent source) stays with the vocabulary, so P always sums to 1.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multiattn.fast import feeding, parallel
 from multiattn.memory import first_rows
 
 
@@ -42,7 +43,10 @@ def unroll(
     counts: Sequence[int],
     state: Any,
     keys: Any,
-    look: bool,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The fastest path that gives all that is asked; ``look`` says whether weights are."""
+    """As ``readable``, by the fastest path that knows this recurrence."""
+    if feeding.applies(recurrence, embedded):
+        return feeding.unroll(recurrence, embedded, counts, state, keys)
+    if parallel.applies(recurrence, counts, keys):
+        return parallel.unroll(recurrence, embedded, counts, state, keys)
     return readable(recurrence, embedded, counts, state, keys)
