@@ -143,7 +143,7 @@ class InitialState(nn.Module):
         if self.bridge is None:
             zero = like.new_zeros(batch_size, 1, self.hidden_dim)
             return ((zero, zero),) * self.layers
-        seen = [self._view(name, memory) for name, memory in memories.items()]
+        seen = [self._view(name, memories[name]) for name in self.summarised]
         start = torch.tanh(self.bridge(torch.cat(seen, -1))).unsqueeze(1)  # (B, 1, 2LH)
         parts = torch.split(start, self.hidden_dim, -1)
         return tuple(zip(parts[::2], parts[1::2], strict=True))

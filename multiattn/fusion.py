@@ -70,9 +70,9 @@ def look_at_all(
     return contexts, weights, after
 
 
-def presence(memories: Mapping[str, Memory]) -> Tensor:
-    """(B, K) bool: which inputs have which source."""
-    return torch.stack([memory.mask.any(1) for memory in memories.values()], 1)
+def presence(modules: Any, memories: Mapping[str, Memory]) -> Tensor:
+    """(B, K) bool: which inputs have which source, in the order of the modules."""
+    return torch.stack([memories[name].mask.any(1) for name in modules], 1)
 
 
 class Concat(nn.Module):
@@ -95,7 +95,7 @@ class Concat(nn.Module):
         parts: list[Tensor | None] = [None] * len(self.widths)
         if value_projection is not None:
             parts = list(torch.split(value_projection, self.widths, 1))
-        present = presence(memories)
+        present = presence(self.attentions, memories)
         sources, absent = {}, {}
         for position, (name, attention) in enumerate(self.attentions.items()):
             part = parts[position]
@@ -163,7 +163,7 @@ class Hierarchical(nn.Module):
                 value = value_projection @ value  # (C', D)
             joined = torch.cat([self.key[name].weight, value])  # (A + C', D)
             sources[name] = attention.prepare(memories[name], joined)
-        return FusedKeys(sources, presence(memories))
+        return FusedKeys(sources, presence(self.attentions, memories))
 
     def forward(
         self, query: Tensor, keys: FusedKeys, history: dict[str, Any] | None
@@ -215,7 +215,7 @@ class Gate(nn.Module):
         if value_projection is not None:
             batch_size = next(iter(memories.values())).values.size(0)
             projection = (value_projection.expand(batch_size, -1, -1),)  # (B, C', C)
-        return FusedKeys(sources, presence(memories), projection=projection)
+        return FusedKeys(sources, presence(self.attentions, memories), projection=projection)
 
     def forward(
         self, query: Tensor, keys: FusedKeys, history: dict[str, Any] | None

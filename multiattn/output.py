@@ -91,9 +91,9 @@ class Copy(nn.Module):
     """A mixture of writing a word and copying one looked at. See et al. 2017, equations 8-9.
 
     P(w) = p_write P_vocabulary(w) + (1 - p_write) Σ_{i: symbol_i = w} α_i. The mass of slots that
-    cannot be copied (symbol -1, absent source) stays with the vocabulary, so P always sums to 1.
-    Weights are averaged where several sources can be copied from. Scores are log-probabilities
-    clamped at the dtype's smallest normal.
+    cannot be copied (symbol -1) stays with the vocabulary, so P always sums to 1. Weights are
+    averaged over those copyable sources that the input has. Scores are log-probabilities clamped
+    at the dtype's smallest normal.
     """
 
     def __init__(
@@ -110,7 +110,9 @@ class Copy(nn.Module):
             return scores
         written = torch.softmax(scores.float() if scores.dtype.itemsize < 4 else scores, -1)
         gate = self.write_from_features(features) + self.write_from_word(embedded)  # (…, 1)
-        p_copy = torch.sigmoid(-gate).to(written.dtype) / len(copies)
+        present = [(weights > 0).any(-1, keepdim=True) for weights, _ in copies]
+        sources = torch.stack(present).sum(0).clamp(min=1)  # (…, 1)
+        p_copy = torch.sigmoid(-gate).to(written.dtype) / sources
         copied = torch.zeros_like(written)
         mass = torch.zeros_like(p_copy)
         for weights, symbols in copies:

@@ -73,9 +73,10 @@ class LSTMStack(nn.Module):
 
 
 def context_map(hidden_dim: int, context_dim: int) -> nn.Parameter:
-    """W_c (H, C), drawn as ``nn.Linear`` draws; C is 0 where there is nothing to look at."""
+    """W_c (H, C), drawn as ``nn.Linear`` draws; C is 0, and nothing learns, without a source."""
     bound = max(context_dim, 1) ** -0.5
-    return nn.Parameter(torch.empty(hidden_dim, context_dim).uniform_(-bound, bound))
+    drawn = torch.empty(hidden_dim, context_dim).uniform_(-bound, bound)
+    return nn.Parameter(drawn, requires_grad=context_dim > 0)
 
 
 class Bahdanau(nn.Module):

@@ -129,6 +129,7 @@ class Training(Strict):
     average: PositiveInt = 1  # the best so many checkpoints, averaged
     checkpoint_every: PositiveInt = 500
     log_every: PositiveInt = 50
+    workers: int = Field(default=0, ge=0)  # processes that read ahead; they change only time
     bad_rows: Literal["stop", "skip"] = "stop"
 
 

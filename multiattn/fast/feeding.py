@@ -143,9 +143,7 @@ class InputFeedingLoop(torch.autograd.Function):
         return tape.features, tape.weights
 
     @staticmethod
-    def backward(
-        ctx: Any, d_features: Tensor, d_weights: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_features: Tensor, d_weights: Tensor) -> tuple[Tensor | None, ...]:
         exponentials, values, cell, gate_weight, query_weight, energy, *rest = ctx.saved_tensors
         tape, counts = Tape(*rest), ctx.counts
         batch_size, _, width = exponentials.shape
@@ -242,12 +240,11 @@ def additive_backward(
 
 
 def lstm_forward(gates: Tensor, last_cell: Tensor, cell: Tensor, hidden: Tensor) -> None:
-    """Gates (n, 4H) before their nonlinearity, in place; writes cell and hidden (n, H)."""
-    width = cell.size(1)
-    gates[:, : 2 * width].sigmoid_()
-    gates[:, 2 * width : 3 * width].tanh_()
-    gates[:, 3 * width :].sigmoid_()
-    enter, keep, candidate, show = gates.chunk(4, 1)
+    """Gates (…, 4H) before their nonlinearity, in place; writes cell and hidden (…, H)."""
+    enter, keep, candidate, show = gates.chunk(4, -1)
+    gates[..., : 2 * cell.size(-1)].sigmoid_()  # enter and keep
+    candidate.tanh_()
+    show.sigmoid_()
     torch.mul(enter, candidate, out=cell).addcmul_(keep, last_cell)
     torch.mul(show, torch.tanh(cell), out=hidden)
 

@@ -1,0 +1,1 @@
+"""What makes the shipped corpora. Standard library only; `data/make.py` runs it."""

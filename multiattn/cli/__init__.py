@@ -1,0 +1,87 @@
+"""The command line: global options, the groups of commands, and how a user's mistake is said.
+
+Commands are plain functions in small files, which import what is heavy inside the function: a test
+holds `multiattn --help` to a short list of modules. One that needs plugins takes
+``context: typer.Context`` and asks ``context.obj.host``.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from multiattn.cli.plugins import check, plugins
+from multiattn.cli.recipes import recipes
+from multiattn.errors import UserError
+
+if TYPE_CHECKING:
+    from multiattn.plugins import Host
+
+MISTAKE = 2  # the exit code of a user's mistake, as of an unknown option
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What the global options of one command line say."""
+
+    plugin_files: Sequence[Path] = ()
+
+    @functools.cached_property
+    def host(self) -> Host:
+        """The plugins of this invocation, loaded when first asked for."""
+        from multiattn.plugins import load_host
+
+        return load_host(self.plugin_files)
+
+
+class Commands(TyperGroup):
+    """The commands; a UserError becomes one sentence on standard error and exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except UserError as mistake:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            typer.echo(f"error: {mistake}", err=True)
+            raise typer.Exit(MISTAKE) from mistake
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="multiattn",
+    help="One attention encoder-decoder, any input: encoders are plugins, numbers are honest.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="Add a one-file plugin; may be repeated.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Read the options that every command shares; they stand before the command."""
+    context.obj = Invocation(plugin or ())
+
+
+app.command()(recipes)
+app.add_typer(plugins, name="plugins")
+app.command()(check)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `multiattn` script."""
+    app()

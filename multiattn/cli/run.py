@@ -1,0 +1,232 @@
+"""`multiattn run`, `train`, `evaluate` and `predict`: options in, what was done said in words.
+
+What is done is in `multiattn.runs`, `multiattn.evaluation` and `multiattn.predictor`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from multiattn.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rich.console import Console
+
+    from multiattn.plugins import Host
+    from multiattn.runs import Start
+    from multiattn.scoring import Score
+
+T = TypeVar("T")
+
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A name (`multiattn recipes` lists them) or a file.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Where corpora lie; else what is shipped.")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="RUN", help="The run's folder; else runs/RECIPE.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Instead of the recipe's: training.steps=500."),
+]
+Init = Annotated[
+    Path | None, typer.Option("--init", metavar="RUN", help="Start from the weights of a run.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show settings, sizes and plan; train nothing.")
+]
+
+
+Name = Annotated[str, typer.Option("--name", metavar="TAG", help="Write to results/SPLIT@TAG.")]
+
+
+def run(
+    context: typer.Context,
+    recipe: RecipeName,
+    data: Data = None,
+    out: Out = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    init: Init = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train (or continue), evaluate, and say how to use what came of it."""
+    start = _start(context, recipe, data, out, seed, settings, init)
+    host = context.obj.host
+    if dry_run:
+        _dry_run(start, host)
+        return
+    from multiattn import runs
+
+    finished = _continuable(lambda: runs.train_and_evaluate(start, host, _console()))
+    if not _is_first_process():
+        return
+    for split, scores in finished.scores.items():
+        _print_scores(split, scores)
+    typer.echo(f"results: {start.run.path / 'results'}")
+    typer.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
+
+
+def train(
+    context: typer.Context,
+    recipe: RecipeName,
+    data: Data = None,
+    out: Out = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    init: Init = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train (or continue) and stop there; `multiattn evaluate` does the rest."""
+    start = _start(context, recipe, data, out, seed, settings, init)
+    host = context.obj.host
+    if dry_run:
+        _dry_run(start, host)
+        return
+    from multiattn import runs
+    from multiattn.training import start_accelerator
+
+    accelerator = start_accelerator(start.settings, start.run)
+    progress = _continuable(lambda: runs.train(start, host, accelerator, _console()))
+    if accelerator.is_main_process:
+        typer.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
+
+
+def evaluate(
+    context: typer.Context,
+    path: RunPath,
+    split: Annotated[str | None, typer.Option("--split", help="Else the recipe's test.")] = None,
+    name: Name = "",
+    data: Data = None,
+    settings: Settings = None,
+) -> None:
+    """Write outputs for a split and score them; results with other settings are kept apart."""
+    from multiattn.evaluation import evaluate as evaluate_split
+    from multiattn.preparation import open_system
+    from multiattn.runfolder import RunFolder
+    from multiattn.training import start_accelerator
+
+    folder = RunFolder(path)
+    system = open_system(folder, context.obj.host, settings or ())
+    split = split or system.settings.splits.test
+    accelerator = start_accelerator(system.settings, folder)
+    root = data or Path(folder.started()["data"])
+    scores = evaluate_split(system, split, name, root, accelerator)
+    if accelerator.is_main_process:
+        _print_scores(split, scores)
+        typer.echo(f"results: {folder.results(split, name)}")
+
+
+def predict(
+    context: typer.Context,
+    path: RunPath,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="A text, a file, a folder, source=value, or - for the lines of standard input.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON object per line instead of the text.")
+    ] = False,
+    attention: Annotated[
+        Path | None,
+        typer.Option("--attention", metavar="DIR", help="Draw where the model looked."),
+    ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="Take every input as text, whatever files there are.")
+    ] = False,
+    prefix: Annotated[str, typer.Option("--prefix", help="What outputs must begin with.")] = "",
+    settings: Settings = None,
+) -> None:
+    """Write for inputs of your own, one line each."""
+    import json
+    import sys
+
+    from multiattn.inputs import InputParser
+    from multiattn.predictor import load
+    from multiattn.rendering import save_pictures
+
+    host = context.obj.host
+    predictor = load(path, overrides=settings or (), host=host)
+    parser = InputParser.of(predictor.system.settings, host, text)
+    values = list(parser.parse(inputs or (), sys.stdin)) if predictor.sources else [{}]
+    if not values:
+        raise UserError("expected at least one input, got none; give a text, a file or -")
+    for number, prediction in enumerate(predictor.each(values, prefix=prefix), start=1):
+        line = json.dumps(prediction.as_json(), ensure_ascii=False) if as_json else prediction.text
+        typer.echo(line)
+        if attention is not None:
+            save_pictures(attention / f"{number:04d}", prediction.records(), host)
+
+
+def _start(
+    context: typer.Context,
+    recipe: str,
+    data: Path | None,
+    out: Path | None,
+    seed: int | None,
+    settings: list[str] | None,
+    init: Path | None,
+) -> Start:
+    from multiattn.recipe import load_recipe, shipped
+    from multiattn.runfolder import RunFolder
+    from multiattn.runs import Start
+
+    overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
+    checked = load_recipe(recipe, overrides, context.obj.host)
+    name = Path(recipe).stem if Path(recipe).suffix else recipe.replace("/", "-")
+    return Start(
+        recipe=recipe,
+        settings=checked,
+        run=RunFolder(out or Path("runs", name)),
+        data_root=data or shipped("data"),
+        init=None if init is None else RunFolder(init),
+    )
+
+
+def _continuable(work: Callable[[], T]) -> T:
+    """Say to whoever interrupts that nothing is lost; exit code 130, as shells expect."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
+        raise typer.Exit(130) from None
+
+
+def _dry_run(start: Start, host: Host) -> None:
+    from multiattn.dryrun import dry_run
+
+    for line in dry_run(start, host):
+        typer.echo(line)
+
+
+def _print_scores(split: str, scores: Mapping[str, Score]) -> None:
+    from multiattn.cli.score import score_table
+
+    typer.echo(f"{split}:")
+    _console().print(score_table(scores))
+    for signature in sorted({score.signature for score in scores.values()}):
+        typer.echo(signature)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _is_first_process() -> bool:
+    from accelerate import PartialState
+
+    return bool(PartialState().is_main_process)

@@ -1,0 +1,251 @@
+"""`multiattn score` and `multiattn compare`: any system's outputs against references.
+
+Reading is in `outputs.py`, arithmetic in `multiattn.scoring`; this is options, table and JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from multiattn.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from multiattn import records
+    from multiattn.cli.outputs import Outputs
+    from multiattn.plugins import Host
+    from multiattn.scoring import Comparison, Metric, Score
+    from multiattn.settings import Named
+
+SIGNIFICANT = 0.05
+_FACTORS = {"0-1": 100.0}  # scales that tables show as papers print them; JSON keeps the scale
+
+FILE = "FILE"
+OUTPUTS_HELP = "One output per line, or .jsonl, plain or .gz; a run folder; - is standard input."
+References = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ref", metavar=FILE, help="References; repeat for several sets. A run has its own."
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Setting of the metrics: tokenize=none."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on the official scale instead.")]
+
+
+def score(
+    context: typer.Context,
+    metric: Annotated[list[str], typer.Argument(metavar="METRIC", help="bleu, rouge-l, …")],
+    hyp: Annotated[str, typer.Option("--hyp", metavar=FILE, help=OUTPUTS_HELP)],
+    ref: References = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a system's outputs, with 95 % interval and signature."""
+    from multiattn import scoring
+
+    metrics = _metrics(context.obj.host, _named(metric, settings))
+    (outputs,), references = _read([hyp], ref or ())
+    scores: dict[str, Score] = {}
+    for record, target in metrics:
+        scores |= scoring.score(record, target, outputs.texts, references)
+    if as_json:
+        _print_json(scores)
+    else:
+        _print(score_table(scores), sorted({found.signature for found in scores.values()}))
+
+
+def compare(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="A", help=OUTPUTS_HELP)],
+    second: Annotated[str, typer.Argument(metavar="B", help="The other system's, likewise.")],
+    ref: References = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="May be repeated; if A is a run, those of its recipe."),
+    ] = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test whether two systems differ: paired bootstrap interval and approximate randomisation."""
+    from multiattn import scoring
+
+    host = context.obj.host
+    named = _named(metric, settings) if metric else _metrics_of_run(host, first, settings)
+    metrics = _metrics(host, named)
+    (one, other), references = _read([first, second], ref or ())
+    found = {
+        record.name: scoring.compare(record, target, one.texts, other.texts, references)
+        for record, target in metrics
+    }
+    if as_json:
+        _print_json(found)
+        return
+    better = {record.name: _better(record, found[record.name]) for record, _ in metrics}
+    signatures = [comparison.signature for comparison in found.values()]
+    _print(comparison_table(found, better), [f"A {one.name}", f"B {other.name}", *signatures])
+
+
+def score_table(scores: Mapping[str, Score]) -> Table:
+    """Scores as papers print them, a row each; the unit says what was multiplied."""
+    table = _table("metric", "score", "95 % interval", "unit", "examples")
+    for name, found in scores.items():
+        value, low, high = (
+            _shown(number, found) for number in (found.value, found.low, found.high)
+        )
+        table.add_row(name, value, f"{low} - {high}", _unit(found), str(found.count))
+    return table
+
+
+def comparison_table(found: Mapping[str, Comparison], better: Mapping[str, str]) -> Table:
+    """Comparisons, a row each; ``better`` names the better system of each metric."""
+    table = _table("metric", "A", "B", "B - A", "95 % interval", "unit", "p", "better")
+    for name, comparison in found.items():
+        first = comparison.first
+        one, other, difference, low, high = (
+            _shown(number, first)
+            for number in (
+                first.value,
+                comparison.second.value,
+                comparison.difference,
+                comparison.low,
+                comparison.high,
+            )
+        )
+        p_value = f"{comparison.p_value:.4f}"
+        interval = f"{low} to {high}"
+        table.add_row(name, one, other, difference, interval, _unit(first), p_value, better[name])
+    return table
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Column, Table
+
+    folding = [Column(column, overflow="fold") for column in columns]  # never cut a number off
+    return Table(*folding, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _shown(number: float, score: Score) -> str:
+    return f"{number * _FACTORS.get(score.unit, 1.0):.2f}"
+
+
+def _unit(score: Score) -> str:
+    return f"{score.unit} ×100" if score.unit in _FACTORS else score.unit
+
+
+def _better(record: records.Metric, comparison: Comparison) -> str:
+    if comparison.p_value >= SIGNIFICANT:
+        return "neither"
+    return "B" if (comparison.difference > 0) == record.higher_is_better else "A"
+
+
+def _print(table: Table, notes: Sequence[str]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no edge to wrap at
+        console.width = 1000
+    console.print(table)
+    for note in notes:
+        typer.echo(note)
+
+
+def _print_json(results: Mapping[str, Score] | Mapping[str, Comparison]) -> None:
+    plain = {name: asdict(result) for name, result in results.items()}
+    typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def _read(
+    systems: Sequence[str], references: Sequence[str]
+) -> tuple[list[Outputs], Sequence[tuple[str, ...]]]:
+    """Read every file; the examples of all are put in the order of the first system's."""
+    from multiattn.cli.outputs import aligned, read_outputs
+
+    sources = [*systems, *references]
+    if sources.count("-") > 1:
+        raise UserError("expected - (standard input) once, got it twice; give a file for the other")
+    first, *others = (read_outputs(source) for source in sources)
+    ordered = [first, *(aligned(first, other) for other in others)]
+    texts = [outputs.texts for outputs in ordered[len(systems) :]]
+    targets = list(zip(*texts, strict=True)) if texts else first.references
+    if targets is None:
+        raise UserError(f"expected --ref, as {first.name} holds no references, got none; give one")
+    return ordered[: len(systems)], targets
+
+
+def _named(names: Sequence[str], settings: Sequence[str] | None) -> list[Named]:
+    from multiattn.settings import Named
+
+    values = _values(settings or ())
+    return [Named.model_validate({**values, "name": name}) for name in names]
+
+
+def _values(settings: Sequence[str]) -> dict[str, Any]:
+    from multiattn import yamlfile
+
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not key or not equals:
+            raise UserError(f"expected --set key=value, got {setting!r}; write tokenize=none")
+        values[key] = yamlfile.parse(text, f"--set {key}").value
+    return values
+
+
+def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) -> list[Named]:
+    """The metrics that the run behind these outputs is evaluated by, with its settings."""
+    from multiattn.cli.outputs import hypotheses_file
+    from multiattn.runfolder import RunFolder
+
+    run = RunFolder(hypotheses_file(Path(outputs)).absolute().parent.parent.parent)
+    named = _evaluated_by(run.recipe) if run.exists() else ()
+    if not named:
+        known = ", ".join(sorted(row.record.name for row in host.records("metric")))
+        raise UserError(
+            f"expected --metric, as {outputs} is of no run that names any, got none; "
+            f"there are {known}"
+        )
+    values = _values(settings or ())
+    return [item.model_copy(update=values) for item in named]
+
+
+def _evaluated_by(recipe: Path) -> Sequence[Named]:
+    # the schema alone: checking components would import the model's, and torch with them
+    from pydantic import ValidationError
+
+    from multiattn import yamlfile
+    from multiattn.settings import RecipeSettings
+
+    try:
+        tree = yamlfile.parse(recipe.read_text("utf-8"), str(recipe)).value
+        return RecipeSettings.model_validate(tree).evaluation.metrics
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise UserError(
+            f"expected in {recipe} the recipe that the run wrote, got one that cannot be read; "
+            "name the metrics by --metric"
+        ) from error
+
+
+def _metrics(host: Host, named: Sequence[Named]) -> list[tuple[records.Metric, Metric]]:
+    """Build the metrics; every mistake in their names and settings is said at once."""
+    from multiattn import records
+
+    mistakes = [line for item in named for line in host.mistakes("metric", item, item.name)]
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    found = []
+    for item in named:
+        record = host.find("metric", item.name).record
+        assert isinstance(record, records.Metric)  # noqa: S101
+        found.append((record, host.build("metric", item)))
+    return found

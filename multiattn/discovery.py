@@ -1,0 +1,141 @@
+"""Which plugins there are and which are allowed, from metadata alone: it never imports a plugin.
+
+This is the recovery path: whatever an installed plugin does when it is imported, `multiattn
+plugins` still lists it. Standard library only, so that listing stays quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from multiattn.errors import UserError
+
+GROUP = "multiattn.v1"
+ALLOW_LIST = "MULTIATTN_PLUGINS"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plugin that somebody installed or named: where it is, and how it would be loaded."""
+
+    distribution: str
+    name: str
+    version: str
+    location: str
+    load: Callable[[], object]
+    allowed: bool = True
+
+    @property
+    def label(self) -> str:
+        """What it is registered as: nobody can shadow anybody."""
+        return f"{self.distribution}/{self.name}"
+
+
+def switched_on(variable: str) -> bool:
+    """Whether an environment variable is set to something other than nothing or 0."""
+    return os.environ.get(variable, "") not in ("", "0")
+
+
+def canonical(distribution: str) -> str:
+    """Spell a distribution's name as package indexes compare it: My_Plugin is my-plugin."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def installed() -> list[Found]:
+    """List the plugins of the environment, by distribution and name; nothing is imported.
+
+    Those that the allow-list names without being there are listed too: loading one says so.
+    """
+    allow_list = _allow_list()
+    found = []
+    for entry_point in importlib.metadata.entry_points(group=GROUP):
+        distribution = canonical(entry_point.dist.name) if entry_point.dist else "unknown"
+        label = f"{distribution}/{entry_point.name}"
+        allowed = allow_list is None or not allow_list.isdisjoint((distribution, label))
+        found.append(
+            Found(
+                distribution=distribution,
+                name=entry_point.name,
+                version=entry_point.dist.version if entry_point.dist else "",
+                location=entry_point.value,
+                load=entry_point.load,
+                allowed=allowed,
+            )
+        )
+    present = {name for plugin in found for name in (plugin.distribution, plugin.label)}
+    found += [_absent(name) for name in (allow_list or frozenset()) - present]
+    return sorted(found, key=lambda plugin: (plugin.distribution, plugin.name))
+
+
+def one_file(path: Path) -> Found:
+    """Take a Python file as a plugin; its distribution is called like the file."""
+    if not path.is_file():
+        raise UserError(f"expected a Python file after --plugin, got {path}; name one that exists")
+    return Found(
+        distribution=canonical(path.stem),
+        name="file",
+        version="",
+        location=str(path),
+        load=functools.partial(import_file, path),
+    )
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file under its own name, so that its records can name ``stem:Attribute``."""
+    path = path.resolve()
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.stem.isidentifier():
+        raise ImportError(f"expected a file called like a Python module, got {path.name}")
+    if path.stem in sys.modules or _belongs_to_another(path):
+        raise ImportError(f"{path.name} hides a module of that name; give the file another")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
+
+
+def _belongs_to_another(path: Path) -> bool:
+    spec = importlib.util.find_spec(path.stem)
+    return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != path)
+
+
+def _allow_list() -> frozenset[str] | None:
+    """Read the allowed ``dist`` and ``dist/name``; None where the variable is not set at all."""
+    if (value := os.environ.get(ALLOW_LIST)) is None:
+        return None
+    entries = (entry.strip().partition("/") for entry in value.split(","))
+    return frozenset(
+        f"{canonical(distribution)}{slash}{name}"
+        for distribution, slash, name in entries
+        if distribution
+    )
+
+
+def _absent(entry: str) -> Found:
+    distribution, _, name = entry.partition("/")
+
+    def load() -> object:
+        raise LookupError(f"{ALLOW_LIST} allows {entry}, but no installed distribution has it")
+
+    return Found(distribution, name or "*", "", "", load)
+
+
+def all_found(files: Sequence[Path]) -> list[Found]:
+    """List the installed plugins, then the files; a file is an explicit act and always allowed."""
+    return [*installed(), *map(one_file, files)]

@@ -1,0 +1,302 @@
+"""Decode a split, score it, write results. It knows metrics by contract and texts as strings.
+
+Splits are shared out over the processes, gathered by id and checked to be complete. What is decoded
+is decoded in full precision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from numpy.typing import NDArray
+
+from multiattn import records, scoring
+from multiattn.data import Dataset
+from multiattn.errors import UserError
+from multiattn.losses import Losses, memory_errors, targets_of
+from multiattn.preparation import System, open_corpus
+from multiattn.rows import Row
+from multiattn.runfolder import replacing
+from multiattn.scoring import Score
+from multiattn.settings import Evaluation
+from multiattn.writing import Writer
+
+REMEDY = "lower search.batch_size or search.beam"
+PERPLEXITY = records.Metric(
+    name="perplexity",
+    target="multiattn.evaluation:Perplexity",
+    summary="exp of the mean negative log-likelihood of a token, ends included",
+    higher_is_better=False,
+    unit="",
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model wrote for one example, best first, with what it should have written."""
+
+    id: str
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
+    references: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of ``hypotheses.jsonl``; ``n_best`` only where there is more than one."""
+        line: dict[str, Any] = {"id": self.id, "text": self.texts[0], "score": self.scores[0]}
+        if len(self.texts) > 1:
+            line["n_best"] = [
+                {"text": text, "score": score}
+                for text, score in zip(self.texts, self.scores, strict=True)
+            ]
+        return {**line, "references": list(self.references)}
+
+
+class Judge:
+    """The metrics of a recipe, built."""
+
+    def __init__(self, settings: Evaluation, host: Any) -> None:
+        self._lowercase = settings.lowercase
+        self._metrics = [
+            (host.find("metric", named.name).record, host.build("metric", named))
+            for named in settings.metrics
+        ]
+
+    def higher_is_better(self, name: str) -> bool:
+        """Whether the metric ``name`` should grow. Raises UserError for one the recipe lacks."""
+        known = {record.name: record.higher_is_better for record, _ in self._metrics}
+        known |= {"loss": False, "perplexity": False}
+        if name not in known:
+            raise UserError(
+                f"expected in evaluation.select one of {', '.join(known)}, got {name!r}; "
+                "add it to evaluation.metrics or select another"
+            )
+        return bool(known[name])
+
+    def values(self, written: Sequence[Written]) -> dict[str, float]:
+        """Every value the metrics know, without intervals."""
+        hypotheses, references = self._texts(written)
+        values: dict[str, float] = {}
+        for _, metric in self._metrics:
+            statistics = np.asarray(metric.statistics(hypotheses, references), dtype=np.float64)
+            values |= metric.aggregate(statistics.sum(axis=0), len(written))
+        return {name: float(value) for name, value in values.items()}
+
+    def scores(self, written: Sequence[Written]) -> dict[str, Score]:
+        """Every value with signature and interval."""
+        hypotheses, references = self._texts(written)
+        scores: dict[str, Score] = {}
+        for record, metric in self._metrics:
+            scores |= scoring.score(record, metric, hypotheses, references)
+        return scores
+
+    def _texts(self, written: Sequence[Written]) -> tuple[list[str], list[list[str]]]:
+        change = str.lower if self._lowercase else str
+        hypotheses = [change(row.texts[0]) for row in written]
+        return hypotheses, [[change(text) for text in row.references] for row in written]
+
+
+class Perplexity:
+    """A metric of the model itself: per example its negative log-likelihood and its tokens."""
+
+    def __init__(self, statistics: NDArray[np.float64]) -> None:
+        self._statistics = statistics  # (n, 2)
+
+    def statistics(self, hypotheses: Sequence[str], references: object) -> NDArray[np.float64]:
+        """What was measured, whatever the texts."""
+        return self._statistics
+
+    def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
+        """exp(Σ negative log-likelihood / Σ tokens)."""
+        return {"perplexity": math.exp(min(700.0, sums[0] / sums[1]))}
+
+    def signature(self) -> str:
+        """Per token of the run's own tokenizer."""
+        return "unit:token"
+
+
+def decode(writer: Writer, data: Dataset, accelerator: Accelerator) -> list[Written]:
+    """What the model writes for every example, in the order of the split."""
+    own: list[tuple[str, tuple[str, ...], tuple[float, ...]]] = []
+    batches = data.sweep(
+        writer.search.batch_size,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+    for batch in batches:
+        with memory_errors(batch, REMEDY):
+            found = writer(batch.to(accelerator.device))
+        for name, best in zip(batch.ids, found, strict=True):
+            own.append((name, tuple(map(writer.text, best)), tuple(h.score for h in best)))
+    by_id = {name: (texts, scores) for name, texts, scores in gather_object(own)}
+    _check_complete(data.rows, by_id)
+    return [Written(row.id, *by_id[row.id], row.targets) for row in data.rows]
+
+
+def measure(
+    losses: Losses, data: Dataset, batch_size: int, accelerator: Accelerator
+) -> tuple[float, NDArray[np.float64]]:
+    """The weighted objectives, and negative log-likelihood and tokens of every row (n, 2)."""
+    own: list[tuple[str, float, int]] = []
+    sums = torch.zeros(2, len(losses.objectives), dtype=torch.float64)  # sums, counts
+    rank, world = accelerator.process_index, accelerator.num_processes
+    for batch in data.sweep(batch_size, rank=rank, world=world):
+        with memory_errors(batch, REMEDY):
+            part, surprise = losses.measure(batch.to(accelerator.device))
+        sums += torch.stack([part.double().cpu(), torch.tensor(losses.counts(batch)).double()])
+        own += zip(batch.ids, surprise.tolist(), targets_of(batch).lengths.tolist(), strict=True)
+    sums = torch.stack(gather_object([sums])).sum(0)
+    by_id = {name: (surprise, count) for name, surprise, count in gather_object(own)}
+    _check_complete(data.rows, by_id)
+    weights = torch.tensor([part.weight for part in losses.objectives]).double()
+    loss = float((weights * sums[0] / sums[1].clamp(min=1)).sum())
+    return loss, np.array([by_id[row.id] for row in data.rows], dtype=np.float64)
+
+
+def _check_complete(rows: Sequence[Row], by_id: Mapping[str, object]) -> None:
+    missing = [row.id for row in rows if row.id not in by_id]
+    if missing or len(by_id) != len(rows):
+        raise RuntimeError(f"{len(missing)} examples were lost, the first is {missing[:1]}")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What measures a model while it trains: loss, perplexity, and the metrics of its outputs.
+
+    taught: the split with targets; asked: the same to be decoded; without a writer (a language
+    model) nothing is.
+    """
+
+    losses: Losses
+    taught: Dataset
+    asked: Dataset
+    writer: Writer | None
+    judge: Judge
+    accelerator: Accelerator
+    batch_size: int
+
+    def __call__(self) -> dict[str, float]:
+        """Every figure by name."""
+        loss, rows = measure(self.losses, self.taught, self.batch_size, self.accelerator)
+        figures = {"loss": loss, **Perplexity(rows).aggregate(rows.sum(0), len(rows))}
+        if self.writer is None:
+            return figures
+        return figures | self.judge.values(decode(self.writer, self.asked, self.accelerator))
+
+
+def evaluate(
+    system: System, split: str, tag: str, data_root: Path, accelerator: Accelerator
+) -> dict[str, Score]:
+    """Write and score a split: ``RUN/results/SPLIT[@TAG]/{hypotheses.jsonl, scores.json}``.
+
+    The same results again cost nothing; other settings never take their place. Raises UserError.
+    """
+    folder = system.run.results(split, tag)
+    decoding = _decoding(system, split)
+    with accelerator.main_process_first():
+        kept = _kept_scores(folder, decoding)
+    if kept is not None:
+        return kept
+    started = time.perf_counter()
+    corpus = open_corpus(system.settings, system.host, data_root)
+    if split not in corpus.splits():
+        raise UserError(
+            f"expected a split of the corpus ({', '.join(corpus.splits())}), got {split!r}; "
+            "choose one of these with --split"
+        )
+    system.model.to(accelerator.device)
+    measured = _measured_perplexity if not system.settings.sources else _measured_outputs
+    lines, scores = measured(system, corpus, split, accelerator)
+    if accelerator.is_main_process:
+        decoding["seconds"] = round(time.perf_counter() - started, 2)
+        _write(folder, lines, scores, decoding)
+    accelerator.wait_for_everyone()
+    return scores
+
+
+Measured = tuple[list[dict[str, Any]], dict[str, Score]]
+
+
+def _measured_outputs(
+    system: System, corpus: Any, split: str, accelerator: Accelerator
+) -> Measured:
+    judge = Judge(system.settings.evaluation, system.host)
+    data = Dataset.evaluation(corpus, split, system.settings, system.sides.readers)
+    written = decode(system.writer(), data, accelerator)
+    return [row.as_json() for row in written], judge.scores(written)
+
+
+def _measured_perplexity(
+    system: System, corpus: Any, split: str, accelerator: Accelerator
+) -> Measured:
+    """For a language model: how surprised it is by each text, its score the log-probability."""
+    sides = system.sides
+    data = Dataset.validation(corpus, split, system.settings, sides.readers, sides.tokenizer)
+    losses = Losses(system.model, system.objectives)
+    batch_size = system.settings.search.batch_size
+    _, rows = measure(losses, data, batch_size, accelerator)
+    lines = [
+        {"id": row.id, "text": row.targets[0], "score": -float(surprise), "tokens": int(tokens)}
+        for row, (surprise, tokens) in zip(data.rows, rows, strict=True)
+    ]
+    texts = [row.targets[0] for row in data.rows]
+    metric = Perplexity(rows)
+    return lines, scoring.score(PERPLEXITY, metric, texts, [[text] for text in texts])
+
+
+def _decoding(system: System, split: str) -> dict[str, Any]:
+    """All that the results depend on besides the corpus."""
+    digest = hashlib.sha256(system.run.weights.read_bytes()).hexdigest()
+    return {
+        "split": split,
+        "search": system.settings.search.model_dump(mode="json"),
+        "evaluation": system.settings.evaluation.model_dump(mode="json"),
+        "weights": digest,
+    }
+
+
+def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:
+    """Scores that are there already, if they are of the same settings; UserError if not.
+
+    Those of weights that training has left behind since make room, under another name.
+    """
+    file = folder / "scores.json"
+    if not file.exists():
+        return None
+    content = json.loads(file.read_text(encoding="utf-8"))
+    before = content.pop("decoding")
+    changed = [key for key, value in decoding.items() if before.get(key) != value]
+    if not changed:
+        return {name: Score(**score) for name, score in content.items()}
+    if changed == ["weights"]:
+        folder.rename(folder.with_name(f"{folder.name}@weights-{before['weights'][:8]}"))
+        return None
+    raise UserError(
+        f"expected the settings that {file} was made with, got other {' and '.join(changed)}; "
+        "write beside it with --name TAG, or move the folder away"
+    )
+
+
+def _write(
+    folder: Path,
+    lines: Sequence[Mapping[str, Any]],
+    scores: Mapping[str, Score],
+    decoding: Mapping[str, Any],
+) -> None:
+    with replacing(folder) as beside:
+        beside.mkdir()
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (beside / "hypotheses.jsonl").write_text(text, encoding="utf-8")
+        named = {name: asdict(score) for name, score in scores.items()}
+        content = json.dumps({**named, "decoding": decoding}, indent=2, ensure_ascii=False)
+        (beside / "scores.json").write_text(content + "\n", encoding="utf-8")

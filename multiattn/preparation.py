@@ -1,0 +1,176 @@
+"""What a recipe names, built: corpus, tokenizer, readers, model; what is learned once is kept.
+
+A tokenizer or a reader that a run folder already holds is loaded, never trained again. It refuses
+to know what they learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multiattn.errors import UserError
+from multiattn.model import Model, WeightedObjective, build_model, load_weights
+from multiattn.plugins import Host
+from multiattn.recipe import differences, load_recipe
+from multiattn.records import Example
+from multiattn.runfolder import RunFolder, replacing
+from multiattn.settings import RecipeSettings
+from multiattn.tokenizer import Tokenizer
+from multiattn.writing import Writer
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How texts become ids and sources tensors: the target's tokenizer, a reader per source."""
+
+    tokenizer: Tokenizer
+    readers: Mapping[str, Any]
+
+    @property
+    def specs(self) -> dict[str, Any]:
+        """What each source's encoder must know."""
+        return {name: reader.spec for name, reader in self.readers.items()}
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained run, opened: everything that writing needs."""
+
+    run: RunFolder
+    settings: RecipeSettings
+    host: Host
+    sides: Sides
+    model: Model
+    objectives: tuple[WeightedObjective, ...]
+
+    def writer(self) -> Writer:
+        """The model with the search of its settings."""
+        return Writer(
+            self.model, self.sides.tokenizer, self.settings.search, self.host, self.settings.seed
+        )
+
+
+def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
+    """Open a run with its best weights, in evaluation mode. Overrides: how to write and score.
+
+    Raises UserError for a folder without a run, damaged files, and other overrides.
+    """
+    settings = load_recipe(run.require().recipe, (), host)
+    if overrides:
+        changed = load_recipe(run.recipe, overrides, host)
+        refuse_differences(
+            settings, changed, ("search", "evaluation"), f"what is evaluated of {run.path}"
+        )
+        settings = changed
+    sides = load(settings, host, run)
+    model, objectives = build_model(settings, host, sides.specs, sides.tokenizer.size)
+    load_weights(model, run.weights)
+    return System(run, settings, host, sides, model.eval(), objectives)
+
+
+def refuse_differences(
+    old: RecipeSettings, new: RecipeSettings, allowed: tuple[str, ...], what: str
+) -> None:
+    """Raise UserError naming every key that differs and is not ``allowed`` (or below it)."""
+    keys = [
+        key
+        for key in differences(old, new)
+        if not any(key == place or key.startswith(f"{place}.") for place in allowed)
+    ]
+    if keys:
+        raise UserError(
+            f"expected {what} to differ only in {', '.join(allowed)}, got other values of "
+            f"{', '.join(keys)}; take these back, or start a new run with another --out"
+        )
+
+
+def open_corpus(settings: RecipeSettings, host: Host, data_root: Path) -> Any:
+    """The corpus of a recipe. Raises UserError naming the folder that is missing."""
+    folder = data_root / settings.corpus.folder
+    if not folder.is_dir():
+        raise UserError(
+            f"expected the corpus in the folder {folder}, got no such folder; "
+            "say with --data where corpora lie"
+        )
+    return host.build("corpus", settings.corpus, folder)
+
+
+def learn(settings: RecipeSettings, host: Host, corpus: Any, run: RunFolder | None) -> Sides:
+    """Tokenizer and readers, loaded from the run where it has them, else learned and written there.
+
+    Without a run they are learned and forgotten (``--dry-run``).
+    """
+    readers = {name: host.build("reader", s.reader) for name, s in settings.sources.items()}
+    values = _Values(settings, corpus)
+    tokenizer = _tokenizer(settings, readers, values, run)
+    for name, reader in readers.items():
+        if hasattr(reader, "fit"):
+            folder = None if run is None else run.source(name)
+            _teach(reader, values.of(settings.sources[name].field), tokenizer, folder)
+    return Sides(tokenizer, readers)
+
+
+def load(settings: RecipeSettings, host: Host, run: RunFolder) -> Sides:
+    """What the run learned; no corpus is needed. Raises UserError where a part is missing."""
+    tokenizer = Tokenizer.load(run.tokenizer)
+    readers = {name: host.build("reader", s.reader) for name, s in settings.sources.items()}
+    for name, reader in readers.items():
+        if hasattr(reader, "load"):
+            reader.load(run.source(name), tokenizer)
+    return Sides(tokenizer, readers)
+
+
+class _Values:
+    """The raw values of the training split, read when they are first asked for."""
+
+    def __init__(self, settings: RecipeSettings, corpus: Any) -> None:
+        self._settings = settings
+        self._corpus = corpus
+        self._examples: Sequence[Example] | None = None
+
+    def of(self, field: str) -> Iterator[str]:
+        """Every text or path of a field, rows without it left out."""
+        if self._examples is None:
+            skip = (lambda _: None) if self._settings.training.bad_rows == "skip" else None
+            self._examples = self._corpus.examples(self._settings.splits.train, skip)
+        for example in self._examples:
+            value = example.fields.get(field)
+            if value is not None:
+                yield from (value,) if isinstance(value, str) else value
+
+
+def _tokenizer(
+    settings: RecipeSettings,
+    readers: Mapping[str, Any],
+    values: _Values,
+    run: RunFolder | None,
+) -> Tokenizer:
+    if run is not None and run.tokenizer.exists():
+        return Tokenizer.load(run.tokenizer)
+    fields = [settings.target.field]
+    fields += [settings.sources[name].field for name, reader in readers.items() if _joint(reader)]
+    texts = (text for field in fields for text in values.of(field))
+    tokenizer = Tokenizer.train(texts, settings.target.tokenizer)
+    if run is None:
+        return tokenizer
+    tokenizer.save(run.tokenizer)
+    return Tokenizer.load(run.tokenizer)  # what every later start will see
+
+
+def _joint(reader: Any) -> bool:
+    return bool(getattr(reader, "joint", False))
+
+
+def _teach(reader: Any, values: Iterator[str], tokenizer: Tokenizer, folder: Path | None) -> None:
+    if folder is None or not folder.exists():
+        reader.fit(values, tokenizer)
+    if folder is None:
+        return
+    if not folder.exists():
+        with replacing(folder) as beside:
+            beside.mkdir()
+            reader.save(beside)
+    reader.load(folder, tokenizer)  # as every later start will see it

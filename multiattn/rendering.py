@@ -1,0 +1,132 @@
+"""Attention as a picture: where the model looked when it wrote each word. It imports no torch.
+
+A renderer draws one ``AttentionRecord`` into a figure, for memories of one layout; this file has
+the one for texts and whatever has nothing better: a heat map with the output's words as rows. It
+refuses to know how the weights came about.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from multiattn import records
+from multiattn.plugins import Host
+from multiattn.runfolder import write_bytes, write_json
+
+Span = tuple[str, int, int]  # a word and the tokens [first, end) that spell it
+
+
+@dataclass(frozen=True)
+class AttentionRecord:
+    """Where one output looked in one of its sources.
+
+    value: the raw input, as the reader got it.
+    labels: a name per slot, S.
+    words: the output's words, W.
+    weights: (W, S), each row what the word's tokens gave to each slot, on average.
+    layout: what the slots are (``memory.Layout``).
+    """
+
+    source: str
+    value: str
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    weights: NDArray[np.floating[Any]]
+    layout: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The same numbers, for other people's programs."""
+        return {
+            "source": self.source,
+            "value": self.value,
+            "labels": list(self.labels),
+            "words": list(self.words),
+            "weights": [[round(float(weight), 5) for weight in row] for row in self.weights],
+        }
+
+
+class Renderer(Protocol):
+    """What a ``renderer`` record's target is, built without settings."""
+
+    def draw(self, figure: Figure, record: AttentionRecord) -> None:
+        """Fill an empty figure; its size may be set."""
+
+
+class HeatMap:
+    """Slots as columns, the output's words as rows, darker where more attention went."""
+
+    def draw(self, figure: Figure, record: AttentionRecord) -> None:
+        """Fill an empty figure, as large as its labels need."""
+        words, slots = record.weights.shape
+        figure.set_size_inches(min(40.0, 1.6 + 0.3 * slots), min(40.0, 1.4 + 0.3 * words))
+        axes = figure.add_subplot()
+        axes.imshow(record.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
+        axes.set_xticks(range(slots), record.labels, rotation=60, ha="left", fontsize=9)
+        axes.set_yticks(range(words), record.words, fontsize=9)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        figure.set_layout_engine("tight")
+
+
+def join_rows(
+    weights: NDArray[np.floating[Any]], spans: Sequence[Span]
+) -> NDArray[np.floating[Any]]:
+    """(T, S) weights of tokens -> (W, S) of words: the mean of a word's tokens."""
+    rows = [weights[first:end].mean(axis=0) for _, first, end in spans]
+    return np.array(rows).reshape(len(spans), weights.shape[1])
+
+
+def join_columns(
+    weights: NDArray[np.floating[Any]], spans: Sequence[Span]
+) -> NDArray[np.floating[Any]]:
+    """(W, S) -> (W, words of the source): the sum over a word's slots, so rows keep their sum."""
+    columns = [weights[:, first:end].sum(axis=1) for _, first, end in spans]
+    return np.array(columns).reshape(len(spans), weights.shape[0]).T
+
+
+def label_spans(labels: Sequence[str]) -> list[Span]:
+    """Labels of a text's slots joined to words: ``▁`` opens one, a special stands by itself."""
+    spans: list[Span] = []
+    alone = True
+    for place, label in enumerate(labels):
+        special = label.startswith("<") and label.endswith(">")
+        letters = label if special else label.replace("▁", "")
+        if alone or special or label.startswith("▁"):
+            spans.append((letters, place, place + 1))
+        else:
+            word, first, _ = spans[-1]
+            spans[-1] = (word + letters, first, place + 1)
+        alone = special
+    return spans
+
+
+def renderer_for(layout: str, host: Host) -> Renderer:
+    """The renderer that a plugin brings for a layout; the heat map where none does."""
+    for row in host.records("renderer"):
+        if isinstance(row.record, records.Renderer) and row.record.layout == layout:
+            renderer: Renderer = host.target("renderer", row.full_name)()
+            return renderer
+    return HeatMap()
+
+
+def save_pictures(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
+    """Per source ``STEM-SOURCE.png`` and the same numbers in ``STEM-SOURCE.json``."""
+    pictures = []
+    for record in drawn:
+        picture = stem.with_name(f"{stem.name}-{record.source}.png")
+        figure = Figure(dpi=120)
+        renderer_for(record.layout.kind, host).draw(figure, record)
+        content = io.BytesIO()
+        figure.savefig(content, format="png")
+        write_bytes(picture, content.getvalue())
+        write_json(picture.with_suffix(".json"), record.as_json())
+        pictures.append(picture)
+    return pictures

@@ -1,0 +1,144 @@
+"""What a run says while it trains: ``log.jsonl``, TensorBoard and the terminal.
+
+On a terminal there is one moving line with loss, throughput and time left; elsewhere a plain line
+each time something is logged. It refuses to know how the numbers came about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from multiattn.runfolder import RunFolder, cut_back
+
+Record = Mapping[str, float | int | str]
+
+
+class Tracker(Protocol):
+    """What keeps curves besides the log; Accelerate's trackers are such."""
+
+    def log(self, values: Record, step: int | None) -> None:
+        """Keep numbers under their names at a step."""
+
+
+class Log(Protocol):
+    """What training writes to."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; a checkpoint keeps it."""
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        """Keep the figures of a step."""
+
+
+class NoLog:
+    """The log of every process but the first."""
+
+    size = 0
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        """Write nothing."""
+
+
+class RunLog:
+    """Appends to the log of a run, from where a checkpoint left it."""
+
+    def __init__(self, run: RunFolder, size: int, tracker: Tracker, display: Display) -> None:
+        cut_back(run.log, size)
+        self._path = run.log
+        self._tracker = tracker
+        self._display = display
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far; a checkpoint keeps it."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        """Append ``{"kind": …, "step": …, …}``; its numbers go to the tracker as ``kind/name``."""
+        line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        numbers = {f"{kind}/{name}": v for name, v in values.items() if not isinstance(v, str)}
+        self._tracker.log(numbers, step=step)
+        self._display.show(kind, step, values)
+
+
+class Display(Protocol):
+    """Where a person sees the run."""
+
+    def show(self, kind: str, step: int, values: Record) -> None:
+        """Something was logged."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class PlainLines:
+    """A line for everything logged: files, pipes, job logs."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self._console = console
+        self._steps = steps
+
+    def show(self, kind: str, step: int, values: Record) -> None:
+        """Print ``step 50/1000  loss 3.21  …``."""
+        self._console.print(_line(kind, f"{step}/{self._steps}", values), soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class MovingLine:
+    """One line that moves; what is not training stays above it."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+        self._task = self._progress.add_task("training", total=steps, figures="")
+        self._progress.start()
+
+    def show(self, kind: str, step: int, values: Record) -> None:
+        """Move the line, or print above it."""
+        if kind == "training":
+            self._progress.update(self._task, completed=step, figures=_figures(values))
+        else:
+            self._progress.console.print(_line(kind, str(step), values), soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the line as it is."""
+        self._progress.stop()
+
+
+def display_for(console: Console, steps: int) -> Display:
+    """A moving line on a terminal, plain lines elsewhere."""
+    return MovingLine(console, steps) if console.is_terminal else PlainLines(console, steps)
+
+
+def read_log(run: RunFolder) -> list[dict[str, Any]]:
+    """Every line of the log, oldest first."""
+    with run.log.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def _line(kind: str, step: str, values: Record) -> str:
+    return f"{kind} at step {step}: {_figures(values)}"
+
+
+def _figures(values: Record) -> str:
+    return "  ".join(f"{name} {_figure(value)}" for name, value in values.items())
+
+
+def _figure(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,185 @@
+"""A target's signature is the schema of its settings: read it, check values against it.
+
+It knows neither who registered the target nor how it is built; ``plugins.py`` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from multiattn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks a keyword as a component of one kind, built by the target itself.
+
+    ``of: Annotated[Callable[..., nn.Module], Slot("attention")] = Additive`` takes ``of: dot`` or
+    ``of: {name: additive, dim: 64}`` in a recipe; the target is given a callable that builds it.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One keyword-only parameter: its type, its default, the kind of component that it takes."""
+
+    name: str
+    annotation: Any
+    default: object
+    slot: Slot | None
+
+    @property
+    def required(self) -> bool:
+        """Whether a recipe has to give it."""
+        return self.default is inspect.Parameter.empty
+
+
+def settings_of(target: Callable[..., object]) -> dict[str, Setting]:
+    """Read the settings of a target, by name: its keyword-only parameters.
+
+    A class without an ``__init__`` of its own has none. Raises UserError for a signature that
+    cannot be a schema: ``**kwargs``, an untyped keyword, a type that no recipe could write.
+    """
+    if inspect.isclass(target) and "__init__" not in vars(target):
+        return {}
+    settings = {}
+    for name, parameter in signature_of(target).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            raise UserError(
+                f"expected every setting of {_path(target)} by name, got **{name}; "
+                "spell its keywords out in the signature"
+            )
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            settings[name] = _setting(target, parameter)
+    return settings
+
+
+def signature_of(target: Callable[..., object]) -> inspect.Signature:
+    """Read the signature, annotations evaluated; a UserError where one cannot be."""
+    try:
+        return inspect.signature(target, eval_str=True)
+    except (NameError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"expected a readable signature of {_path(target)}, got {error}; "
+            "import what its annotations name at the top of the module, not under TYPE_CHECKING"
+        ) from error
+
+
+def _setting(target: Callable[..., object], parameter: inspect.Parameter) -> Setting:
+    annotation = parameter.annotation
+    slot = _slot(annotation)
+    place = f"keyword {parameter.name!r} of {_path(target)}"
+    if annotation is parameter.empty:
+        raise UserError(f"expected a type for {place}, got none; annotate it")
+    if slot is None:
+        try:
+            TypeAdapter(annotation)
+        except PydanticUserError as error:
+            raise UserError(
+                f"expected a type that a recipe can write for {place}, got {annotation!r}; "
+                "take numbers, strings, their tuples and mappings, or a component's Slot"
+            ) from error
+    return Setting(parameter.name, annotation, parameter.default, slot)
+
+
+def _slot(annotation: Any) -> Slot | None:
+    """Find the slot of ``Annotated[Callable[..., X], Slot(kind)]``, or of that ``| None``."""
+    for part in (annotation, *get_args(annotation)):
+        for note in getattr(part, "__metadata__", ()):
+            if isinstance(note, Slot):
+                return note
+    return None
+
+
+def _path(target: Callable[..., object]) -> str:
+    return f"{target.__module__}:{getattr(target, '__qualname__', target)}"
+
+
+def checked(setting: Setting, value: object) -> tuple[Any, list[tuple[str, str]]]:
+    """Take ``value`` as the setting's type; if it cannot be, its ``problems`` come with it."""
+    try:
+        return TypeAdapter(setting.annotation).validate_python(value), []
+    except ValidationError as error:
+        return value, problems(error, setting.annotation, value)
+
+
+def problems(error: ValidationError, expected: Any, value: object) -> list[tuple[str, str]]:
+    """Say what pydantic found wrong: a dotted place within ``value`` and a sentence, for each.
+
+    expected: the type that was asked for. Of a union, pydantic reports every alternative; here
+    the one that got furthest speaks, or all in one sentence.
+    """
+    details: dict[tuple[str, ...], list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        details.setdefault(_place(detail, value), []).append(detail)
+    return [
+        (".".join(place), _sentence(alternatives, expected, place))
+        for place, alternatives in details.items()
+        if not any(place == longer[: len(place)] and place != longer for longer in details)
+    ]
+
+
+def _place(detail: ErrorDetails, value: Any) -> tuple[str, ...]:
+    """The steps into ``value``; pydantic's own names for a union's alternatives are left out."""
+    steps = []
+    for step in detail["loc"]:
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list | tuple) and isinstance(step, int):
+            value = value[step] if step < len(value) else None
+        elif detail["type"] != "missing" or step != detail["loc"][-1]:
+            continue
+        steps.append(str(step))
+    return tuple(steps)
+
+
+def _sentence(details: Sequence[ErrorDetails], expected: Any, place: Sequence[str]) -> str:
+    detail = details[0]
+    if detail["type"] == "missing":
+        return "expected a value, got none; give one"
+    if detail["type"] == "extra_forbidden":
+        known = _fields_at(expected, place[:-1])
+        return f"expected a known key, got {place[-1]!r}; {suggestion(place[-1], known)}"
+    wanted = [each["msg"].removeprefix("Input should be ") for each in details]
+    wanted = [each.removeprefix("Value error, ") for each in wanted]
+    first = wanted[0][0].lower() + wanted[0][1:]
+    return f"expected {' or '.join([first, *wanted[1:]])}, got {_brief(detail['input'])}"
+
+
+def _brief(value: object, width: int = 80) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def _fields_at(expected: Any, place: Sequence[str]) -> list[str]:
+    """The keys of the pydantic model at a place of a type; mappings' keys are passed over."""
+    model = next(_models(expected), BaseModel)
+    for step in place:
+        if step in model.model_fields:
+            model = next(_models(model.model_fields[step].annotation), model)
+    return list(model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Say what to write instead of an unknown word: the nearest known ones, or all there are."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(word, names)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there are {', '.join(names)}" if names else "there are none"

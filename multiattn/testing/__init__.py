@@ -1,0 +1,59 @@
+"""The conformance suite: a plugin's contract as plain functions with ids.
+
+``cases(host)`` makes one case per component and check; `multiattn check DIST` runs them over a
+distribution and pytest over the whole registry, so registering a component enrols it. A check
+raises an AssertionError that says what is wrong, or ``unittest.SkipTest`` where a component cannot
+be built without settings. Components are built with their defaults.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from multiattn.plugins import Host, Row
+from multiattn.testing import attentions, decoders, encoders, others, outside
+
+Check = Callable[[Host, Row], None]
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "encoder": encoders.CHECKS,
+    "attention": (*attentions.CHECKS, *decoders.CHECKS),
+    "fusion": decoders.CHECKS,
+    "recurrence": decoders.CHECKS,
+    "output": decoders.CHECKS,
+    "decoder": decoders.CHECKS,
+    "objective": others.OBJECTIVE_CHECKS,
+    "scorer": others.SCORER_CHECKS,
+    "metric": (outside.target_imports_no_torch, *others.METRIC_CHECKS),
+    "recipe": (outside.every_recipe_in_it_loads,),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one component or plugin; call ``run`` to make it."""
+
+    id: str
+    run: Callable[[], None]
+
+
+def cases(host: Host, distribution: str | None = None) -> list[Case]:
+    """Every check of every plugin and component, or of those of one distribution."""
+    found = [
+        Case(f"plugin/{plugin.found.label}/{check.__name__}", functools.partial(check, plugin))
+        for plugin in host.plugins
+        if distribution in (None, plugin.found.distribution)
+        for check in outside.PLUGIN_CHECKS
+    ]
+    for row in host.rows:
+        if distribution not in (None, row.distribution):
+            continue
+        kind = row.record.kind
+        common = () if kind == "recipe" else outside.TARGET_CHECKS
+        found += [
+            Case(f"{kind}/{row.full_name}/{check.__name__}", functools.partial(check, host, row))
+            for check in (*common, *CHECKS.get(kind, ()))
+        ]
+    return found

@@ -1,0 +1,172 @@
+"""What every attention promises: stateless looks at real slots only, whoever else is looked at.
+
+Letters: B batch, N queries, S slots, C context width.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multiattn.memory import Memory, tree_map
+from multiattn.plugins import Host, Row
+from multiattn.testing.materials import (
+    WIDTH,
+    Subject,
+    build,
+    expect,
+    expect_close,
+    expect_gradients,
+    expect_round_trip,
+    memory_of,
+    padded,
+    select,
+    single,
+)
+
+LENGTHS = (5, 3, 0, 4)
+STEPS = 3
+
+
+def attention_of(host: Host, row: Row, seed: int = 0) -> Any:
+    """Build the attention between a query and a memory of the same width."""
+    return build(host, "attention", row.full_name, WIDTH, WIDTH, seed=seed)
+
+
+def queries_of(batch_size: int) -> Tensor:
+    """Queries (B, STEPS, Q)."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(batch_size, STEPS, WIDTH, generator=generator, dtype=torch.float64)
+
+
+def looks(attention: Any, memory: Memory, queries: Tensor) -> tuple[Tensor, Tensor]:
+    """Look once per query, one after another: contexts (B, STEPS, C), weights (B, STEPS, S)."""
+    keys, history = attention.prepare(memory), None
+    contexts, weights = [], []
+    for query in queries.split(1, 1):
+        context, weight, history = attention(query, keys, history)
+        contexts.append(context)
+        weights.append(weight)
+    return torch.cat(contexts, 1), torch.cat(weights, 1)
+
+
+def padding_a_memory_changes_no_look(host: Host, row: Row) -> None:
+    """Slots that are not real have no influence, also when there are more of them."""
+    attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
+    contexts, weights = looks(attention, memory, queries)
+    more_contexts, more_weights = looks(attention, padded(memory, 3), queries)
+    expect_close(more_contexts, contexts, "expected padding to change no context")
+    expect_close(more_weights[..., :-3], weights, "expected padding to change no weight")
+    expect(not more_weights[..., -3:].any(), "expected weights of exactly 0 on padding")
+
+
+def order_in_a_batch_changes_no_look(host: Host, row: Row) -> None:
+    """Each input is looked at by itself."""
+    attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
+    order = [2, 0, 3, 1]
+    wanted = select(looks(attention, memory, queries), order)
+    actual = looks(attention, select(memory, order), queries[order])
+    for one, other in zip(actual, wanted, strict=True):
+        expect_close(one, other, "expected each input's look to move with it")
+
+
+def a_batch_of_looks_is_its_looks_one_by_one(host: Host, row: Row) -> None:
+    """The other inputs of a batch and their lengths do not matter."""
+    attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
+    contexts, weights = looks(attention, memory, queries)
+    for place, length in enumerate(LENGTHS):
+        context, weight = looks(attention, single(memory, place), queries[[place]])
+        expect_close(context[0], contexts[place], "expected a batch to equal its inputs alone")
+        expect_close(
+            weight[0, :, :length], weights[place, :, :length], "expected the same weights alone"
+        )
+
+
+def weights_sum_to_one_over_real_slots(host: Host, row: Row) -> None:
+    """And are exactly 0 elsewhere; an input without real slots gets weights 0 and context 0."""
+    attention, memory = attention_of(host, row), memory_of(LENGTHS)
+    contexts, weights = looks(attention, memory, queries_of(4))
+    sums = memory.mask.any(1, keepdim=True).double().expand(-1, STEPS)
+    expect_close(weights.sum(2), sums, "expected weights that sum to 1 where a slot is real")
+    expect(bool((weights >= 0).all()), "expected no negative weight")
+    outside = weights.masked_select(~memory.mask.unsqueeze(1))
+    expect(not outside.any(), "expected weights of exactly 0 on slots that are not real")
+    absent = LENGTHS.index(0)
+    expect(not contexts[absent].any(), "expected a context of 0 where no slot is real")
+
+
+def queries_side_by_side_look_as_they_do_alone(host: Host, row: Row) -> None:
+    """N hypotheses of an input share its keys and do not see each other."""
+    attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
+    keys = attention.prepare(memory)
+    together, weights, _ = attention(queries, keys, None)
+    for place in range(STEPS):
+        context, weight, _ = attention(queries[:, [place]], keys, None)
+        expect_close(together[:, [place]], context, "expected queries not to see each other")
+        expect_close(weights[:, [place]], weight, "expected queries not to see each other")
+
+
+def indexing_a_history_equals_recomputing_it(host: Host, row: Row) -> None:
+    """Reordering hypotheses is plain indexing of what an attention remembers."""
+    attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
+    keys, order = attention.prepare(memory), [2, 0, 0]
+    _, _, history = attention(queries, keys, None)
+    _, _, recomputed = attention(queries[:, order], keys, None)
+    indexed = tree_map(lambda leaf: leaf[:, order], history)
+    wanted, _, _ = attention(queries, keys, recomputed)
+    actual, _, _ = attention(queries, keys, indexed)
+    expect_close(actual, wanted, "expected an indexed history to equal a recomputed one")
+
+
+def projected_values_give_projected_contexts(host: Host, row: Row) -> None:
+    """A linear map that follows the context may be paid once per input."""
+    attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
+    contexts, _ = looks(attention, memory, queries)
+    projection = torch.randn(5, contexts.size(2), dtype=torch.float64)
+    context, _, _ = attention(queries[:, :1], attention.prepare(memory, projection), None)
+    wanted = contexts[:, :1] @ projection.T  # (B, 1, 5)
+    expect_close(context, wanted, "expected prepare to multiply values by value_projection")
+
+
+def its_context_is_as_wide_as_it_says(host: Host, row: Row) -> None:
+    """``context_dim`` is what a decoder is built by."""
+    attention = attention_of(host, row)
+    contexts, _ = looks(attention, memory_of(LENGTHS), queries_of(4))
+    said = attention.context_dim
+    expect(contexts.size(2) == said, f"expected context_dim {said}, got {contexts.size(2)}")
+
+
+def every_parameter_of_a_look_gets_a_gradient(host: Host, row: Row) -> None:
+    """After a few looks, for what a first look does not use."""
+    expect_gradients(_subject(host, row))
+
+
+def state_dict_of_an_attention_is_all_it_computes_by(host: Host, row: Row) -> None:
+    """Another attention computes the same once it has loaded the state dict."""
+    expect_round_trip(_subject(host, row))
+
+
+def _subject(host: Host, row: Row) -> Subject:
+    memory, queries = memory_of(LENGTHS), queries_of(4)
+    return Subject(
+        attention_of(host, row),
+        functools.partial(attention_of, host, row, seed=1),
+        lambda attention: looks(attention, memory, queries),
+    )
+
+
+CHECKS = (
+    padding_a_memory_changes_no_look,
+    order_in_a_batch_changes_no_look,
+    a_batch_of_looks_is_its_looks_one_by_one,
+    weights_sum_to_one_over_real_slots,
+    queries_side_by_side_look_as_they_do_alone,
+    indexing_a_history_equals_recomputing_it,
+    projected_values_give_projected_contexts,
+    its_context_is_as_wide_as_it_says,
+    every_parameter_of_a_look_gets_a_gradient,
+    state_dict_of_an_attention_is_all_it_computes_by,
+)

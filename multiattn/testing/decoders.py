@@ -1,0 +1,153 @@
+"""What every decoder promises, also with another attention, fusion, recurrence or output in it.
+
+Two sources, one of which an input lacks. Letters: B batch, N hypotheses, T steps, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multiattn.memory import Memory, MemorySpec, tree_map
+from multiattn.plugins import Host, Row
+from multiattn.testing.materials import (
+    VOCABULARY,
+    WIDTH,
+    Subject,
+    build,
+    expect_close,
+    expect_gradients,
+    expect_overfitting,
+    expect_round_trip,
+    first_row_of,
+    log_probabilities,
+    memory_of,
+    negative_log_likelihood,
+    padded,
+    select,
+    targets_of,
+)
+
+HOST_OF_PARTS = "multiattn/lstm"  # the decoder that a part is tried in
+LENGTHS = (4, 6, 2)
+
+
+def decoder_of(host: Host, row: Row, seed: int = 0) -> Any:
+    """Build the decoder, or the core's with this part in it and else its defaults."""
+    supplied = VOCABULARY, {name: MemorySpec(WIDTH, WIDTH) for name in memories_of()}
+    if row.record.kind == "decoder":
+        return build(host, "decoder", row.full_name, *supplied, seed=seed)
+    part = {row.record.kind: row.full_name}
+    small = {"embedding_dim": WIDTH, "hidden_dim": WIDTH}
+    return build(host, "decoder", HOST_OF_PARTS, *supplied, seed=seed, **small, **part)
+
+
+def memories_of() -> dict[str, Memory]:
+    """Make one source that can be copied from, and one that the second input lacks."""
+    return {
+        "first": memory_of((5, 3, 4), symbols=True),
+        "second": memory_of((2, 0, 3), seed=1),
+    }
+
+
+def spoken(decoder: Any, memories: Mapping[str, Memory], rows: slice = slice(None)) -> Tensor:
+    """Log-probabilities (B, T, V) of these rows of the targets under teacher forcing."""
+    targets = select(targets_of(LENGTHS), list(range(3))[rows])
+    return log_probabilities(decoder(targets, memories), targets)
+
+
+def stepping_is_the_forward_pass(host: Host, row: Row) -> None:
+    """Search computes what training does."""
+    decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
+    wanted = spoken(decoder, memories)
+    shared, state = decoder.begin(memories, len(LENGTHS))
+    for step, tokens in enumerate(targets.inputs().split(1, 1)):
+        scores, state, _ = decoder.step(tokens, state, shared)
+        alive = (targets.lengths > step).view(-1, 1)
+        actual = scores.log_softmax(-1).squeeze(1) * alive
+        expect_close(actual, wanted[:, step], "expected a step to equal the forward pass")
+
+
+def padding_an_input_changes_no_score(host: Host, row: Row) -> None:
+    """More slots that are not real say nothing."""
+    decoder, memories = decoder_of(host, row), memories_of()
+    more = {name: padded(memory, 3) for name, memory in memories.items()}
+    sentence = "expected padding to change no score"
+    expect_close(spoken(decoder, more), spoken(decoder, memories), sentence)
+
+
+def order_in_a_batch_changes_no_score(host: Host, row: Row) -> None:
+    """Each input is written by itself."""
+    decoder, memories, order = decoder_of(host, row), memories_of(), [2, 0, 1]
+    targets = select(targets_of(LENGTHS), order)
+    actual = log_probabilities(decoder(targets, select(memories, order)), targets)
+    expect_close(actual, spoken(decoder, memories)[order], "expected scores to move with inputs")
+
+
+def a_batch_of_outputs_is_its_outputs_one_by_one(host: Host, row: Row) -> None:
+    """The other inputs of a batch and their lengths do not matter."""
+    decoder, memories = decoder_of(host, row), memories_of()
+    together = spoken(decoder, memories)
+    for place in range(len(LENGTHS)):
+        alone = spoken(decoder, first_row_of(memories, place), slice(place, place + 1))
+        expect_close(alone[0], together[place], "expected a batch to equal its inputs alone")
+
+
+def indexing_a_state_equals_recomputing_it(host: Host, row: Row) -> None:
+    """Hypotheses are reordered, repeated and dropped by plain indexing."""
+    decoder, memories = decoder_of(host, row), memories_of()
+    shared, start = decoder.begin(memories, len(LENGTHS))
+    words = torch.tensor([[4, 5, 6]] * len(LENGTHS))  # (B, N): three hypotheses
+    order = [2, 0, 0, 1]
+    start = tree_map(lambda leaf: leaf[:, [0, 0, 0]], start)
+    _, state, _ = decoder.step(words, start, shared)
+    indexed = tree_map(lambda leaf: leaf[:, order], state)
+    again = tree_map(lambda leaf: leaf[:, [0, 0, 0, 0]], start)
+    _, recomputed, _ = decoder.step(words[:, order], again, shared)
+    following = torch.tensor([[7, 8, 9, 10]] * len(LENGTHS))
+    actual, _, _ = decoder.step(following, indexed, shared)
+    wanted, _, _ = decoder.step(following, recomputed, shared)
+    expect_close(actual, wanted, "expected an indexed state to equal a recomputed one")
+
+
+def every_parameter_of_a_decoder_gets_a_gradient(host: Host, row: Row) -> None:
+    """From teacher-forced scores over inputs of which one lacks a source."""
+    expect_gradients(_subject(host, row))
+
+
+def state_dict_of_a_decoder_is_all_it_computes_by(host: Host, row: Row) -> None:
+    """Another decoder computes the same once it has loaded the state dict."""
+    expect_round_trip(_subject(host, row))
+
+
+def a_decoder_overfits_one_batch(host: Host, row: Row) -> None:
+    """It can learn three targets by heart."""
+    decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
+    expect_overfitting(
+        decoder, lambda: negative_log_likelihood(decoder(targets, memories), targets)
+    )
+
+
+def _subject(host: Host, row: Row) -> Subject:
+    memories = memories_of()
+    return Subject(
+        decoder_of(host, row),
+        functools.partial(decoder_of, host, row, seed=1),
+        lambda decoder: (spoken(decoder, memories),),
+    )
+
+
+CHECKS = (
+    stepping_is_the_forward_pass,
+    padding_an_input_changes_no_score,
+    order_in_a_batch_changes_no_score,
+    a_batch_of_outputs_is_its_outputs_one_by_one,
+    indexing_a_state_equals_recomputing_it,
+    every_parameter_of_a_decoder_gets_a_gradient,
+    state_dict_of_a_decoder_is_all_it_computes_by,
+    a_decoder_overfits_one_batch,
+)

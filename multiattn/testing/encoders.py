@@ -1,0 +1,197 @@
+"""What every encoder promises: a memory that depends on its own input and on nothing beside it.
+
+An encoder is tried on its own ``example_inputs()``. Its spec is taken from the type of its
+``input_spec``: that type's defaults, and a small number for a size without one. An example whose
+inputs all have one length is of an encoder that does not pad; it is not padded here either.
+
+Letters: B batch, L input length, S slots, D memory width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, get_type_hints
+
+import torch
+from torch import Tensor, nn
+
+from multiattn.memory import Memory, MemorySpec
+from multiattn.model import Model
+from multiattn.plugins import Host, Row
+from multiattn.signatures import signature_of
+from multiattn.testing.materials import (
+    VOCABULARY,
+    WIDTH,
+    Subject,
+    build,
+    expect,
+    expect_close,
+    expect_gradients,
+    expect_overfitting,
+    expect_round_trip,
+    negative_log_likelihood,
+    targets_of,
+)
+
+SIZE = 16  # of whatever a spec asks for as a whole number without a default
+
+
+def spec_of(host: Host, row: Row) -> Any:
+    """Make the spec that the encoder's ``input_spec`` is annotated with."""
+    target = host.target("encoder", row.full_name)
+    spec = signature_of(target).parameters["input_spec"].annotation
+    expect(dataclasses.is_dataclass(spec), f"expected input_spec typed as a dataclass, got {spec}")
+    hints = get_type_hints(spec)
+    sizes = {
+        field.name: SIZE
+        for field in dataclasses.fields(spec)
+        if hints[field.name] is int and field.default is dataclasses.MISSING
+    }
+    try:
+        return spec(**sizes)
+    except TypeError as error:
+        raise AssertionError(f"expected defaults in {spec.__name__}, got {error}") from error
+
+
+def encoder_of(host: Host, row: Row, seed: int = 0) -> Any:
+    """Build the encoder for its example spec."""
+    return build(host, "encoder", row.full_name, spec_of(host, row), seed=seed)
+
+
+def example_of(encoder: Any) -> tuple[Tensor, Tensor]:
+    """Its example inputs (B, L, …) and lengths (B,), the same every time; floats as float64."""
+    torch.manual_seed(3)
+    inputs, lengths = encoder.example_inputs()
+    return inputs.double() if inputs.is_floating_point() else inputs, lengths
+
+
+def parts(memory: Memory) -> tuple[Tensor, ...]:
+    """The real numbers of a memory."""
+    return (memory.values,) if memory.summary is None else (memory.values, memory.summary)
+
+
+def its_memory_is_as_wide_as_it_says(host: Host, row: Row) -> None:
+    """``out_dim`` and ``summary_dim`` are what a decoder is built by."""
+    encoder = encoder_of(host, row)
+    inputs, lengths = example_of(encoder)
+    memory: Memory = encoder(inputs, lengths)
+    shape = tuple(memory.values.shape)
+    expect(shape[::2] == (len(lengths), encoder.out_dim), f"expected (B, S, out_dim), got {shape}")
+    expect(
+        tuple(memory.mask.shape) == shape[:2] and memory.mask.dtype == torch.bool,
+        f"expected a bool mask {shape[:2]}, got {memory.mask.dtype} {tuple(memory.mask.shape)}",
+    )
+    width = 0 if memory.summary is None else memory.summary.size(1)
+    said = getattr(encoder, "summary_dim", 0)
+    expect(width == said, f"expected a summary of width summary_dim {said}, got {width}")
+    expect(bool(memory.mask.any(1).all()), "expected a real slot for every input")
+    expect(bool(memory.layout.kind), "expected a layout with a kind")
+
+
+def padded_slots_are_zero(host: Host, row: Row) -> None:
+    """Because 0 × NaN is NaN, a weight of 0 alone does not hide what a padded slot holds."""
+    encoder = encoder_of(host, row)
+    memory: Memory = encoder(*example_of(encoder))
+    expect(not memory.values[~memory.mask].any(), "expected zeros in slots that are not real")
+
+
+def padding_an_example_changes_nothing(host: Host, row: Row) -> None:
+    """Longer neighbours in a batch are not seen."""
+    encoder = encoder_of(host, row)
+    inputs, lengths = example_of(encoder)
+    if _of_one_length(lengths, inputs):
+        return
+    more = torch.cat([inputs, torch.zeros_like(inputs[:, :3])], 1)  # (B, L + 3, …)
+    memory, wanted = encoder(more, lengths), encoder(inputs, lengths)
+    slots = wanted.values.size(1)
+    expect(not memory.mask[:, slots:].any(), "expected no real slots from padding")
+    expect_close(memory.values[:, :slots], wanted.values, "expected padding to change nothing")
+    if wanted.summary is not None:
+        expect_close(memory.summary, wanted.summary, "expected padding to change no summary")
+
+
+def order_of_examples_changes_nothing(host: Host, row: Row) -> None:
+    """Each input is encoded by itself."""
+    encoder = encoder_of(host, row)
+    inputs, lengths = example_of(encoder)
+    turned = encoder(inputs.flip(0), lengths.flip(0))
+    _expect_same(turned, encoder(inputs, lengths), range(len(lengths))[::-1])
+
+
+def a_batch_of_examples_is_its_examples_one_by_one(host: Host, row: Row) -> None:
+    """The other inputs of a batch and their lengths do not matter."""
+    encoder = encoder_of(host, row)
+    inputs, lengths = example_of(encoder)
+    together: Memory = encoder(inputs, lengths)
+    one_length = _of_one_length(lengths, inputs)
+    for place, length in enumerate(lengths.tolist()):
+        own = inputs[[place]] if one_length else inputs[[place], :length]
+        _expect_same(encoder(own, lengths[[place]]), together, [place])
+
+
+def _of_one_length(lengths: Tensor, inputs: Tensor) -> bool:
+    return not bool((lengths < inputs.size(1)).any())
+
+
+def _expect_same(memory: Memory, together: Memory, places: Sequence[int]) -> None:
+    """Row i of ``memory`` is row ``places[i]`` of ``together``, real slots only."""
+    for row, place in enumerate(places):
+        actual, wanted = memory.values[row], together.values[place]
+        expect_close(
+            actual[memory.mask[row]],
+            wanted[together.mask[place]],
+            "expected an input's slots not to depend on its neighbours",
+        )
+        if memory.summary is not None and together.summary is not None:
+            expect_close(memory.summary[row], together.summary[place], "expected the same summary")
+
+
+def every_parameter_of_an_encoder_gets_a_gradient(host: Host, row: Row) -> None:
+    """From slots and summary together; frozen parameters need none."""
+    expect_gradients(_subject(host, row))
+
+
+def state_dict_of_an_encoder_is_all_it_computes_by(host: Host, row: Row) -> None:
+    """Another encoder computes the same once it has loaded the state dict."""
+    expect_round_trip(_subject(host, row))
+
+
+def _subject(host: Host, row: Row) -> Subject:
+    encoder = encoder_of(host, row)
+    inputs, lengths = example_of(encoder)
+    return Subject(
+        encoder,
+        functools.partial(encoder_of, host, row, seed=1),
+        lambda module: parts(module(inputs, lengths)),
+    )
+
+
+def the_engine_overfits_one_batch_through_it(host: Host, row: Row) -> None:
+    """A decoder that sees the inputs through it learns a target for each by heart."""
+    encoder = encoder_of(host, row)
+    inputs, lengths = example_of(encoder)
+    memories = {"source": MemorySpec(encoder.out_dim, getattr(encoder, "summary_dim", 0))}
+    small = {"embedding_dim": WIDTH, "hidden_dim": 4 * WIDTH}
+    decoder: nn.Module = build(host, "decoder", "multiattn/lstm", VOCABULARY, memories, **small)
+    model = Model({"source": encoder}, decoder, {})
+    targets = targets_of([4 + place % 3 for place in range(len(lengths))])
+
+    def loss() -> Tensor:
+        output = decoder(targets, {"source": encoder(inputs, lengths)})
+        return negative_log_likelihood(output, targets)
+
+    expect_overfitting(model, loss)
+
+
+CHECKS = (
+    its_memory_is_as_wide_as_it_says,
+    padded_slots_are_zero,
+    padding_an_example_changes_nothing,
+    order_of_examples_changes_nothing,
+    a_batch_of_examples_is_its_examples_one_by_one,
+    every_parameter_of_an_encoder_gets_a_gradient,
+    state_dict_of_an_encoder_is_all_it_computes_by,
+    the_engine_overfits_one_batch_through_it,
+)

@@ -1,0 +1,111 @@
+"""What objectives, scorers and metrics promise.
+
+Letters: B batch, N hypotheses, S slots, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from multiattn.data import Batch
+from multiattn.memory import Memory, MemorySpec
+from multiattn.model import Model
+from multiattn.plugins import Host, Row
+from multiattn.testing.materials import (
+    VOCABULARY,
+    WIDTH,
+    build,
+    expect,
+    expect_close,
+    memory_of,
+    select,
+    targets_of,
+)
+
+SLOTS = (12, 9, 10)  # enough of them for an objective that aligns slots and words
+LENGTHS = (4, 6, 2)
+
+
+def _loss(host: Host, objective: Any, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Sum and count of an objective over these rows of one batch, under a fixed model."""
+    memories = {"source": select(memory_of(SLOTS, symbols=True), rows)}
+    specs = {"source": MemorySpec(WIDTH, WIDTH)}
+    small = {"embedding_dim": WIDTH, "hidden_dim": WIDTH}
+    decoder = build(host, "decoder", "multiattn/lstm", VOCABULARY, specs, **small)
+    heads: Mapping[str, nn.Module] = objective.heads(VOCABULARY, specs)
+    model = Model({}, decoder, heads).double().eval()
+    targets = select(targets_of(LENGTHS), rows)
+    batch = Batch(tuple(f"example {row}" for row in rows), {}, targets)
+    output = decoder(targets, memories, None, objective.keep)
+    found: tuple[Tensor, Tensor] = objective.loss(model, batch, memories, output)
+    return found
+
+
+def shards_of_a_batch_add_up_to_it(host: Host, row: Row) -> None:
+    """A step may be cut into shards and processes: sums and counts are only ever added."""
+    objective = build(host, "objective", row.full_name)
+    torch.manual_seed(0)
+    whole = _loss(host, objective, [0, 1, 2])
+    shards = []
+    for rows in ([0, 2], [1]):
+        torch.manual_seed(0)
+        shards.append(_loss(host, objective, rows))
+    for position, name in enumerate(("sum", "count")):
+        added = torch.stack([shard[position].double() for shard in shards]).sum()
+        expect_close(added, whole[position].double(), f"expected the shards' {name}s to add up")
+    expect(bool(whole[1] > 0), f"expected a count above 0, got {whole[1]}")
+
+
+def a_scorer_follows_hypotheses(host: Host, row: Row) -> None:
+    """Additions per token within the ceiling; a state that is reordered by indexing."""
+    scorer = build(host, "scorer", row.full_name)
+    memories: dict[str, Memory] = {"source": memory_of(SLOTS)}
+    shared, state = scorer.start(memories, nn.ModuleDict(), len(SLOTS))
+    tokens = torch.full((len(SLOTS), 1), 5)  # (B, N)
+    mask = memories["source"].mask
+    weights = {"source": (mask / mask.sum(1, keepdim=True)).double().unsqueeze(1)}  # (B, N, S)
+    for _ in range(2):
+        additions, state = scorer.score(tokens, weights, state, shared)
+        shape = tuple(additions.shape)
+        expect(
+            shape in ((len(SLOTS), 1, 1), (len(SLOTS), 1, VOCABULARY)),
+            f"expected additions (B, N, 1) or (B, N, V), got {shape}",
+        )
+        expect(bool((additions <= scorer.ceiling).all()), "expected no addition over the ceiling")
+    final = scorer.finish(state, shared)
+    if final is not None:
+        expect(tuple(final.shape) == (len(SLOTS), 1), "expected final terms (B, N)")
+        expect(bool((final <= 0).all()), "expected final terms of at most 0")
+        later_state, later_shared = select((state, shared), [2, 0, 1])
+        moved = scorer.finish(later_state, later_shared)
+        expect_close(moved, final[[2, 0, 1]], "expected final terms to move with their inputs")
+
+
+def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Row) -> None:
+    """Statistics (n, k), a value of the record's name, the perfect output no worse than another."""
+    metric = build(host, "metric", row.full_name)
+    references = [["a cat sat on the old red mat today"], ["two birds sang in the tall green tree"]]
+    right = [each[0] for each in references]
+    wrong = ["two birds sat on the mat", "nobody sang"]
+    values = []
+    for hypotheses in (right, wrong):
+        rows = np.asarray(metric.statistics(hypotheses, references))
+        expect(rows.ndim == 2 and len(rows) == 2, f"expected statistics (n, k), got {rows.shape}")
+        aggregated = metric.aggregate(rows.sum(0), len(rows))
+        name = row.record.name
+        expect(name in aggregated, f"expected a value called {name!r}, got {list(aggregated)}")
+        values.append(aggregated[name])
+    better = values[0] - values[1]
+    higher = getattr(row.record, "higher_is_better", True)
+    expect(better >= 0 if higher else better <= 0, f"expected the right output better: {values}")
+    expect(bool(metric.signature().strip()), "expected a signature")
+
+
+OBJECTIVE_CHECKS = (shards_of_a_batch_add_up_to_it,)
+SCORER_CHECKS = (a_scorer_follows_hypotheses,)
+METRIC_CHECKS = (a_metric_names_its_record_and_prefers_what_is_right,)

@@ -1,0 +1,75 @@
+"""A model and how it searches, as one thing that turns a batch into outputs.
+
+It refuses to know where batches come from and what becomes of the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+
+from multiattn.data import Batch
+from multiattn.hypotheses import Hypothesis
+from multiattn.memory import Memory
+from multiattn.model import Model
+from multiattn.plan import derive
+from multiattn.plugins import Host
+from multiattn.scorers import Scorer
+from multiattn.search import beam_search, sample
+from multiattn.settings import Search
+from multiattn.tokenizer import Tokenizer
+
+
+class Writer:
+    """Writes what ``search`` says; the model must be in evaluation mode and on the batch's device.
+
+    Drawn outputs (``method: sample``) are a function of the seed and the example's id.
+    """
+
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer, search: Search, host: Host, seed: int
+    ) -> None:
+        self.model = model
+        self.search = search
+        self._tokenizer = tokenizer
+        self._seed = seed
+        self._scorers: list[tuple[Scorer, float]] = [
+            (host.build("scorer", named), named.weight) for named in search.scorers
+        ]
+
+    def __call__(self, batch: Batch, prefix: str = "") -> list[list[Hypothesis]]:
+        """The best outputs of every input, best first; each begins with ``prefix``."""
+        return self.search_in(self.encode(batch), batch.ids, prefix)
+
+    @torch.inference_mode()
+    def encode(self, batch: Batch) -> dict[str, Memory]:
+        """The memories of a batch."""
+        return self.model.encode(batch.sources, batch.size)
+
+    @torch.inference_mode()
+    def search_in(
+        self, memories: Mapping[str, Memory], ids: Sequence[str], prefix: str = ""
+    ) -> list[list[Hypothesis]]:
+        """As calling it, with the memories of the inputs called ``ids``."""
+        search: Callable[..., list[list[Hypothesis]]] = beam_search
+        if self.search.method == "sample":
+            search = partial(sample, generators=self._draws(ids))
+        return search(
+            self.model.decoder,
+            memories,
+            len(ids),
+            self.search,
+            scorers=self._scorers,
+            heads=dict(self.model.heads),
+            prefixes=[self._tokenizer.encode(prefix)] * len(ids) if prefix else (),
+        )
+
+    def text(self, hypothesis: Hypothesis) -> str:
+        """What a hypothesis says."""
+        return self._tokenizer.decode(hypothesis.tokens)
+
+    def _draws(self, ids: Sequence[str]) -> list[torch.Generator]:
+        seeds = [derive(self._seed, "sample", name) % 2**63 for name in ids]
+        return [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -1,0 +1,159 @@
+"""YAML as recipes write it: safe, YAML 1.2's plain words, the line of every key, dotted places.
+
+PyYAML reads YAML 1.1, where ``no`` is false, ``1e-3`` is a string and ``12:30`` is a number; here
+only true and false are booleans and numbers look like numbers. It knows nothing of recipes: a
+place is a dotted path of keys and list indices, such as ``objectives.0.weight``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from multiattn.errors import UserError
+
+_PLAIN_WORDS = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?(?:0|[1-9][0-9_]*)", [*"-+0123456789"]),
+    (
+        "float",
+        r"[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+        r"|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+        [*"-+.0123456789"],
+    ),
+    ("merge", "<<", ["<"]),
+)
+
+
+class Loader(yaml.SafeLoader):
+    """The safe loader with our plain words."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own way to start afresh
+
+
+class Dumper(yaml.SafeDumper):
+    """The safe dumper that quotes what ``Loader`` would not read as a string."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own way to start afresh
+
+
+for _style in (Loader, Dumper):
+    for _tag, _pattern, _first in _PLAIN_WORDS:
+        _style.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first
+        )
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a file says, the line of every dotted key, and the keys that it gives twice."""
+
+    value: Any
+    lines: dict[str, int] = field(default_factory=dict)
+    repeated: tuple[str, ...] = ()
+
+    def line(self, place: str) -> int:
+        """The line of a dotted key, or of the nearest key above it that the file has."""
+        while place and place not in self.lines:
+            place = place.rpartition(".")[0]
+        return self.lines.get(place, 1)
+
+
+def parse(text: str, name: str) -> Document:
+    """Parse a document; ``name`` is what an error calls it. Raises UserError for broken YAML."""
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None)
+        keys = list(_keys(node, "", set()))
+        lines: dict[str, int] = {}
+        repeated = []
+        for place, line in keys:
+            if place in lines:
+                repeated.append(place)
+            lines[place] = line
+        return Document(loader.construct_document(node), lines, tuple(repeated))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name}:{mark.line + 1}" if mark is not None else name
+        problem = getattr(error, "problem", None) or str(error)
+        raise UserError(f"{place}: expected YAML, got this: {problem}; correct the file") from error
+
+
+def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, int]]:
+    """Every dotted key below ``node`` with its line; what an alias repeats is listed once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        children = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        children = [(str(index), item, item) for index, item in enumerate(node.value)]
+    else:
+        return
+    for name, marked, child in children:
+        inner = f"{place}.{name}" if place else name
+        yield inner, marked.start_mark.line + 1
+        yield from _keys(child, inner, seen)
+
+
+def at(tree: object, pattern: Sequence[str], place: str = "") -> Iterator[tuple[str, object]]:
+    """Every place that matches the steps of a pattern, * being any, and what stands there."""
+    if not pattern:
+        yield place, tree
+        return
+    for step, child in _children(tree):
+        if pattern[0] in ("*", step):
+            yield from at(child, pattern[1:], f"{place}.{step}" if place else step)
+
+
+def leaves(tree: object, place: str = "") -> Iterator[tuple[str, object]]:
+    """Every place that holds no further place, and what stands there."""
+    children = _children(tree)
+    if not children:
+        yield place, tree
+    for step, child in children:
+        yield from leaves(child, f"{place}.{step}" if place else step)
+
+
+def _children(tree: object) -> list[tuple[str, object]]:
+    if isinstance(tree, dict):
+        return [(str(key), child) for key, child in tree.items()]
+    if isinstance(tree, list):
+        return [(str(index), child) for index, child in enumerate(tree)]
+    return []
+
+
+def replaced(tree: Any, steps: Sequence[str], value: object) -> Any:
+    """A copy of ``tree`` with ``value`` at a place; a list grows by one at its end.
+
+    A string on the way becomes ``{name: string}``: that is a component written by its name alone.
+    Raises UserError where the way leads through anything else, or to an index beyond the list.
+    """
+    if not steps:
+        return value
+    step, rest = steps[0], steps[1:]
+    if tree is None:
+        tree = [] if step.isdigit() else {}
+    if isinstance(tree, str):
+        tree = {"name": tree}
+    if isinstance(tree, dict):
+        return {**tree, step: replaced(tree.get(step), rest, value)}
+    if not isinstance(tree, list):
+        raise UserError(f"expected settings to hold {step!r}, got {tree!r}; shorten the key")
+    if not step.isdigit() or int(step) > len(tree):
+        raise UserError(f"expected an index from 0 to {len(tree)}, got {step!r}")
+    index = int(step)
+    old = tree[index] if index < len(tree) else None
+    return [*tree[:index], replaced(old, rest, value), *tree[index + 1 :]]
+
+
+def dump(value: object) -> str:
+    """Write plain data so that ``parse`` reads the same."""
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,97 @@
+"""What the text plugin brings. Strings only: a target is imported when a recipe builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Corpus, Encoder, Metric, Reader, Record
+
+
+@hookimpl
+def multiattn_components() -> Iterator[Record]:
+    """Yield encoder, reader, corpora, metrics."""
+    yield Encoder(
+        name="lstm",
+        target="multiattn_text.encoder:Lstm",
+        consumes="text",
+        summary="bidirectional LSTM, a slot per token",
+        paper="Bahdanau et al. 2015, Neural machine translation by jointly learning to align "
+        "and translate",
+    )
+    yield Reader(
+        name="text",
+        target="multiattn_text.reader:Text",
+        produces="text",
+        suffixes=(".txt",),
+        summary="a sentence or a document as the ids of its subwords",
+    )
+    yield from _corpora()
+    yield from _metrics()
+
+
+def _corpora() -> Iterator[Record]:
+    yield Corpus(
+        name="parallel",
+        target="multiattn_text.corpora:Parallel",
+        summary="text files aligned by line: SPLIT.en, SPLIT.de, plain or .gz",
+    )
+    yield Corpus(
+        name="table",
+        target="multiattn_text.corpora:Table",
+        summary="named columns: SPLIT.jsonl or SPLIT.tsv, plain or .gz",
+    )
+    yield Corpus(
+        name="multi30k",
+        target="multiattn_text.corpora:Multi30k",
+        fields={"en": "text", "de": "text", "image": "image"},
+        summary="English and German captions of photographs",
+        paper="Elliott et al. 2016, Multi30K: multilingual English-German image descriptions",
+    )
+    yield Corpus(
+        name="aeslc",
+        target="multiattn_text.corpora:Aeslc",
+        fields={"source": "text", "subject": "text", "annotations": "text"},
+        summary="e-mails and their subject lines",
+        paper="Zhang and Tetreault 2019, This email could save your life",
+    )
+
+
+def _metrics() -> Iterator[Record]:
+    yield Metric(
+        name="bleu",
+        target="multiattn_text.metrics:Bleu",
+        higher_is_better=True,
+        unit="0-100",
+        summary="corpus BLEU of sacrebleu",
+        paper="Papineni et al. 2002; Post 2018",
+    )
+    yield Metric(
+        name="chrf",
+        target="multiattn_text.metrics:Chrf",
+        higher_is_better=True,
+        unit="0-100",
+        summary="character n-gram F-score of sacrebleu",
+        paper="Popović 2015",
+    )
+    yield Metric(
+        name="ter",
+        target="multiattn_text.metrics:Ter",
+        higher_is_better=False,
+        unit="0-100",
+        summary="translation edit rate of sacrebleu",
+        paper="Snover et al. 2006",
+    )
+    for name, attribute, counted in (
+        ("rouge-1", "Rouge1", "words"),
+        ("rouge-2", "Rouge2", "word pairs"),
+        ("rouge-l", "RougeL", "the longest common subsequence"),
+    ):
+        yield Metric(
+            name=name,
+            target=f"multiattn_text.metrics:{attribute}",
+            higher_is_better=True,
+            unit="0-1",
+            summary=f"F-score of {counted}, of rouge-score",
+            paper="Lin 2004",
+        )

@@ -1,0 +1,68 @@
+"""The table of contents: every record leads somewhere, and reading it costs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from multiattn_text import plugin
+from multiattn_text.encoder import Lstm
+from multiattn_text.reader import Text, TextSpec
+
+from multiattn.plugins import load_host
+from multiattn.records import Record
+from multiattn.settings import Named, TokenizerSettings
+
+RECORDS = list(plugin.multiattn_components())
+
+
+def test_reading_the_table_of_contents_imports_no_torch():
+    script = (
+        "import sys; from multiattn_text import plugin; list(plugin.multiattn_components());"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.kind}-{record.name}")
+def test_every_record_leads_to_a_class_that_the_host_can_find(record: Record):
+    target = load_host().target(record.kind, record.name)
+    module, _, name = record.target.partition(":")
+    assert (target.__module__, target.__name__) == (module, name)
+
+
+def test_the_issues_components_are_all_there():
+    names = {(record.kind, record.name) for record in RECORDS}
+    assert names == {
+        *[("encoder", "lstm"), ("reader", "text")],
+        *[("corpus", name) for name in ("parallel", "table", "multi30k", "aeslc")],
+        *[("metric", name) for name in ("bleu", "chrf", "ter", "rouge-1", "rouge-2", "rouge-l")],
+    }
+
+
+def test_a_recipes_settings_build_reader_and_encoder():
+    host = load_host()
+    joint = host.build("reader", Named(name="text", tokenizer="target"))
+    own = host.build("reader", Named.model_validate({"name": "text", "tokenizer": {"size": 50}}))
+    assert isinstance(joint, Text)
+    assert joint.joint
+    assert isinstance(own, Text)
+    own.fit(["some text"], None)
+    assert own._settings == TokenizerSettings(size=50)
+    encoder = host.build("encoder", Named(name="lstm", hidden_dim=3, layers=2), TextSpec(9))
+    assert isinstance(encoder, Lstm)
+    assert encoder.out_dim == 6
+
+
+def test_a_wrong_setting_is_a_mistake_before_anything_is_built():
+    host = load_host()
+    mistakes = [
+        *host.mistakes("reader", Named(name="text", tokenizer="tagret"), "sources.en.reader"),
+        *host.mistakes("encoder", Named(name="lstm", hiden_dim=3), "sources.en.encoder"),
+        *host.mistakes("corpus", Named(name="multi30k", variant="bpe"), "corpus"),
+        *host.mistakes("corpus", Named(name="table"), "corpus"),
+    ]
+    places = ["tokenizer", "hiden_dim", "variant", "fields"]
+    for place in places:
+        assert any(place in mistake for mistake in mistakes)

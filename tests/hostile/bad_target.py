@@ -1,0 +1,9 @@
+"""Yields a target that is no module:Attribute."""
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Normaliser
+
+
+@hookimpl
+def multiattn_components():
+    yield Normaliser(name="nowhere", target="bad_target.nowhere", summary="a target without :")

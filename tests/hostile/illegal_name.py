@@ -1,0 +1,9 @@
+"""Yields a name that no recipe could write."""
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Normaliser
+
+
+@hookimpl
+def multiattn_components():
+    yield Normaliser(name="Two Words/Slash", target="illegal_name:words", summary="a bad name")

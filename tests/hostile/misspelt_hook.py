@@ -1,0 +1,8 @@
+"""Implements a hook that does not exist."""
+
+from multiattn.hooks import hookimpl
+
+
+@hookimpl
+def multiattn_componets():
+    yield from ()

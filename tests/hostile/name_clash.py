@@ -1,0 +1,19 @@
+"""Gives a component the name that another plugin's has."""
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Metric
+
+
+@hookimpl
+def multiattn_components():
+    yield Metric(
+        name="always-one",
+        target="name_clash:AlwaysTwo",
+        summary="the same name, something else",
+        higher_is_better=True,
+        unit="0-1",
+    )
+
+
+class AlwaysTwo:
+    pass

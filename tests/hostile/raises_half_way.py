@@ -1,0 +1,10 @@
+"""Gives one good record, then fails."""
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Normaliser
+
+
+@hookimpl
+def multiattn_components():
+    yield Normaliser(name="half", target="raises_half_way:half", summary="never to be seen")
+    raise RuntimeError("no second record")

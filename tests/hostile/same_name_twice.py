@@ -1,0 +1,10 @@
+"""Yields two components of one kind and name."""
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Normaliser
+
+
+@hookimpl
+def multiattn_components():
+    for _ in range(2):
+        yield Normaliser(name="twin", target="same_name_twice:twin", summary="one of two")

@@ -1,0 +1,8 @@
+"""Asks a hook for an argument that it does not have."""
+
+from multiattn.hooks import hookimpl
+
+
+@hookimpl
+def multiattn_components(registry):
+    yield from ()

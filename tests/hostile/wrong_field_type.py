@@ -1,0 +1,9 @@
+"""Yields a record whose name is a number."""
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Normaliser
+
+
+@hookimpl
+def multiattn_components():
+    yield Normaliser(name=7, target="wrong_field_type:seven", summary="a number for a name")

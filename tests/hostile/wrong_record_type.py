@@ -1,0 +1,8 @@
+"""Yields something that is no record."""
+
+from multiattn.hooks import hookimpl
+
+
+@hookimpl
+def multiattn_components():
+    yield {"name": "bleu", "target": "somewhere:Else"}
