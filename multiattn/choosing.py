@@ -64,7 +64,7 @@ class Drawn:
     """Sampling's choice: each hypothesis goes on with one word, the empty one with ``width``.
 
     Words are drawn with softmax(scores / temperature), cut to the ``top_k`` likeliest, then to the
-    fewest that hold ``top_p`` of what is left (Holtzman et al. 2020, section 4).
+    fewest that hold ``top_p`` of what is left (Holtzman et al. 2020, section 3.1).
     """
 
     settings: Search

@@ -66,7 +66,6 @@ class Judge:
     """The metrics of a recipe, built."""
 
     def __init__(self, settings: Evaluation, host: Any) -> None:
-        self._lowercase = settings.lowercase
         self._metrics = [
             (host.find("metric", named.name).record, host.build("metric", named))
             for named in settings.metrics
@@ -101,9 +100,7 @@ class Judge:
         return scores
 
     def _texts(self, written: Sequence[Written]) -> tuple[list[str], list[list[str]]]:
-        change = str.lower if self._lowercase else str
-        hypotheses = [change(row.texts[0]) for row in written]
-        return hypotheses, [[change(text) for text in row.references] for row in written]
+        return [row.texts[0] for row in written], [list(row.references) for row in written]
 
 
 class Perplexity:

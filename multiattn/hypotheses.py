@@ -61,8 +61,8 @@ class Rules:
 
         written: (B, N, step), the words so far; None where no n-gram is to be blocked.
         """
-        kept = None
-        if step < self.prefixes.shape[1]:
+        forcing = step < self.prefixes.shape[1]
+        if forcing:
             forced = self.prefixes[:, step, None, None].expand(-1, scores.shape[1], 1)  # (B, N, 1)
             kept = scores.gather(2, forced)
         scores[..., PAD] = -math.inf
@@ -73,7 +73,7 @@ class Rules:
             scores[..., EOS].masked_fill_((self.limits > step)[:, None], -math.inf)
         if step >= self.soonest:
             scores[..., EOS + 1 :].masked_fill_((self.limits <= step)[:, None, None], -math.inf)
-        if kept is not None:
+        if forcing:
             free = forced == PAD
             scores.masked_fill_(~free[:, :1], -math.inf)
             scores.scatter_(2, forced, kept.masked_fill(free, -math.inf))

@@ -128,9 +128,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(beside)
         yield beside
         for file in [*beside.rglob("*"), beside]:
-            _sync(file)
+            sync(file)
         beside.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         _remove(beside)
         raise UserError(
@@ -150,11 +150,23 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file. Raises UserError when the disk refuses."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UserError(
+            f"could not write {path}: {error.strerror or error}; make room, then repeat the "
+            "command: it continues from the last checkpoint"
+        ) from error
+
+
 def cut_back(path: Path, size: int) -> None:
-    """Shorten a file to its first ``size`` bytes; what is missing altogether stays missing."""
-    if path.exists() and path.stat().st_size > size:
-        os.truncate(path, size)
-        _sync(path)
+    """Shorten a file to its first ``size`` bytes; make an empty one where there is none."""
+    with path.open("ab") as file:
+        file.truncate(min(size, file.tell()))
+    sync(path)
 
 
 def versions(distributions: set[str]) -> dict[str, str]:
@@ -176,7 +188,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file or a folder's list of names to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from multiattn.runfolder import RunFolder, cut_back
+from multiattn.runfolder import RunFolder, append_line, cut_back, sync
 
 Record = Mapping[str, float | int | str]
 
@@ -24,25 +24,34 @@ class Tracker(Protocol):
     def log(self, values: Record, step: int | None) -> None:
         """Keep numbers under their names at a step."""
 
+    def finish(self) -> None:
+        """Write what is still held back."""
+
 
 class Log(Protocol):
     """What training writes to."""
 
-    @property
-    def size(self) -> int:
-        """Bytes written so far; a checkpoint keeps it."""
+    def flush(self) -> int:
+        """Make sure that all is on disk; bytes written so far, which a checkpoint keeps."""
 
     def write(self, kind: str, step: int, values: Record) -> None:
         """Keep the figures of a step."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
 
 
 class NoLog:
     """The log of every process but the first."""
 
-    size = 0
+    def flush(self) -> int:
+        return 0
 
     def write(self, kind: str, step: int, values: Record) -> None:
-        """Write nothing."""
+        return
+
+    def close(self) -> None:
+        return
 
 
 class RunLog:
@@ -54,19 +63,20 @@ class RunLog:
         self._tracker = tracker
         self._display = display
 
-    @property
-    def size(self) -> int:
-        """Bytes written so far; a checkpoint keeps it."""
-        return self._path.stat().st_size if self._path.exists() else 0
+    def flush(self) -> int:
+        sync(self._path)
+        return self._path.stat().st_size
 
     def write(self, kind: str, step: int, values: Record) -> None:
         """Append ``{"kind": …, "step": …, …}``; its numbers go to the tracker as ``kind/name``."""
-        line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_line(self._path, json.dumps({"kind": kind, "step": step, **values}))
         numbers = {f"{kind}/{name}": v for name, v in values.items() if not isinstance(v, str)}
         self._tracker.log(numbers, step=step)
         self._display.show(kind, step, values)
+
+    def close(self) -> None:
+        self._tracker.finish()
+        self._display.close()
 
 
 class Display(Protocol):
@@ -87,11 +97,10 @@ class PlainLines:
         self._steps = steps
 
     def show(self, kind: str, step: int, values: Record) -> None:
-        """Print ``step 50/1000  loss 3.21  …``."""
         self._console.print(_line(kind, f"{step}/{self._steps}", values), soft_wrap=True)
 
     def close(self) -> None:
-        """Nothing is open."""
+        return
 
 
 class MovingLine:
@@ -110,14 +119,12 @@ class MovingLine:
         self._progress.start()
 
     def show(self, kind: str, step: int, values: Record) -> None:
-        """Move the line, or print above it."""
         if kind == "training":
             self._progress.update(self._task, completed=step, figures=_figures(values))
         else:
             self._progress.console.print(_line(kind, str(step), values), soft_wrap=True)
 
     def close(self) -> None:
-        """Leave the line as it is."""
         self._progress.stop()
 
 
@@ -127,9 +134,11 @@ def display_for(console: Console, steps: int) -> Display:
 
 
 def read_log(run: RunFolder) -> list[dict[str, Any]]:
-    """Every line of the log, oldest first."""
-    with run.log.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    """Every whole line of the log, oldest first; a kill may have torn the last."""
+    if not run.log.exists():
+        return []
+    lines = run.log.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
 
 
 def _line(kind: str, step: str, values: Record) -> str:

@@ -85,9 +85,10 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
             lambda progress: _open_log(start, built, progress, accelerator, console),
         )
         host.run_started(start.run.path)
-        trainer.run()
-        for tracker in accelerator.trackers:
-            tracker.finish()
+        try:
+            trainer.run()
+        finally:
+            trainer.log.close()
         host.run_finished(start.run.path, trainer.figures)
     return trainer.progress
 
@@ -189,7 +190,8 @@ def _open_log(
     purge = {"tensorboard": {"purge_step": progress.step + 1}}
     accelerator.init_trackers("tensorboard", init_kwargs=purge)
     display = display_for(console, start.settings.training.steps)
-    opened = RunLog(start.run, progress.log_bytes, accelerator, display)
+    tracker = accelerator.get_tracker("tensorboard")
+    opened = RunLog(start.run, progress.log_bytes, tracker, display)
     if progress.step == 0:
         for split, data in (("train", built.train), ("validation", built.taught)):
             opened.write("data", 0, {"split": split, "found": "; ".join(data.report.lines())})
@@ -203,7 +205,7 @@ def _enter(start: Start, host: Host) -> None:
     run, init = start.run, _init_path(start)
     if run.exists():
         _check_continues(start, load_recipe(run.recipe, (), host))
-        init = init or run.started().get("init")
+        init = init or (run.started().get("init") if run.start.exists() else None)
     elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
         raise UserError(
             f"expected a run folder, a new or an empty one, got {run.path} with other files; "

@@ -9,8 +9,8 @@ input's own: its output never depends on what else is in its batch. Of equal can
 with the better parent goes first, then the one with the lower token. It refuses to know what a
 decoder or a scorer is made of.
 
-A hypothesis that ends gives up its place and the beam narrows (Bahdanau et al. 2015); an input is
-finished when nothing that is left could beat the worst hypothesis it keeps.
+A hypothesis that ends takes its place along and the beam narrows (Sutskever et al. 2014, section
+3.2); an input is finished when nothing that is left could beat the worst hypothesis it keeps.
 
 Letters: B inputs that are still here, N hypotheses per input, V vocabulary.
 """
@@ -165,9 +165,7 @@ def _begin(
         shared=shared,
         state=state,
         tokens=torch.full_like(rows, BOS).unsqueeze(1),  # (B, 1)
-        totals=torch.zeros_like(rows, dtype=torch.promote_types(like.dtype, torch.float)).unsqueeze(
-            1
-        ),
+        totals=like.new_zeros(batch_size, 1, dtype=torch.promote_types(like.dtype, torch.float)),
         written=rows.new_zeros(batch_size, 1, 0) if rules.block_ngrams else None,
     )
 
@@ -265,7 +263,6 @@ class _Ranking:
         monotone in l, so that is the shortest or the longest.
         """
         longest = (limits + 1).to(totals.dtype)
-        further = self.ceiling * (longest - tokens).clamp(min=1) if self.ceiling else 0.0
-        most = totals + further
+        most = totals + self.ceiling * (longest - tokens if self.ceiling > 0 else 1)
         shortest = math.pow(tokens + 1, self.length_penalty)
         return torch.maximum(most / shortest, most / longest.pow(self.length_penalty))

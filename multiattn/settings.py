@@ -156,7 +156,6 @@ class Evaluation(Strict):
 
     metrics: tuple[Component, ...] = ()
     select: str | None = None
-    lowercase: bool = False
 
 
 class RecipeSettings(Strict):

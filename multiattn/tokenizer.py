@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import tokenizers
-from pydantic import ValidationError
 from tokenizers import Regex, models, pre_tokenizers, trainers
 
 from multiattn.errors import UserError
@@ -50,8 +49,7 @@ class Tokenizer:
     """A trained tokenizer. Ids 0 to 3 are padding, beginning, end and unknown.
 
     Training ``char``, ``word`` and ``bpe`` twice on the same texts gives the same bytes. Training
-    ``unigram`` does not: the library's expectation-maximisation sums in the order of a hash table
-    that differs from process to process.
+    ``unigram`` does not: the library's scores and pieces differ from process to process.
     """
 
     def __init__(self, library: tokenizers.Tokenizer, settings: TokenizerSettings) -> None:
@@ -160,10 +158,11 @@ class Tokenizer:
             raise UserError(
                 f"expected a tokenizer in {path}, got {error.strerror}; check the run folder"
             ) from error
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise _damaged(path) from error
-        except Exception as error:  # the library raises bare Exception on text that is not its own
-            raise _damaged(path) from error
+        except Exception as error:  # the library raises bare Exception on what is not its own
+            raise UserError(
+                f"expected a tokenizer written by multiattn in {path}, got something else; "
+                "the file is damaged or of another version: restore it or train again"
+            ) from error
         return cls(library, settings)
 
     def _best_uncached(self, segment: str) -> tuple[int, ...]:
@@ -287,10 +286,3 @@ def _untrained(settings: TokenizerSettings) -> tuple[models.Model, trainers.Trai
     if settings.kind == "unigram":
         return models.Unigram(), trainers.UnigramTrainer(unk_token=unknown, **shared)
     return models.WordLevel(unk_token=unknown), trainers.WordLevelTrainer(**shared)
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(
-        f"expected a tokenizer written by multiattn in {path}, got something else; "
-        "the file is damaged or of another version: restore it or train again"
-    )

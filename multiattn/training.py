@@ -233,7 +233,7 @@ class Trainer:
             "scaler": {} if scaler is None else scaler.state_dict(),
             "window": self.window.total,
         }
-        self.progress = replace(self.progress, log_bytes=self.log.size)
+        self.progress = replace(self.progress, log_bytes=self.log.flush())
         if self.accelerator.is_main_process:
             checkpoint.save(self.job.run, self.progress, self.job.model, rest)
         self.accelerator.wait_for_everyone()

@@ -118,9 +118,7 @@ def look_once(attention, query: Tensor, slots: Tensor, mask: list[bool], before)
     """One query at one input: context, weights and what is remembered, in plain loops."""
     if isinstance(attention, MultiHead):
         heads, weights, after = [], [], []
-        for head, value, history in zip(
-            attention.attentions, attention.value, before, strict=True
-        ):
+        for head, value, history in zip(attention.attentions, attention.value, before, strict=True):
             _, head_weights, head_after = look_once(head, query, slots, mask, history)
             projected = (value.weight @ slot for slot in slots)
             if isinstance(head, MultiHead):  # its context is linear in what it looks at
@@ -300,9 +298,7 @@ def test_every_parameter_and_every_real_slot_gets_a_gradient(factory, holed_memo
 def test_single_precision_matches_double(factory, holed_memory, queries):
     attention = factory(WIDTH, WIDTH)
     contexts, weights = look_in_turn(attention, holed_memory, queries)
-    single = tree_map(
-        lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, holed_memory
-    )
+    single = tree_map(lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, holed_memory)
     narrow, narrow_weights = look_in_turn(
         attention.float(), single, [query.float() for query in queries]
     )

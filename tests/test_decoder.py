@@ -35,7 +35,11 @@ ATTENTIONS = {
     "location": partial(Location, of=Multiplicative, filters=2, width=3),
     "two heads of coverage": partial(MultiHead, of=partial(Coverage, of=Multiplicative), heads=2),
 }
-FUSIONS = {"concat": Concat, "hierarchical": partial(Hierarchical, dim=5), "gate": partial(Gate, dim=5)}
+FUSIONS = {
+    "concat": Concat,
+    "hierarchical": partial(Hierarchical, dim=5),
+    "gate": partial(Gate, dim=5),
+}
 OUTPUTS = {
     "linear": Linear,
     "tied deep": partial(Deep, tied=True),
@@ -125,14 +129,14 @@ def real(targets: Targets) -> Tensor:
     return torch.arange(targets.tokens.size(1)) < targets.lengths.unsqueeze(1)
 
 
+@pytest.mark.parametrize("sources", [("text", "photo"), ("text",)], ids=len)
 @pytest.mark.parametrize(
-    "form",
-    list(itertools.product(RECURRENCES, ATTENTIONS, FUSIONS, OUTPUTS)),
-    ids=", ".join,
+    "form", list(itertools.product(RECURRENCES, ATTENTIONS, FUSIONS, OUTPUTS)), ids=", ".join
 )
 @torch.no_grad()
-def test_step_is_forward(form, targets, memories):
-    decoder = build(*form)
+def test_step_is_forward(form, sources, targets, memories):
+    memories = {name: memories[name] for name in sources}
+    decoder = build(*form, specs={name: SPECS[name] for name in sources})
     output = decoder(targets, memories, keep=("weights",))
     scores, weights = stepped(decoder, targets.inputs(), memories)
     mask = real(targets)
@@ -234,12 +238,16 @@ def test_every_parameter_gets_a_gradient(form, targets, memories):
         assert parameter.grad.isfinite().all(), name
 
 
+def cast(memories: dict[str, Memory], dtype: torch.dtype) -> dict[str, Memory]:
+    return tree_map(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, memories)
+
+
 @every_form
 @torch.no_grad()
 def test_single_precision_matches_double(form, targets, memories):
     decoder = build(*form)
     wide = decoder(targets, memories).scores
-    single = tree_map(lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, memories)
+    single = cast(memories, torch.float32)
     narrow = decoder.float()(targets, single).scores.double()
     assert (narrow - wide).norm() < 1e-5 * wide.norm()
 
@@ -247,8 +255,7 @@ def test_single_precision_matches_double(form, targets, memories):
 @every_form
 def test_bfloat16_runs_forward_and_back(form, targets, memories):
     decoder = build(*form).bfloat16()
-    narrow = tree_map(lambda leaf: leaf.bfloat16() if leaf.is_floating_point() else leaf, memories)
-    scores = decoder(targets, narrow).scores
+    scores = decoder(targets, cast(memories, torch.bfloat16)).scores
     assert scores.isfinite().all()
     scores.float().square().mean().backward()
     assert all(leaf.grad.isfinite().all() for leaf in decoder.parameters())
@@ -257,7 +264,7 @@ def test_bfloat16_runs_forward_and_back(form, targets, memories):
 @every_form
 def test_mixed_precision_runs_forward_and_back_and_step_by_step(form, targets, memories):
     decoder = build(*form).float()
-    single = tree_map(lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, memories)
+    single = cast(memories, torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         scores = decoder(targets, single).scores
         loss = F.cross_entropy(scores.float(), targets.tokens[real(targets)])
@@ -276,9 +283,7 @@ def test_packed_rows_are_the_real_tokens_step_by_step_longest_first():
         for place in range(4)
         if step < [2, 4, 1, 4][order[place]]
     ]
-    found = zip(
-        packing.rows.tolist(), packing.steps.tolist(), packing.places.tolist(), strict=True
-    )
+    found = zip(packing.rows.tolist(), packing.steps.tolist(), packing.places.tolist(), strict=True)
     assert list(found) == expected
     assert packing.counts == (4, 3, 2, 2)
 
@@ -360,23 +365,20 @@ def test_without_sources_a_decoder_is_a_language_model(recurrence, output, targe
 
 @torch.no_grad()
 def test_states_start_at_zero_or_at_a_map_of_means_or_summaries(memories):
-    text, photo = memories["text"], memories["photo"]
     means = {
         name: torch.stack(
             [
-                memory.values[row, : int(memory.mask[row].sum())].sum(0)
-                / max(int(memory.mask[row].sum()), 1)
-                for row in range(3)
+                values[mask].sum(0) / max(int(mask.sum()), 1)
+                for values, mask in zip(memory.values, memory.mask, strict=True)
             ]
         )
         for name, memory in memories.items()
     }
-    assert not means["photo"][1].any()  # absent
+    summaries = {"text": memories["text"].summary, "photo": means["photo"]}  # a photo has none
     seen = {
         "mean": torch.cat([means["text"], means["photo"]], 1),
-        "summary": torch.cat([text.summary, means["photo"]], 1),  # a photo has no summary
+        "summary": torch.cat([summaries["text"], summaries["photo"]], 1),
     }
-    assert photo.summary is None
     for kind, view in seen.items():
         decoder = build("bahdanau", "additive", "concat", "linear", initial_state=kind)
         bridge = decoder.initial_state.bridge

@@ -17,7 +17,11 @@ pytestmark = pytest.mark.usefixtures("double")
 
 QUERY = 4
 SPECS = {"text": MemorySpec(6), "photo": MemorySpec(4), "sound": MemorySpec(2)}
-FUSIONS = {"concat": Concat, "hierarchical": partial(Hierarchical, dim=5), "gate": partial(Gate, dim=5)}
+FUSIONS = {
+    "concat": Concat,
+    "hierarchical": partial(Hierarchical, dim=5),
+    "gate": partial(Gate, dim=5),
+}
 ATTENTIONS = {
     "additive": partial(Additive, dim=5),
     "coverage": partial(Coverage, of=Multiplicative),
@@ -111,9 +115,7 @@ LOOPS = {"concat": concatenated, "hierarchical": attended, "gate": gated}
 @every_attention
 @pytest.mark.parametrize("kind", FUSIONS)
 @torch.no_grad()
-def test_a_fusion_is_its_loop_over_the_sources_that_are_there(
-    kind, attention, memories, queries
-):
+def test_a_fusion_is_its_loop_over_the_sources_that_are_there(kind, attention, memories, queries):
     fused, loop = FUSIONS[kind](QUERY, SPECS, attention), LOOPS[kind]
     found, _ = look_in_turn(fused, memories, queries)
     assert found.shape == (2, 4, 3, fused.context_dim)
@@ -123,9 +125,7 @@ def test_a_fusion_is_its_loop_over_the_sources_that_are_there(
             for place in range(3):
                 alone = {name: context[row, place] for name, context in contexts.items()}
                 expected = loop(fused, query[row, place], alone, present)
-                torch.testing.assert_close(
-                    found[step, row, place], expected, rtol=1e-9, atol=1e-12
-                )
+                torch.testing.assert_close(found[step, row, place], expected, rtol=1e-9, atol=1e-12)
 
 
 @every_fusion
@@ -197,12 +197,8 @@ def test_many_queries_at_once_are_one_at_a_time(fusion, attention, memories, que
     fused = fusion(QUERY, SPECS, attention)
     contexts, _ = look_in_turn(fused, memories, queries)
     for place in range(3):
-        alone, _ = look_in_turn(
-            fused, memories, [query[:, place : place + 1] for query in queries]
-        )
-        torch.testing.assert_close(
-            alone, contexts[:, :, place : place + 1], rtol=1e-9, atol=1e-12
-        )
+        alone, _ = look_in_turn(fused, memories, [query[:, place : place + 1] for query in queries])
+        torch.testing.assert_close(alone, contexts[:, :, place : place + 1], rtol=1e-9, atol=1e-12)
 
 
 @every_fusion
@@ -217,7 +213,9 @@ def test_a_batch_is_its_inputs_one_by_one_and_padding_changes_nothing(
         for name, memory in memories.items():
             slots = max(int(memory.mask[row].sum()), 1)
             alone[name] = Memory(
-                memory.values[row : row + 1, :slots], memory.mask[row : row + 1, :slots], memory.layout
+                memory.values[row : row + 1, :slots],
+                memory.mask[row : row + 1, :slots],
+                memory.layout,
             )
         found, _ = look_in_turn(fused, alone, [query[row : row + 1] for query in queries])
         torch.testing.assert_close(found, contexts[:, row : row + 1], rtol=1e-9, atol=1e-12)

@@ -98,9 +98,7 @@ def transcribed(recurrence, words: Tensor, memory: Memory | None, layers) -> Ten
         match recurrence:
             case Bahdanau():
                 context = attend(recurrence, layers[-1][0], memory)
-                hidden, layers = stack_step(
-                    recurrence.cell, torch.cat([word, context], -1), layers
-                )
+                hidden, layers = stack_step(recurrence.cell, torch.cat([word, context], -1), layers)
                 features.append(torch.cat([hidden, context], -1))
             case Luong():
                 hidden, layers = stack_step(recurrence.cell, word, layers)
@@ -132,9 +130,7 @@ def test_a_stack_of_cells_is_the_library_lstm_step_by_step(layers):
     )
     for step, word in enumerate(words):
         output, state = stack(word.view(2, 3, EMBEDDING), state)
-        torch.testing.assert_close(
-            output.flatten(0, 1), expected[step], rtol=1e-9, atol=1e-12
-        )
+        torch.testing.assert_close(output.flatten(0, 1), expected[step], rtol=1e-9, atol=1e-12)
     for depth, (top, memory_cell) in enumerate(state):
         torch.testing.assert_close(top.flatten(0, 1), last_hidden[depth], rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(
@@ -149,9 +145,7 @@ def test_a_recurrence_is_its_equations(form, sources, memory_of):
     fusion = without_source if memory is None else with_attention
     recurrence = form(EMBEDDING, HIDDEN, fusion)
     words, layers = torch.randn(4, 2, EMBEDDING), start(recurrence.layers)
-    found = run(
-        recurrence, words.unsqueeze(2), {} if memory is None else {"text": memory}, layers
-    )
+    found = run(recurrence, words.unsqueeze(2), {} if memory is None else {"text": memory}, layers)
     assert found.shape[-1] == recurrence.features_dim
     expected = transcribed(recurrence, words, memory, layers)
     torch.testing.assert_close(found.squeeze(2), expected, rtol=1e-9, atol=1e-12)
@@ -165,9 +159,7 @@ def test_many_hypotheses_at_once_are_one_at_a_time(form, memory_of):
     together = run(recurrence, words, memories, spread)
     for place in range(3):
         alone = run(recurrence, words[:, :, place : place + 1], memories, layers)
-        torch.testing.assert_close(
-            alone, together[:, :, place : place + 1], rtol=1e-9, atol=1e-12
-        )
+        torch.testing.assert_close(alone, together[:, :, place : place + 1], rtol=1e-9, atol=1e-12)
 
 
 @every_form

@@ -516,15 +516,15 @@ def test_an_ensemble_of_one_decoder_twice_is_that_decoder() -> None:
 
 
 def drawn_shares(options: Search, prefix: Sequence[int] = ()) -> tuple[list[float], list[float]]:
-    """How often each token was drawn first, of 20,000, and the decoder's scores."""
+    """How often each token was drawn first, of 4,000, and the decoder's scores."""
     decoder = TableDecoder(8)
-    options = options.model_copy(update={"n_best": 20_000, "max_length": 1})
+    options = options.model_copy(update={"n_best": 4_000, "max_length": 1})
     (hypotheses,) = sample(decoder, {}, 1, options, [torch.Generator().manual_seed(1)])
     counts = [0] * VOCABULARY
     for hypothesis in hypotheses:
         counts[hypothesis.tokens[0] if hypothesis.tokens else EOS] += 1
     scores = decoder.step(torch.tensor([[BOS]]), *reversed(decoder.begin({}, 1)))[0]
-    return [count / 20_000 for count in counts], scores[0, 0].tolist()
+    return [count / 4_000 for count in counts], scores[0, 0].tolist()
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
@@ -543,7 +543,7 @@ def test_words_are_drawn_as_often_as_they_should(
             mass += chances[token] / whole
     whole = sum(chances[token] for token in kept)
     expected = [chances[token] / whole if token in kept else 0.0 for token in range(VOCABULARY)]
-    assert shares == pytest.approx(expected, abs=0.015)
+    assert shares == pytest.approx(expected, abs=0.03)
     assert [share > 0 for share in shares] == [chance > 0 for chance in expected]
 
 

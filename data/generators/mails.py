@@ -267,7 +267,7 @@ def mail(choices: Choices, pool: Names) -> tuple[str, str]:
 
 
 def write(folder: Path) -> None:
-    """``SPLIT.jsonl`` with id, body and subject; the training file is compressed."""
+    """``SPLIT.jsonl`` with id, body and subject; all but the test file are compressed."""
     folder.mkdir(parents=True, exist_ok=True)
     choices: Choices = Choices(SEED)
     taken: set[str] = set()
@@ -278,4 +278,4 @@ def write(folder: Path) -> None:
             body, subject = mail(choices, pool)
             row = {"id": f"{split}-{number + 1}", "body": body, "subject": subject}
             lines.append(json.dumps(row) + "\n")
-        write_text(folder / f"{split}.jsonl", "".join(lines), compressed=split == "train")
+        write_text(folder / f"{split}.jsonl", "".join(lines), compressed=split != "test")

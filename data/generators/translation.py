@@ -28,12 +28,12 @@ def pairs() -> dict[str, list[tuple[str, str]]]:
 
 
 def write(folder: Path) -> None:
-    """``SPLIT.en`` and ``SPLIT.de``; the training files are compressed."""
+    """``SPLIT.en`` and ``SPLIT.de``; all but the test files are compressed."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in pairs().items():
         for side, language in enumerate(("en", "de")):
             text = "".join(f"{row[side]}\n" for row in rows)
-            write_text(folder / f"{split}.{language}", text, compressed=split == "train")
+            write_text(folder / f"{split}.{language}", text, compressed=split != "test")
 
 
 def write_text(path: Path, text: str, *, compressed: bool) -> None:

@@ -19,6 +19,8 @@ from typer.core import TyperGroup
 
 from multiattn.cli.plugins import check, plugins
 from multiattn.cli.recipes import recipes
+from multiattn.cli.run import evaluate, predict, run, train
+from multiattn.cli.score import compare, score
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ class Invocation:
 
 class Commands(TyperGroup):
     """The commands; a UserError becomes one sentence on standard error and exit code 2."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Let --debug stand anywhere: it is what one adds to a command that has failed."""
+        end = args.index("--") if "--" in args else len(args)
+        if "--debug" in args[:end]:
+            args = ["--debug", *(each for each in args[:end] if each != "--debug"), *args[end:]]
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -73,13 +82,13 @@ def options(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Read the options that every command shares; they stand before the command."""
+    """Read the options that every command shares; all but --debug stand before the command."""
     context.obj = Invocation(plugin or ())
 
 
-app.command()(recipes)
+for command in (run, train, evaluate, predict, score, compare, recipes, check):
+    app.command()(command)
 app.add_typer(plugins, name="plugins")
-app.command()(check)
 
 
 def main() -> None:

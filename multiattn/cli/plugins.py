@@ -1,4 +1,4 @@
-"""`multiattn plugins`, `plugins -v`, `plugins why`, `plugins new`, `check`: who is here, what is wrong.
+"""`multiattn plugins`, `plugins -v`, `plugins why`, `check`: who is here and what is wrong with it.
 
 `plugins` alone reads metadata and imports no plugin, so it works whatever a plugin does.
 """
@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
+from unittest import SkipTest
 
 import typer
 
-from multiattn.discovery import ALLOW_LIST, Found, canonical, installed
+from multiattn.cli.new import new
+from multiattn.discovery import ALLOW_LIST, Found, all_found, canonical
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
     from multiattn.plugins import Host, Plugin
+    from multiattn.testing import Case
 
 plugins = typer.Typer(help="List plugins; say why one is broken; start a new one.")
+plugins.command()(new)
 
 
 @plugins.callback(invoke_without_command=True)
@@ -34,7 +38,7 @@ def listing(
         for plugin in context.obj.host.plugins:
             _show(plugin)
         return
-    for found in installed():
+    for found in all_found(context.obj.plugin_files):
         typer.echo(_line(found, "" if found.allowed else f"left out by {ALLOW_LIST}"))
 
 
@@ -56,7 +60,11 @@ def why(
 ) -> None:
     """Say why a plugin is broken, or who gives a component."""
     host: Host = context.obj.host
-    left_out = [found for found in installed() if not found.allowed and _called(found, name)]
+    left_out = [
+        found
+        for found in all_found(context.obj.plugin_files)
+        if not found.allowed and _called(found, name)
+    ]
     for found in left_out:
         typer.echo(f"{found.label} is left out: {ALLOW_LIST} does not name it")
     matching = [plugin for plugin in host.plugins if _called(plugin.found, name)]
@@ -86,3 +94,37 @@ def _explain(plugin: Plugin) -> None:
         return
     typer.echo(f"{plugin.found.label} is broken: {plugin.reason}")
     typer.echo("".join(traceback.format_exception(plugin.error)).rstrip())
+
+
+def check(
+    context: typer.Context,
+    distribution: Annotated[str, typer.Argument(metavar="DIST", help="As `plugins` lists it.")],
+) -> None:
+    """Check every component of a distribution against the contract of its kind."""
+    from multiattn.testing import cases
+
+    host: Host = context.obj.host
+    known = {plugin.found.distribution for plugin in host.plugins}
+    if canonical(distribution) not in known:
+        raise UserError(
+            f"expected a distribution with plugins, got {distribution!r}; "
+            f"there are {', '.join(sorted(known)) or 'none'}"
+        )
+    results = Counter(_tried(case) for case in cases(host, canonical(distribution)))
+    typer.echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
+    if results["failed"]:
+        raise typer.Exit(1)
+
+
+def _tried(case: Case) -> str:
+    """Run one check; say what it found unless all is well."""
+    try:
+        case.run()
+    except SkipTest as reason:
+        typer.echo(f"skipped {case.id}: {reason}")
+        return "skipped"
+    except Exception as error:
+        cause = error.__cause__ or error
+        typer.echo(f"FAILED {case.id}: {error if error.args else type(cause).__name__}")
+        return "failed"
+    return "passed"

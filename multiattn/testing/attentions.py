@@ -46,8 +46,8 @@ def looks(attention: Any, memory: Memory, queries: Tensor) -> tuple[Tensor, Tens
     """Look once per query, one after another: contexts (B, STEPS, C), weights (B, STEPS, S)."""
     keys, history = attention.prepare(memory), None
     contexts, weights = [], []
-    for query in queries.split(1, 1):
-        context, weight, history = attention(query, keys, history)
+    for query in queries.unbind(1):
+        context, weight, history = attention(query.unsqueeze(1), keys, history)
         contexts.append(context)
         weights.append(weight)
     return torch.cat(contexts, 1), torch.cat(weights, 1)

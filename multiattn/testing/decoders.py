@@ -65,8 +65,8 @@ def stepping_is_the_forward_pass(host: Host, row: Row) -> None:
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
     wanted = spoken(decoder, memories)
     shared, state = decoder.begin(memories, len(LENGTHS))
-    for step, tokens in enumerate(targets.inputs().split(1, 1)):
-        scores, state, _ = decoder.step(tokens, state, shared)
+    for step, tokens in enumerate(targets.inputs().unbind(1)):
+        scores, state, _ = decoder.step(tokens.unsqueeze(1), state, shared)
         alive = (targets.lengths > step).view(-1, 1)
         actual = scores.log_softmax(-1).squeeze(1) * alive
         expect_close(actual, wanted[:, step], "expected a step to equal the forward pass")

@@ -5,6 +5,7 @@ Whether a module imports torch is tried in a process of its own, in which torch 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import subprocess
@@ -58,8 +59,9 @@ def target_imports_no_torch(host: Host, row: Row) -> None:
     _expect_no_torch(row.record.target.partition(":")[0])
 
 
+@functools.cache
 def _expect_no_torch(module: str) -> None:
-    tried = subprocess.run(
+    tried = subprocess.run(  # noqa: S603 - an installed plugin, in an interpreter of its own
         [sys.executable, "-c", WITHOUT_TORCH, module],
         capture_output=True,
         text=True,

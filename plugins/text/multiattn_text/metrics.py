@@ -66,7 +66,7 @@ class Bleu:
         """Lengths of output and closest reference, matched n-grams, all n-grams: (n, 10)."""
         return _sentence_statistics(self._scorer, hypotheses, references)
 
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:  # noqa: ARG002
+    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """BLEU of the summed counts."""
         return {"bleu": _score(self._scorer, sums)}
 
@@ -103,7 +103,7 @@ class Chrf:
         """N-grams of the hypothesis, of its best reference, of both, per order: (n, 3 · orders)."""
         return _sentence_statistics(self._scorer, hypotheses, references)
 
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:  # noqa: ARG002
+    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """ChrF of the summed counts."""
         return {"chrf": _score(self._scorer, sums)}
 
@@ -137,7 +137,7 @@ class Ter:
         """Fewest edits to any reference and the mean reference length: (n, 2)."""
         return _sentence_statistics(self._scorer, hypotheses, references)
 
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:  # noqa: ARG002
+    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """TER of the summed edits."""
         return {"ter": _score(self._scorer, sums)}
 

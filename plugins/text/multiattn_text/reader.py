@@ -59,6 +59,11 @@ class Text:
         """What the encoder is built from."""
         return TextSpec(self._trained.size, self.joint)
 
+    @property
+    def random(self) -> bool:
+        """Whether a text may be read in another way every time."""
+        return self._trained.settings.sampling > 0
+
     def measure(self, value: str) -> int:
         """Count the ids, the end sign among them. Subword sampling may read it longer."""
         return len(self._trained.encode(value)) + 1

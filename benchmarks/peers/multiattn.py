@@ -1,0 +1,101 @@
+"""multiattn in the race: workloads W1 (training step) and W2 (decoding) with public names only.
+
+    make(workload, variant) -> harness.Case
+
+Variants: ``additive`` (input feeding) and ``multiplicative`` (no input feeding); in W2 with
+``-greedy``, ``-beam`` or ``-beam1`` behind. It refuses to measure: the race's harness does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import harness
+import torch
+import workload as workloads
+from multiattn_text.encoder import Lstm
+from multiattn_text.reader import TextSpec
+from torch import Tensor, nn
+from torch.nn import functional
+
+from multiattn.attention import Additive, Multiplicative
+from multiattn.decoder import LSTMDecoder, Targets
+from multiattn.fast import for_decoding
+from multiattn.memory import Memory, MemorySpec, Tokens, length_mask
+from multiattn.optimizer import build_optimizer
+from multiattn.recurrence import InputFeeding, Luong
+from multiattn.search import beam_search
+from multiattn.settings import Search, Training
+
+SIZES = workloads.MT
+FORMS = {
+    "additive": (InputFeeding, partial(Additive, dim=SIZES["att"]), "input feeding"),
+    "multiplicative": (Luong, Multiplicative, "no input feeding"),
+}
+MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam, sentences in a batch
+
+
+class Translator(nn.Module):
+    """Text encoder and decoder at the sizes that every peer has."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        recurrence, attention, _ = FORMS[form]
+        spec = TextSpec(SIZES["vocab"])
+        self.encoder = Lstm(spec, embedding_dim=SIZES["emb"], hidden_dim=SIZES["enc"])
+        self.decoder = LSTMDecoder(
+            SIZES["vocab"],
+            {"text": MemorySpec(self.encoder.out_dim, self.encoder.summary_dim)},
+            embedding_dim=SIZES["emb"],
+            hidden_dim=SIZES["hid"],
+            recurrence=recurrence,
+            attention=attention,
+        )
+
+    def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Values and summary: what the race cuts the graph at."""
+        memory = self.encoder(batch["src"], batch["src_len"])
+        return memory.values, memory.summary
+
+    def loss(self, batch: dict[str, Tensor], values: Tensor, summary: Tensor | None) -> Tensor:
+        """Mean cross-entropy of the real target tokens."""
+        mask = length_mask(batch["src_len"], values.size(1))
+        targets = Targets(batch["tgt_out"], (batch["tgt_out"] != workloads.PAD).sum(1))
+        output = self.decoder(targets, {"text": Memory(values, mask, Tokens(), summary)})
+        gold = targets.tokens[output.rows, output.steps]  # (M,)
+        return functional.cross_entropy(output.scores, gold)
+
+
+def make(workload: str, variant: str) -> harness.Case:
+    """A training step (w1) or a batch decoded (w2)."""
+    form, _, mode = variant.partition("-")
+    model = Translator(form)
+    if workload == "w1":
+        return training(model, FORMS[form][2])
+    if workload == "w2":
+        return decoding(model, *MODES[mode])
+    raise ValueError(f"expected w1 or w2, got {workload}")
+
+
+def training(model: Translator, note: str) -> harness.Case:
+    """The step that all peers share, with this project's optimiser."""
+    optimizer = build_optimizer(model, Training(learning_rate=1e-4))
+    step = harness.split_train(model.encode, model.loss, harness.params_of(model), optimizer)
+    return harness.cycle(step, workloads.mt_batches(4), ["tokens", "sentences"], (model,), note)
+
+
+def decoding(model: Translator, beam: int, batch_size: int) -> harness.Case:
+    """20 words for each sentence, and then the end: one step more than peers that stop at 20."""
+    length = SIZES["max_len"]
+    settings = Search(beam=beam, min_length=length, max_length=length)
+    model.eval()
+    decoder = for_decoding(model.decoder)
+
+    @torch.inference_mode()
+    def run(batch: dict[str, Tensor]) -> None:
+        memory = model.encoder(batch["src"], batch["src_len"])
+        found = beam_search(decoder, {"text": memory}, batch_size, settings)
+        assert all(len(best[0].tokens) == length for best in found)
+
+    batches = workloads.mt_batches(4, batch_size, seed=11)
+    return harness.cycle(run, batches, ["sentences"], (model,), "20 words and the end")

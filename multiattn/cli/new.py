@@ -1,0 +1,117 @@
+"""`multiattn plugins new`: a small distribution that already passes `multiattn check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multiattn.errors import UserError
+
+SKELETONS = Path(__file__).parent / "skeletons"
+KINDS = tuple(sorted(path.stem for path in SKELETONS.glob("[!_]*.py")))
+FIELDS = {
+    "encoder": 'consumes="text",',
+    "metric": 'higher_is_better=True,\n        unit="0-1",',
+}
+
+PROJECT = """\
+[build-system]
+requires = ["hatchling>=1.27"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["multiattn"]
+
+[project.entry-points."multiattn.v1"]
+{name} = "{package}.plugin"
+
+[tool.hatch.build.targets.wheel]
+packages = ["{package}"]
+"""
+
+PLUGIN = '''\
+"""What {name} brings. Strings only: a target is imported when a recipe builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multiattn.hooks import hookimpl
+from multiattn.records import {record}, Record
+
+
+@hookimpl
+def multiattn_components() -> Iterator[Record]:
+    """Yield the table of contents."""
+    yield {record}(
+        name="{name}",
+        target="{package}.{kind}:{attribute}",
+        summary="say in one line what it does",
+        {fields}
+    )
+'''
+
+TEST = '''\
+"""The conformance suite over this plugin."""
+
+import pytest
+from multiattn.plugins import load_host
+from multiattn.testing import cases
+
+CASES = cases(load_host(), "{name}")
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_it_keeps_its_contract(case):
+    case.run()
+'''
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Of the distribution and of its first component.")],
+    kind: Annotated[str, typer.Option(help=f"What it brings: {', '.join(KINDS)}.")] = "encoder",
+    folder: Annotated[Path, typer.Option("--in", help="Where its folder is made.")] = Path(),
+) -> None:
+    """Start a plugin: a folder to install, whose one component works and is yours to change."""
+    from multiattn.plugins import NAME
+
+    if not NAME.fullmatch(name):
+        raise UserError(f"expected a name of lower-case letters, digits and hyphens, got {name!r}")
+    if kind not in KINDS:
+        raise UserError(f"expected --kind {', '.join(KINDS)}, got {kind!r}")
+    root = folder / name
+    if root.exists():
+        raise UserError(f"expected a new folder, got {root}, which is there; choose another name")
+    for path, text in _files(name, kind).items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, "utf-8")
+    typer.echo(f"{root}: now `pip install -e {root}`, then `multiattn check {name}`")
+
+
+def _files(name: str, kind: str) -> dict[str, str]:
+    """Every file of the new distribution, by its path in it."""
+    package = name.replace("-", "_")
+    attribute = "".join(part.capitalize() for part in name.split("-"))
+    words = {
+        "name": name,
+        "package": package,
+        "kind": kind,
+        "record": kind.capitalize(),
+        "attribute": attribute,
+        "fields": FIELDS.get(kind, ""),
+    }
+    component = (SKELETONS / f"{kind}.py").read_text("utf-8")
+    component = component.replace("class Example", f"class {attribute}")
+    lines = PLUGIN.format(**words).splitlines(keepends=True)
+    return {
+        "pyproject.toml": PROJECT.format(**words),
+        f"{package}/__init__.py": "",
+        f"{package}/plugin.py": "".join(line for line in lines if line.strip() or line == "\n"),
+        f"{package}/{kind}.py": component.replace('"example', f'"{name}'),
+        "tests/test_conformance.py": TEST.format(**words),
+    }

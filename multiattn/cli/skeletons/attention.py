@@ -1,0 +1,34 @@
+"""An attention that scores by the distance of query and key: the nearer, the more it looks.
+
+Letters: B batch, N queries, S slots, A width.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from multiattn.attention import Keys, look, project_values
+from multiattn.memory import Memory
+
+
+class Example(nn.Module):
+    """Keyword-only parameters are the settings that a recipe may give, checked by their types."""
+
+    recurrent = False  # nothing is remembered from one look to the next
+
+    def __init__(self, query_dim: int, memory_dim: int, *, dim: PositiveInt = 128) -> None:
+        super().__init__()
+        self.context_dim = memory_dim
+        self.query = nn.Linear(query_dim, dim)
+        self.key = nn.Linear(memory_dim, dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        """Compute once per input what no query changes."""
+        return Keys(self.key(memory.values), project_values(memory, value_projection), memory.mask)
+
+    def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
+        """Look: query (B, N, Q) -> context (B, N, C), weights (B, N, S)."""
+        scores = -torch.cdist(self.query(query), keys.keys)  # (B, N, S)
+        return *look(scores, keys), history

@@ -1,0 +1,174 @@
+"""Every fast path against the readable definition: values, weights and all gradients."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from multiattn import fast
+from multiattn.attention import Additive, Location, MultiHead, Multiplicative
+from multiattn.fast import feeding, parallel
+from multiattn.fusion import Concat, Gate, NoSource
+from multiattn.memory import Memory, MemorySpec, tree_map
+from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, Luong
+
+pytestmark = pytest.mark.usefixtures("double")
+
+EMBEDDING, HIDDEN = 3, 4
+SPECS = {"text": MemorySpec(6), "photo": MemorySpec(4)}
+COUNTS = (4, 4, 3, 1, 1)  # rows alive at each step
+additive = partial(Additive, dim=5)
+
+
+def one_source(attention):
+    return lambda query_dim: Concat(query_dim, {"text": SPECS["text"]}, attention)
+
+
+def two_sources(fusion, attention):
+    return lambda query_dim: fusion(query_dim, SPECS, attention)
+
+
+PATHS = {
+    "input feeding": (InputFeeding, one_source(additive)),
+    "luong, additive": (Luong, one_source(additive)),
+    "luong, two layers": (partial(Luong, layers=2), one_source(Multiplicative)),
+    "luong, heads": (Luong, one_source(partial(MultiHead, of=Multiplicative, heads=2))),
+    "luong, two sources": (Luong, two_sources(Concat, additive)),
+    "luong, gate": (partial(Luong, layers=2), two_sources(partial(Gate, dim=5), Multiplicative)),
+    "luong, language model": (Luong, lambda query_dim: NoSource()),
+}
+OTHERS = {
+    "bahdanau": (Bahdanau, one_source(additive)),
+    "conditional": (Conditional, one_source(additive)),
+    "input feeding, two layers": (partial(InputFeeding, layers=2), one_source(additive)),
+    "input feeding, two sources": (InputFeeding, two_sources(Concat, additive)),
+    "input feeding, multiplicative": (InputFeeding, one_source(Multiplicative)),
+    "luong, recurrent attention": (Luong, one_source(partial(Location, of=additive, width=3))),
+}
+every_path = pytest.mark.parametrize("form", PATHS.values(), ids=PATHS)
+
+
+@pytest.fixture
+def memories(memory_of) -> dict[str, Memory]:
+    """Four inputs; the third has no text, the second no photo."""
+    return {"text": memory_of([5, 2, 0, 3], 6), "photo": memory_of([1, 0, 3, 3], 4)}
+
+
+def start_of(recurrence, like: Tensor):
+    """A state with a hidden and a cell of their own in every layer."""
+    layers = torch.randn(recurrence.layers, 2, COUNTS[0], 1, HIDDEN).to(like)
+    return recurrence.begin(tuple(tuple(layer) for layer in layers.requires_grad_())), layers
+
+
+def build(form, memories):
+    """The recurrence, and the memories of the sources that it looks at."""
+    recurrence = form[0](EMBEDDING, HIDDEN, form[1])
+    names = getattr(recurrence.fusion, "attentions", {})
+    return recurrence, {name: memories[name] for name in names}
+
+
+@every_path
+def test_a_fast_path_is_the_readable_one_and_so_are_its_gradients(form, memories):
+    recurrence, memories = build(form, memories)
+    embedded = torch.randn(sum(COUNTS), EMBEDDING, requires_grad=True)
+    state, layers = start_of(recurrence, embedded)
+    learning = [memory.values.requires_grad_() for memory in memories.values()]
+    leaves = [embedded, layers, *learning]
+    leaves += [leaf for leaf in recurrence.parameters() if leaf.requires_grad]
+    pull = torch.randn(sum(COUNTS), HIDDEN)
+    tugs = {
+        name: torch.randn(sum(COUNTS), memory.mask.size(1)) for name, memory in memories.items()
+    }
+    found = []
+    for unroll in (fast.readable, fast.unroll):
+        features, weights = unroll(
+            recurrence, embedded, COUNTS, state, recurrence.prepare(memories)
+        )
+        loss = (features * pull).sum()
+        for name, tug in tugs.items():
+            loss = loss + (weights[name] * tug).sum()
+        gradients = torch.autograd.grad(loss, leaves)
+        found.append([features, *weights.values(), *gradients])
+    for readable, quick in zip(*found, strict=True):
+        torch.testing.assert_close(quick, readable, rtol=1e-9, atol=1e-11)
+
+
+def chosen(recurrence, embedded, memories) -> list[str]:
+    keys = recurrence.prepare(memories)
+    return [
+        *["feeding"] * feeding.applies(recurrence, embedded),
+        *["parallel"] * parallel.applies(recurrence, COUNTS, keys),
+    ]
+
+
+@every_path
+def test_a_path_is_taken_by_one_rule(form, memories):
+    recurrence, memories = build(form, memories)
+    expected = "feeding" if isinstance(recurrence, InputFeeding) else "parallel"
+    assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == [expected]
+
+
+@pytest.mark.parametrize("form", OTHERS.values(), ids=OTHERS)
+def test_what_no_path_knows_is_read_step_by_step(form, memories):
+    recurrence, memories = build(form, memories)
+    assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == []
+
+
+def test_a_class_of_the_user_is_read_step_by_step(memories):
+    class Mine(InputFeeding):
+        pass
+
+    recurrence, memories = build((Mine, one_source(additive)), memories)
+    assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == []
+
+
+def test_reduced_precision_is_read_step_by_step(memories):
+    recurrence, memories = build(PATHS["input feeding"], memories)
+    assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).float())
+
+
+def test_a_comparison_too_large_to_hold_is_made_step_by_step(memories, monkeypatch):
+    recurrence, memories = build(PATHS["luong, additive"], memories)
+    monkeypatch.setattr(parallel, "LARGEST_COMPARISON", 4 * 5 * 5 * 5 - 1)  # B · T · S · A
+    assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == []
+
+
+@every_path
+@torch.no_grad()
+def test_single_precision_matches_double(form, memories):
+    recurrence, memories = build(form, memories)
+    embedded = torch.randn(sum(COUNTS), EMBEDDING)
+    state, _ = start_of(recurrence, embedded)
+    wide, _ = fast.readable(recurrence, embedded, COUNTS, state, recurrence.prepare(memories))
+    narrow = tree_map(
+        lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, (state, memories)
+    )
+    recurrence.float()
+    found, _ = fast.unroll(
+        recurrence, embedded.float(), COUNTS, narrow[0], recurrence.prepare(narrow[1])
+    )
+    assert (found.double() - wide).norm() < 1e-5 * wide.norm()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        15.0,
+        pytest.param(
+            60.0, marks=pytest.mark.xfail(strict=True, reason="limits keys and queries one by one")
+        ),
+    ],
+)
+def test_fast_additive_scores_hold_where_large_keys_and_queries_cancel(size):
+    keys, energy = size + torch.randn(3, 4, 5), torch.randn(5)
+    query = torch.randn(3, 5) - size
+    expected = torch.tanh(keys + query.unsqueeze(1)) @ energy - energy.sum()
+    found = feeding.additive_scores(
+        feeding.doubled_exponential(keys.float()), query.float(), energy.float()
+    )
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,184 @@
+"""What the READMEs say, held against the code: commands, recipes, components, files, settings."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from multiattn.cli import app
+from multiattn.plugins import Host, load_host
+from multiattn.recipe import load_recipe, recipe_files, shipped
+from multiattn.records import KINDS
+
+ROOT = shipped("recipes").parent
+README = ROOT / "README.md"
+pytestmark = pytest.mark.skipif(not README.exists(), reason="the READMEs are in the repository")
+
+PAGES = [README, *sorted((ROOT / "recipes").glob("*/README.md"))]
+COMMAND = re.compile(r"^(?:    )?(?:pip install uv && uv run )?(multiattn [a-z].*)$", re.MULTILINE)
+
+
+def commands(page: Path) -> list[list[str]]:
+    return [shlex.split(found) for found in COMMAND.findall(page.read_text("utf-8"))]
+
+
+EVERY = [
+    pytest.param(words, id=f"{page.relative_to(ROOT)}: {' '.join(words)}")
+    for page in PAGES
+    for words in commands(page)
+]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def rows(heading: str, page: Path = README) -> list[list[str]]:
+    """The rows of the table below a heading, without its own two head lines."""
+    section = page.read_text("utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return load_host()
+
+
+def test_there_are_exactly_two_commands_to_begin_with():
+    section = README.read_text("utf-8").split("\n## Two commands\n")[1].split("\nWhere ")[0]
+    assert re.findall(r"^```sh\n(.*?)\n```$", section, re.MULTILINE) == [
+        "pip install uv && uv run multiattn run translation",
+        "pip install uv && uv run pytest",
+    ]
+
+
+def test_ci_runs_the_second_of_them():
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    (pattern,) = re.findall(r"grep -m 1 -E '(.*?)' README.md", script)
+    assert re.findall(pattern, README.read_text("utf-8"), re.MULTILINE) == [
+        "pip install uv && uv run pytest"
+    ]
+
+
+@pytest.mark.parametrize("words", EVERY)
+def test_every_command_is_one_that_the_command_line_takes(words):
+    """Name, options and number of arguments; nothing is run."""
+    group = get_command(app)
+    name, *rest = words[1:]
+    with group.make_context("multiattn", [name, *rest]) as context:
+        found, command, arguments = group.resolve_command(context, [name, *rest])
+        assert found == name
+        if command.name == "plugins" and arguments[:1] == ["why"]:
+            command, arguments = command.commands["why"], arguments[1:]
+        command.make_context(name, [*arguments], parent=context)
+
+
+@pytest.mark.parametrize("words", EVERY)
+def test_every_recipe_and_setting_in_a_command_is_right(words, host):
+    if words[1] != "run":
+        pytest.skip("not a run")
+    overrides = [value for key, value in zip(words, words[1:], strict=False) if key == "--set"]
+    try:
+        load_recipe(words[2], overrides, host)
+    except Exception as error:
+        if missing_plugin(words[2], host):
+            pytest.skip("the text plugin is not installed")
+        raise AssertionError(str(error)) from error
+
+
+def missing_plugin(recipe: str, host: Host) -> bool:
+    return bool(recipe) and not host.records("encoder")
+
+
+def test_every_shipped_recipe_is_in_the_readme_of_its_folder(host):
+    for file in recipe_files(host):
+        if file.distribution == "multiattn":
+            readme = (file.path.parent / "README.md").read_text("utf-8")
+            assert f"multiattn run {file.name}" in readme
+
+
+def test_every_shipped_recipe_is_without_mistakes(host):
+    for file in recipe_files(host):
+        if not missing_plugin(file.name, host):
+            assert load_recipe(file.name, host=host).summary
+
+
+def test_the_table_of_components_is_what_is_registered(host):
+    table = rows("What is in it")
+    by_kind = {kind: cells for kind, *cells in table}
+    for column, distribution in enumerate(("multiattn", "multiattn-text")):
+        if distribution not in {plugin.found.distribution for plugin in host.plugins}:
+            continue
+        registered = {
+            kind: [
+                row.record.name for row in host.records(kind) if row.distribution == distribution
+            ]
+            for kind in KINDS
+        }
+        said = {kind: re.findall(r"`([^`]+)`", cells[column]) for kind, cells in by_kind.items()}
+        present = {kind: sorted(names) for kind, names in registered.items() if names}
+        assert {kind: sorted(names) for kind, names in said.items() if names} == present
+
+
+def test_every_folder_of_the_map_is_there():
+    for name, _ in rows("Where things are"):
+        assert (ROOT / name.strip("`")).is_dir()
+    read_first = re.findall(r"`(\w+\.py)`", rows("Where things are")[0][1])
+    assert all((ROOT / "multiattn" / name).exists() for name in read_first)
+
+
+def test_every_letter_of_the_design_is_explained():
+    assert [letter for letter, _ in rows("Letters in shapes")] == list("BNSDCTQAV")
+
+
+def test_every_import_in_the_readme_works():
+    for block in blocks("python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    importlib.import_module(alias.name)
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+def test_the_attributes_of_a_prediction_that_it_shows_exist():
+    from multiattn.predictor import Prediction
+
+    (block,) = (block for block in blocks("python") if "multiattn.load" in block)
+    shown = re.findall(r"prediction\.(\w+)", block)
+    assert set(shown) <= set(Prediction.__dataclass_fields__)
+    source = re.findall(r'attention\["(\w+)"\]', block)
+    assert set(source) <= set(load_recipe("translation").sources)
+
+
+def test_the_plugin_that_it_shows_loads(tmp_path):
+    (block,) = (block for block in blocks("python") if "hookimpl" in block)
+    path = tmp_path / "shown.py"
+    path.write_text(block, "utf-8")
+    shown = next(
+        plugin for plugin in load_host([path]).plugins if plugin.records[0].name == "cnn-text"
+    )
+    assert shown.error is None
+
+
+def test_a_row_of_results_is_complete():
+    for page, heading in ((page, "Results") for page in PAGES):
+        for cells in rows(heading, page):
+            assert all(cells)
+
+
+def test_every_version_is_in_the_changes():
+    version = importlib.metadata.version("multiattn")
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## {version}" in changes or "## Unreleased" in changes

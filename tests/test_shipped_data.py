@@ -1,0 +1,170 @@
+"""The corpora that ship: made again they are the same, and they ask for more than copying."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multiattn.recipe import shipped
+
+DATA = shipped("data")
+SPLITS = ("train", "validation", "test")
+
+
+def lines(name: str) -> list[str]:
+    path = DATA / name
+    packed = path.with_name(path.name + ".gz")
+    text = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    return text.decode("utf-8").splitlines()
+
+
+def mails(split: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in lines(f"summarization/{split}.jsonl")]
+
+
+def content(path: Path) -> bytes:
+    # a .gz of another zlib may differ where the text does not
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def test_the_script_makes_the_same_files_again(tmp_path):
+    script = [sys.executable, "-B", str(DATA / "make.py"), str(tmp_path)]
+    subprocess.run(script, check=True)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    there = [
+        path.relative_to(DATA)
+        for folder in ("translation", "summarization")
+        for path in (DATA / folder).iterdir()
+    ]
+    assert made == sorted(there)
+    different = [str(name) for name in made if content(tmp_path / name) != content(DATA / name)]
+    assert different == []
+
+
+def test_all_of_it_is_under_a_megabyte():
+    files = [path for path in DATA.rglob("*") if "__pycache__" not in path.parts and path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 1_000_000
+
+
+def test_the_readme_counts_the_rows():
+    readme = (DATA / "README.md").read_text("utf-8")
+    table = re.findall(r"^\| `(\w+)/` \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", readme, re.MULTILINE)
+    said = {folder: [int(count.replace(",", "")) for count in counts] for folder, *counts in table}
+    assert said == {
+        "translation": [len(lines(f"translation/{split}.de")) for split in SPLITS],
+        "summarization": [len(mails(split)) for split in SPLITS],
+    }
+
+
+def test_no_english_sentence_occurs_twice():
+    every = [line for split in SPLITS for line in lines(f"translation/{split}.en")]
+    assert len(every) == len(set(every))
+
+
+def test_every_line_has_its_translation():
+    for split in SPLITS:
+        english, german = (lines(f"translation/{split}.{side}") for side in ("en", "de"))
+        assert len(english) == len(german)
+        assert [line[-1] for line in english] == [line[-1] for line in german]  # . or ?
+
+
+def test_copying_the_source_is_no_translation():
+    metrics = pytest.importorskip("sacrebleu.metrics")
+    english, german = lines("translation/test.en"), lines("translation/test.de")
+    assert metrics.BLEU().corpus_score(english, [german]).score < 1
+
+
+def test_translating_word_by_word_in_order_is_not_enough():
+    """Even with the best German word for each English one, as 10,000 examples show it."""
+    metrics = pytest.importorskip("sacrebleu.metrics")
+    seen: dict[str, dict[str, float]] = {}
+    common: dict[str, int] = {}
+    pairs = zip(lines("translation/train.en"), lines("translation/train.de"), strict=True)
+    for english, german in pairs:
+        for word in set(german.split()):
+            common[word] = common.get(word, 0) + 1
+        for word in set(english.split()):
+            counts = seen.setdefault(word, {})
+            for other in set(german.split()):
+                counts[other] = counts.get(other, 0) + 1
+    best = {
+        word: max(counts, key=lambda other: counts[other] ** 2 / common[other])
+        for word, counts in seen.items()
+    }
+    test, references = lines("translation/test.en"), lines("translation/test.de")
+    outputs = [" ".join(best.get(word, word) for word in line.split()) for line in test]
+    assert metrics.BLEU().corpus_score(outputs, [references]).score < 25
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("put the", "gestellt"),
+        ("put the", "gelegt"),
+        ("put the", "gehängt"),
+        ("does not", "keinen"),
+        ("thirty-five euros", "fünfunddreißig Euro"),
+        ("half past seven", "halb acht"),
+        ("The student who", "Der Student, der"),
+    ],
+)
+def test_the_corpus_holds_what_its_readme_promises(english, german):
+    pairs = zip(lines("translation/train.en"), lines("translation/train.de"), strict=True)
+    assert any(english in source and german in target for source, target in pairs)
+
+
+def test_german_inflection_is_right(monkeypatch):
+    monkeypatch.syspath_prepend(str(DATA))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    from generators import german, nounphrases, words
+
+    boy = words.noun("boy", "der Junge, Jungen, weak")
+    forms = [german.inflected(boy, False, case) for case in german.CASES]
+    assert forms == ["Junge", "Jungen", "Jungen", "Jungen"]
+    house = words.noun("house", "das Haus, Häuser")
+    assert german.inflected(house, False, "gen") == "Hauses"
+    assert german.inflected(house, True, "dat") == "Häusern"
+    old = [("old", "alt")]
+    table = {
+        ("the", "der"): ["der alte Junge", "den alten Jungen", "dem alten Jungen"],
+        ("a", "ein"): ["ein alter Junge", "einen alten Jungen", "einem alten Jungen"],
+        ("our", "unser"): ["unser alter Junge", "unseren alten Jungen", "unserem alten Jungen"],
+    }
+    for article, expected in table.items():
+        phrase = nounphrases.noun_phrase(boy, article, old)
+        assert [phrase.german(case) for case in ("nom", "acc", "dat")] == expected
+    three = nounphrases.noun_phrase(house, ("three", ""), old, plural=True)
+    assert [three.german(case) for case in ("nom", "dat")] == [
+        "drei alte Häuser",
+        "drei alten Häusern",
+    ]
+    numbers = {1: "eins", 16: "sechzehn", 21: "einundzwanzig", 70: "siebzig", 300: "dreihundert"}
+    assert {value: german.number(value) for value in numbers} == numbers
+
+
+def test_the_subject_of_a_test_mail_holds_names_that_only_its_own_mail_has():
+    known = {
+        word for mail in mails("train") for word in re.findall(r"\w+", " ".join(mail.values()))
+    }
+    unseen = 0
+    for mail in mails("test"):
+        new = [word for word in re.findall(r"\w+", mail["subject"]) if word not in known]
+        assert all(word in mail["body"] for word in new)
+        unseen += bool(new)
+    assert unseen > 0.6 * len(mails("test"))
+
+
+def test_no_two_splits_share_an_invented_name():
+    # whose lamps have come and where the weather was lovely: always an invented place
+    said = re.compile(r"(?:weather in|[a-z] for) ([A-Z]\w+) (?:was lovely|arrived)")
+    train, validation, test = (
+        {name for mail in mails(split) for name in said.findall(mail["body"])} for split in SPLITS
+    )
+    assert min(len(train), len(validation), len(test)) > 20
+    assert not train & validation | train & test | validation & test
