@@ -94,9 +94,7 @@ class Drawn:
         if top_p < 1:
             shares = shares * (shares.cumsum(2) - shares < top_p)
         reached = shares.cumsum(2)
-        whole = reached[..., -1:]
-        below = whole * (1 - torch.finfo(whole.dtype).eps)  # noise · whole may round to whole
-        places = torch.searchsorted(reached, torch.minimum(noise * whole, below), right=True)
+        places = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
         places = places.clamp(max=reached.shape[2] - 1)  # where nothing may come there is no share
         return places if words is None else words.gather(2, places)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from multiattn import records, scoring
 from multiattn.data import Dataset
 from multiattn.errors import UserError
-from multiattn.losses import Losses, memory_errors, targets_of
+from multiattn.losses import Losses, finite, memory_errors, targets_of
 from multiattn.preparation import System, open_corpus
 from multiattn.rows import Row
 from multiattn.runfolder import replacing
@@ -124,6 +124,7 @@ class Perplexity:
 
 def decode(writer: Writer, data: Dataset, accelerator: Accelerator) -> list[Written]:
     """What the model writes for every example, in the order of the split."""
+    writer.refresh()
     own: list[tuple[str, tuple[str, ...], tuple[float, ...]]] = []
     batches = data.sweep(
         writer.search.batch_size,
@@ -185,7 +186,7 @@ class Validation:
     def __call__(self) -> dict[str, float]:
         """Every figure by name."""
         loss, rows = measure(self.losses, self.taught, self.batch_size, self.accelerator)
-        figures = {"loss": loss, **Perplexity(rows).aggregate(rows.sum(0), len(rows))}
+        figures = {"loss": finite(loss), **Perplexity(rows).aggregate(rows.sum(0), len(rows))}
         if self.writer is None:
             return figures
         return figures | self.judge.values(decode(self.writer, self.asked, self.accelerator))

@@ -7,6 +7,7 @@ Letters: K objectives.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -77,7 +78,10 @@ class Window:
         self.total += torch.cat([sums, counts, torch.stack([norm, one])])  # (2K + 3,)
 
     def figures(self) -> dict[str, float]:
-        """Mean ``loss``, each objective where there are several, and the mean ``gradient_norm``."""
+        """Mean ``loss``, each objective where there are several, and the mean ``gradient_norm``.
+
+        Raises UserError where the loss is no number any more.
+        """
         size = len(self._names)
         sums, counts, (norm, steps) = (
             self.total[:size],
@@ -85,7 +89,7 @@ class Window:
             self.total[2 * size + 1 :],
         )
         means = sums / counts.clamp(min=1)
-        found = {"loss": float((means * self._weights).sum())}
+        found = {"loss": finite(float((means * self._weights).sum()))}
         if size > 1:
             found |= dict(zip(self._names, means.tolist(), strict=True))
         return found | {"gradient_norm": float(norm / steps.clamp(min=1))}
@@ -94,6 +98,16 @@ class Window:
     def tokens(self) -> int:
         """Target tokens seen."""
         return int(self.total[2 * len(self._names)])
+
+
+def finite(loss: float) -> float:
+    """The loss itself. Raises UserError where training has diverged."""
+    if not math.isfinite(loss):
+        raise UserError(
+            f"expected a finite loss, got {loss}; lower training.learning_rate or "
+            "training.clip_norm, and start a new run with another --out"
+        )
+    return loss
 
 
 def targets_of(batch: Batch) -> Targets:

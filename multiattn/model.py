@@ -140,14 +140,17 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"expected safetensors weights, {path} cannot be read ({error}); it may be truncated: "
             "restore it or train again"
         ) from error
-    shared = _shared_names(model.state_dict())
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    wrong = sorted((set(missing) - shared) | set(unexpected))
+    own = model.state_dict()
+    shared = _shared_names(own)
+    expected = {name: leaf.shape for name, leaf in own.items() if name not in shared}
+    found = {name: leaf.shape for name, leaf in state.items()}
+    wrong = sorted({name for name, _ in expected.items() ^ found.items()})
     if wrong:
         raise UserError(
             f"expected the weights of this recipe's model, {path} differs in {', '.join(wrong[:5])}"
             f"{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
         )
+    model.load_state_dict(state, strict=False)  # a tied tensor has its first name only
 
 
 def _shared_names(state: Mapping[str, torch.Tensor]) -> set[str]:

@@ -47,6 +47,11 @@ def no_heads(vocabulary_size: int, memories: Mapping[str, MemorySpec]) -> dict[s
     return {}
 
 
+def at_least_single(leaf: Tensor) -> Tensor:
+    """What is summed over many tokens, in float32 where it came in less."""
+    return leaf.float() if leaf.dtype.itemsize < 4 else leaf
+
+
 class CrossEntropy:
     """Negative log-likelihood per token; ``label_smoothing`` of the mass is spread over all words.
 
@@ -62,7 +67,7 @@ class CrossEntropy:
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
         gold = batch.targets.tokens[output.rows, output.steps]  # (M,)
         total = F.cross_entropy(
-            output.scores.float() if output.scores.dtype.itemsize < 4 else output.scores,
+            at_least_single(output.scores),
             gold,
             label_smoothing=self.label_smoothing,
             reduction="sum",
@@ -103,7 +108,9 @@ class CTC:
         tokens = batch.targets.tokens[present]
         lengths = batch.targets.lengths[present] - 1  # without EOS
         self._refuse_too_long(batch, present, tokens, lengths, slots)
-        scores = model.heads["ctc"](memory.values[present]).float()  # (B', S, V)
+        scores = at_least_single(model.heads["ctc"](memory.values[present]))  # (B', S, V)
+        if not len(scores):
+            return scores.sum(), scores.new_zeros(())  # zero, and part of the graph
         total = F.ctc_loss(
             scores.log_softmax(-1).transpose(0, 1),
             tokens,
@@ -141,8 +148,9 @@ class Coverage:
     heads = staticmethod(no_heads)
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        total = output.scores.new_zeros(())
-        for weights in output.kept["weights"].values():  # (B, T, S)
+        total = at_least_single(output.scores.new_zeros(()))
+        for kept in output.kept["weights"].values():
+            weights = at_least_single(kept)  # (B, T, S)
             before = weights.cumsum(1) - weights
             total = total + torch.minimum(weights, before).sum()
         return total, total.new_tensor(len(output.rows))
@@ -158,8 +166,8 @@ class DoublyStochastic:
     heads = staticmethod(no_heads)
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        total = output.scores.new_zeros(())
+        total = at_least_single(output.scores.new_zeros(()))
         for name, weights in output.kept["weights"].items():  # (B, T, S)
-            missed = (1 - weights.sum(1)) * memories[name].mask  # (B, S)
+            missed = (1 - at_least_single(weights).sum(1)) * memories[name].mask  # (B, S)
             total = total + missed.square().sum()
         return total, total.new_tensor(len(batch.ids))

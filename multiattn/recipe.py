@@ -69,19 +69,26 @@ def shipped(folder: str) -> Path:
 def recipe_files(host: Host) -> list[RecipeFile]:
     """List every recipe that has a name: `folder`, which is its default.yaml, or `folder/file`."""
     files = [
-        RecipeFile(_called(folder.name, path), CORE, path)
-        for folder in sorted(shipped("recipes").iterdir())
-        for path in sorted(folder.glob("*.yaml"))
+        RecipeFile(_called(path.parent.name, path), CORE, path)
+        for path in shipped("recipes").glob("*/*.yaml")
     ]
     for row in host.records("recipe"):
-        package, _, inside = row.record.target.partition(":")
-        spec = importlib.util.find_spec(package)
-        for root in (spec.submodule_search_locations or ()) if spec else ():
-            files += [
-                RecipeFile(_called(row.record.name, path), row.distribution, path)
-                for path in sorted(Path(root, inside).glob("*.yaml"))
-            ]
+        files += [
+            RecipeFile(_called(row.record.name, path), row.distribution, path)
+            for folder in _packaged(row.record.target)
+            for path in folder.glob("*.yaml")
+        ]
     return sorted(files, key=lambda file: (file.name, file.distribution))
+
+
+def _packaged(target: str) -> list[Path]:
+    """Find the folder of ``package:folder``; nothing where there is no such package."""
+    package, _, inside = target.partition(":")
+    try:
+        spec = importlib.util.find_spec(package)
+    except ImportError:
+        return []
+    return [Path(root, inside) for root in (spec and spec.submodule_search_locations) or ()]
 
 
 def _called(folder: str, path: Path) -> str:

@@ -68,6 +68,10 @@ class HeatMap:
         words, slots = record.weights.shape
         figure.set_size_inches(min(40.0, 1.6 + 0.3 * slots), min(40.0, 1.4 + 0.3 * words))
         axes = figure.add_subplot()
+        if not words:
+            axes.set_axis_off()
+            axes.set_title("nothing was written", fontsize=9)
+            return
         axes.imshow(record.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
         axes.set_xticks(range(slots), record.labels, rotation=60, ha="left", fontsize=9)
         axes.set_yticks(range(words), record.words, fontsize=9)

@@ -79,6 +79,8 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
             if main:
                 _enter(start, host)
             built = build(start, host, start.run)
+            if main:
+                _describe(start, host)
         trainer = Trainer(
             _job(start, host, built, accelerator),
             accelerator,
@@ -202,15 +204,23 @@ def _open_log(
 
 def _enter(start: Start, host: Host) -> None:
     """Make the folder, or check that the run in it is this one. Raises UserError."""
-    run, init = start.run, _init_path(start)
+    run = start.run
     if run.exists():
         _check_continues(start, load_recipe(run.recipe, (), host))
-        init = init or (run.started().get("init") if run.start.exists() else None)
     elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
         raise UserError(
             f"expected a run folder, a new or an empty one, got {run.path} with other files; "
             "choose another --out"
         )
+    else:
+        write_bytes(run.recipe, dump_recipe(start.settings).encode())
+
+
+def _describe(start: Start, host: Host) -> None:
+    """Say in the folder what runs there, now that everything it names has been found."""
+    run, init = start.run, _init_path(start)
+    if init is None and run.start.exists():
+        init = run.started().get("init")
     write_bytes(run.recipe, dump_recipe(start.settings).encode())
     started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
     write_json(run.start, started)
@@ -223,6 +233,7 @@ def _check_continues(start: Start, old: RecipeSettings) -> None:
         if old != start.settings:  # it ended before anything was learned but these
             for folder in (run.tokenizer.parent, run.source("").parent):
                 shutil.rmtree(folder, ignore_errors=True)
+            write_bytes(run.recipe, dump_recipe(start.settings).encode())
         return
     what = f"a run that continues in {run.path}"
     preparation.refuse_differences(old, start.settings, CHANGEABLE, what)

@@ -95,7 +95,8 @@ def sample(
     noise = torch.zeros(batch_size, history.steps, settings.n_best)
     limits = rules.limits.tolist()
     for row, (generator, limit) in enumerate(zip(generators, limits, strict=True)):
-        noise[row, : limit + 1] = torch.rand(limit + 1, settings.n_best, generator=generator)
+        uniform = torch.rand(limit + 1, settings.n_best, generator=generator, dtype=torch.float)
+        noise[row, : limit + 1] = uniform
     drawn = Drawn(settings, noise.to(beam.totals))
     ranking = _Ranking(settings.length_penalty, math.inf)  # nothing ends a draw early
     _run(panel, drawn, ranking, beam, history)
@@ -126,13 +127,13 @@ class Ensemble:
     def step(
         self, tokens: Tensor, state: tuple[Any, ...], shared: tuple[Any, ...]
     ) -> tuple[Tensor, tuple[Any, ...], Weights]:
-        """Scores (B, N, V) are log-probabilities: log mean_m p_m."""
+        """Scores (B, N, V) are log Σ_m p_m; that they are not divided by M changes nothing."""
         steps = [
             decoder.step(tokens, *own)
             for decoder, *own in zip(self.decoders, state, shared, strict=True)
         ]
         voices = torch.stack([log_probabilities(scores) for scores, _, _ in steps])
-        scores = voices.logsumexp(0) - math.log(len(steps))  # (M, B, N, V) -> (B, N, V)
+        scores = voices.logsumexp(0)  # (M, B, N, V) -> (B, N, V)
         return scores, tuple(after for _, after, _ in steps), steps[0][2]
 
 

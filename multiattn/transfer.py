@@ -7,6 +7,8 @@ if it would be larger were the vocabulary larger.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -78,6 +80,8 @@ def _matched(
     given: Tensor, own: Tensor, dimension: int, side: str, sides: Sides, others: Sides
 ) -> Tensor | None:
     """``own`` with the rows of ``given`` for the tokens that both know."""
+    if _learned(sides, side) == _learned(others, side):
+        return given
     mine, theirs = _tokenizer(sides, side), _tokenizer(others, side)
     if mine is None or theirs is None or own.dim() != given.dim():
         return None
@@ -92,6 +96,18 @@ def _matched(
     if rows.movedim(dimension, 0).shape[1:] != own.movedim(dimension, 0).shape[1:]:
         return None
     return own.clone().index_copy_(dimension, to, rows)
+
+
+def _learned(sides: Sides, side: str) -> dict[str, bytes]:
+    """Everything that a side would write into a run folder, by file name."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if side in sides.readers:
+            sides.readers[side].save(folder)
+        if side == TARGET or getattr(sides.readers.get(side), "joint", False):
+            sides.tokenizer.save(folder / "target")
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def _tokenizer(sides: Sides, side: str) -> Tokenizer | None:

@@ -10,6 +10,7 @@ from functools import partial
 
 import torch
 
+from multiattn import fast
 from multiattn.data import Batch
 from multiattn.hypotheses import Hypothesis
 from multiattn.memory import Memory
@@ -38,6 +39,11 @@ class Writer:
         self._scorers: list[tuple[Scorer, float]] = [
             (host.build("scorer", named), named.weight) for named in search.scorers
         ]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the decoder's weights as they are now; call it after they have changed."""
+        self._decoder = fast.for_decoding(self.model.decoder)
 
     def __call__(self, batch: Batch, prefix: str = "") -> list[list[Hypothesis]]:
         """The best outputs of every input, best first; each begins with ``prefix``."""
@@ -57,7 +63,7 @@ class Writer:
         if self.search.method == "sample":
             search = partial(sample, generators=self._draws(ids))
         return search(
-            self.model.decoder,
+            self._decoder,
             memories,
             len(ids),
             self.search,

@@ -49,6 +49,15 @@ for _style in (Loader, Dumper):
         )
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote where Unicode's line separators stand: other styles fold them into spaces."""
+    style = '"' if not {"\x85", "\u2028", "\u2029"}.isdisjoint(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+Dumper.add_representer(str, _represent_text)
+
+
 @dataclass(frozen=True)
 class Document:
     """What a file says, the line of every dotted key, and the keys that it gives twice."""

@@ -14,6 +14,8 @@ from multiattn.decoder import Targets
 from multiattn.memory import Memory, Tokens, length_mask
 from multiattn.tokenizer import EOS, PAD
 
+torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
+
 HOSTILE = Path(__file__).parent / "hostile"
 
 
@@ -43,9 +45,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         importlib.invalidate_caches()
 
     yield install_all
-    for module in set(sys.modules) - before:
-        if (HOSTILE / f"{module}.py").exists():
-            del sys.modules[module]
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file.startswith((str(HOSTILE), str(tmp_path))):
+            del sys.modules[name]
 
 
 @pytest.fixture

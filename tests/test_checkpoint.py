@@ -153,7 +153,7 @@ def test_a_full_disk_overwrites_nothing(finished):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(weights) - 1, hard))  # files end here
     try:
-        with pytest.raises(UserError, match="could not write .* nothing was overwritten"):
+        with pytest.raises(UserError, match=r"could not write .* nothing was overwritten"):
             tiny_runs.trained(longer)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -165,9 +165,14 @@ def test_a_full_disk_overwrites_nothing(finished):
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     write_bytes(path, b"old")
-    with pytest.raises(UserError, match="No space"), replacing(path) as beside:
-        beside.write_bytes(b"ne")
-        raise OSError(28, "No space left on device")
+
+    def write(target):
+        with replacing(target) as beside:
+            beside.write_bytes(b"ne")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="No space"):
+        write(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

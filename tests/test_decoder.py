@@ -374,10 +374,9 @@ def test_states_start_at_zero_or_at_a_map_of_means_or_summaries(memories):
         )
         for name, memory in memories.items()
     }
-    summaries = {"text": memories["text"].summary, "photo": means["photo"]}  # a photo has none
     seen = {
         "mean": torch.cat([means["text"], means["photo"]], 1),
-        "summary": torch.cat([summaries["text"], summaries["photo"]], 1),
+        "summary": torch.cat([memories["text"].summary, means["photo"]], 1),  # a photo has none
     }
     for kind, view in seen.items():
         decoder = build("bahdanau", "additive", "concat", "linear", initial_state=kind)

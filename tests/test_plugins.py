@@ -114,18 +114,17 @@ def test_an_allowed_plugin_that_is_not_installed_is_a_broken_row(install, monkey
     assert "well-behavd, but no installed distribution has it" in broken.reason
 
 
-def test_a_file_is_a_plugin_whatever_the_allow_list_says(tmp_path, monkeypatch):
-    monkeypatch.setenv("MULTIATTN_PLUGINS", "")
+def test_a_file_is_a_plugin_whatever_the_allow_list_says(install, tmp_path):
+    install()
     path = tmp_path / "my_metric.py"
     text = (HOSTILE / "well_behaved.py").read_text()
     path.write_text(text.replace("well_behaved:", "my_metric:"))
     host = load_host([path])
-    monkeypatch.delitem(sys.modules, "my_metric")
     assert host.find("metric", "my_metric/always-one").full_name == "my-metric/always-one"
 
 
-def test_a_file_that_hides_a_module_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("MULTIATTN_PLUGINS", "")
+def test_a_file_that_hides_a_module_is_refused(install, tmp_path):
+    install()
     path = tmp_path / "json.py"
     path.write_text((HOSTILE / "well_behaved.py").read_text())
     (broken,) = load_host([path]).broken

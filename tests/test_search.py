@@ -12,11 +12,11 @@ import torch
 from hypothesis import given, settings, strategies
 from torch import Tensor
 
-from multiattn.choosing import top_tokens
+from multiattn.choosing import Drawn, top_tokens
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec, Tokens, length_mask
-from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward
+from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward, Scored
 from multiattn.search import Ensemble, beam_search, sample
 from multiattn.settings import Search
 from multiattn.tokenizer import BOS, EOS, PAD, UNK
@@ -33,9 +33,9 @@ class TableDecoder:
     so that a row's result is the same to the bit in any batch.
     """
 
-    def __init__(self, seed: int, end_bias: float = 0.0) -> None:
+    def __init__(self, seed: int, end_bias: float = 0.0, sharpness: float = 1.0) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self.scores = torch.randn(CODES, VOCABULARY, generator=generator).double()
+        self.scores = torch.randn(CODES, VOCABULARY, generator=generator).double() * sharpness
         self.looks = torch.randn(CODES, 16, generator=generator).double()
         self.scores[:, EOS] += end_bias
         self.seen: list[tuple[int, ...]] = []  # the shape of tokens at each step
@@ -214,6 +214,7 @@ search_options = strategies.builds(
 @settings(max_examples=40, deadline=None)
 @given(
     seed=strategies.integers(0, 10**6),
+    sharpness=strategies.sampled_from([1.0, 4.0]),
     lengths=strategies.lists(strategies.integers(1, 4), min_size=1, max_size=4),
     options=search_options,
     prefixes=strategies.lists(
@@ -221,10 +222,10 @@ search_options = strategies.builds(
     ),
 )
 def test_a_beam_is_what_the_naive_one_finds(
-    seed: int, lengths: list[int], options: Search, prefixes: list[list[int]]
+    seed: int, sharpness: float, lengths: list[int], options: Search, prefixes: list[list[int]]
 ) -> None:
     memories, batch_size = {"source": make_memory(lengths, seed)}, len(lengths)
-    decoder = TableDecoder(seed)
+    decoder = TableDecoder(seed, sharpness=sharpness)
     expected = []
     for row, length in enumerate(lengths):
         limit = options.max_length
@@ -407,8 +408,30 @@ def test_nothing_is_written_that_could_not_be_kept() -> None:
     decoder = TableDecoder(6, end_bias=6.0)
     plain = Search(beam=4, max_length=50, length_penalty=0.0)
     (short,) = beam_search(decoder, {}, 1, plain)
-    assert len(decoder.seen) < 5
+    assert len(decoder.seen) == 1
     assert_same(short, naive_beam(follow(decoder, {}), 50, plain))
+
+
+@pytest.mark.parametrize(
+    ("length_penalty", "ending", "words"),
+    [(1.0, 0.7, 9), (-1.0, 0.1, 1)],  # the mean favours the long one, its opposite the short one
+)
+def test_a_hypothesis_that_may_still_win_is_followed(
+    length_penalty: float, ending: float, words: int
+) -> None:
+    """The end is first in the race, but the best output is ``words`` words that follow for sure."""
+    decoder = TableDecoder(0)
+    decoder.scores[:] = -50.0
+    code = BOS + 1
+    decoder.scores[code, [EOS, UNK]] = torch.tensor([ending, 1 - ending]).double().log()
+    for _ in range(words):
+        code = (code * 31 + UNK + 1) % CODES
+        decoder.scores[code, UNK] = 0.0
+    decoder.scores[code, [EOS, UNK]] = torch.tensor([0.0, -50.0]).double()
+    options = Search(beam=2, max_length=40, length_penalty=length_penalty)
+    ((best,),) = beam_search(decoder, {}, 1, options)
+    assert best.tokens == (UNK,) * words
+    assert best.score == pytest.approx(math.log(1 - ending) / (words + 1) ** length_penalty)
 
 
 def test_equal_scores_go_to_the_lowest_tokens() -> None:
@@ -545,6 +568,17 @@ def test_words_are_drawn_as_often_as_they_should(
     expected = [chances[token] / whole if token in kept else 0.0 for token in range(VOCABULARY)]
     assert shares == pytest.approx(expected, abs=0.03)
     assert [share > 0 for share in shares] == [chance > 0 for chance in expected]
+
+
+@pytest.mark.parametrize("noise", [0.0, 1 - 2**-24])
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_extreme_noise_still_draws_what_may_be_drawn(noise: float, top_p: float) -> None:
+    worth = torch.full((1, 500, 9), -math.inf)
+    worth[..., 3:6] = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
+    drawn = Drawn(Search(top_p=top_p), torch.full((1, 2, 500), noise))
+    scored = Scored(worth, worth, None, {})
+    choice = drawn.choose(scored, torch.zeros(1, 500), torch.zeros(1, dtype=torch.long), step=1)
+    assert choice.totals.isfinite().all()
 
 
 def test_the_same_generators_draw_the_same_and_others_do_not() -> None:

@@ -62,6 +62,13 @@ def test_the_readme_counts_the_rows():
     }
 
 
+def test_the_examples_in_the_readme_are_in_the_test_files():
+    quoted = re.findall(r"^> (.+)$", (DATA / "README.md").read_text("utf-8"), re.MULTILINE)
+    pairs = zip(lines("translation/test.en"), lines("translation/test.de"), strict=True)
+    assert tuple(quoted[:2]) in set(pairs)
+    assert tuple(quoted[2:]) in {(mail["body"], mail["subject"]) for mail in mails("test")}
+
+
 def test_no_english_sentence_occurs_twice():
     every = [line for split in SPLITS for line in lines(f"translation/{split}.en")]
     assert len(every) == len(set(every))

@@ -41,13 +41,13 @@ def packing_works() -> bool:
 
 
 def for_decoding(decoder: nn.Module) -> Any:
-    """The decoder as search wants it: packed where that applies, else as it is, in eval mode.
+    """The decoder as search wants it: a packed copy in float32 on a CPU, elsewhere as it is.
 
-    Applies on a CPU in float32. Take a new one after the weights have changed.
+    Take a new one after the weights have changed.
     """
     sample = next(decoder.parameters())
     if sample.device.type != "cpu" or sample.dtype != torch.float32 or not packing_works():
-        return decoder.eval()
+        return decoder
     shared = {id(parameter): parameter for parameter in decoder.parameters()}
     ready = copy.deepcopy(decoder, shared).eval()
     _replace(ready)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,7 @@ def target_imports_no_torch(host: Host, row: Row) -> None:
 def _expect_no_torch(module: str) -> None:
     tried = subprocess.run(  # noqa: S603 - an installed plugin, in an interpreter of its own
         [sys.executable, "-c", WITHOUT_TORCH, module],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,260 @@
+"""Results are complete, repeatable and never overwritten; a run opened again writes the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+sys.path.append(str(Path(__file__).parent / "tiny"))
+import tiny_runs
+
+import multiattn
+from multiattn import records
+from multiattn.errors import UserError
+from multiattn.evaluation import evaluate
+from multiattn.inputs import InputParser
+from multiattn.preparation import open_system
+from multiattn.rendering import (
+    join_columns,
+    join_rows,
+    label_spans,
+    save_pictures,
+)
+from multiattn.training import start_accelerator
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    started = tiny_runs.start(tmp_path_factory.mktemp("trained"))
+    tiny_runs.trained(started)
+    return started
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """The same run, to write results into."""
+    return dataclasses.replace(
+        trained, run=tiny_runs.RunFolder(shutil.copytree(trained.run.path, tmp_path / "run"))
+    )
+
+
+def evaluated(started, overrides=(), split="test", tag=""):
+    system = open_system(started.run, tiny_runs.host(), overrides)
+    accelerator = start_accelerator(started.settings, started.run)
+    return evaluate(system, split, tag, started.data_root, accelerator)
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text().splitlines()]
+
+
+def test_every_example_is_written_once_in_the_order_of_the_split(run):
+    scores = evaluated(run)
+    lines = lines_of(run.run.results("test"))
+    assert [line["id"] for line in lines] == [f"test-{number}" for number in range(6)]
+    targets = (run.data_root / "pairs" / "test.tsv").read_text().split("\n")[:-1]
+    assert [line["references"] for line in lines] == [[row.split("\t")[1]] for row in targets]
+    pairs = [(line["text"], line["references"][0]) for line in lines]
+    right = sum(a == b for pair in pairs for a, b in zip(*pair, strict=False))
+    letters = sum(max(map(len, pair)) for pair in pairs)
+    assert scores["tiny-accuracy"].value == pytest.approx(right / letters)
+    stored = json.loads((run.run.results("test") / "scores.json").read_text())
+    assert stored["tiny-accuracy"] == dataclasses.asdict(scores["tiny-accuracy"])
+    assert stored["decoding"]["search"]["beam"] == 2
+
+
+def test_the_same_results_again_are_only_read(run):
+    first = evaluated(run)
+    file = run.run.results("test") / "hypotheses.jsonl"
+    file.write_text("kept")
+    assert evaluated(run) == first
+    assert file.read_text() == "kept"
+
+
+def test_other_settings_write_beside_and_never_over(run):
+    evaluated(run)
+    before = (run.run.results("test") / "scores.json").read_bytes()
+    with pytest.raises(UserError, match=r"got other search; write beside it with --name"):
+        evaluated(run, ["search.beam=1"])
+    evaluated(run, ["search.beam=1"], tag="greedy")
+    assert (run.run.results("test") / "scores.json").read_bytes() == before
+    assert (run.run.path / "results" / "test@greedy" / "scores.json").exists()
+
+
+def test_results_of_older_weights_make_room(run):
+    evaluated(run)
+    old = lines_of(run.run.results("test"))
+    longer = tiny_runs.start(run.data_root, ["training.steps=16"])
+    longer = dataclasses.replace(longer, run=run.run)
+    tiny_runs.trained(longer)
+    evaluated(longer)
+    (aside,) = run.run.path.glob("results/test@weights-*")
+    assert lines_of(aside) == old
+
+
+def test_n_best_are_listed_best_first(run):
+    evaluated(run, ["search.n_best=2"])
+    for line in lines_of(run.run.results("test")):
+        assert line["n_best"][0] == {"text": line["text"], "score": line["score"]}
+        assert line["n_best"][0]["score"] >= line["n_best"][1]["score"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "split", "sentence"),
+    [
+        (["training.steps=9"], "test", r"differ only in search, evaluation.*training\.steps"),
+        ([], "exam", r"split of the corpus \(test, train, validation\), got 'exam'"),
+        (["search.n_best=3"], "test", "n_best of at most"),
+    ],
+)
+def test_a_mistaken_evaluation_writes_nothing(run, overrides, split, sentence):
+    with pytest.raises(UserError, match=sentence):
+        evaluated(run, overrides, split)
+    assert not (run.run.path / "results").exists()
+
+
+def test_damaged_weights_are_named(run):
+    run.run.weights.write_bytes(run.run.weights.read_bytes()[:-10])
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        evaluated(run)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(UserError, match="expected a run folder"):
+        multiattn.load(tmp_path)
+
+
+def test_a_language_model_is_measured_by_perplexity(tmp_path):
+    evaluation = {"metrics": [], "select": "perplexity"}
+    decoder = {**tiny_runs.RECIPE["decoder"], "initial_state": "zero"}
+    started = tiny_runs.start(tmp_path, sources={}, decoder=decoder, evaluation=evaluation)
+    tiny_runs.trained(started)
+    score = evaluated(started)["perplexity"]
+    system = open_system(started.run, tiny_runs.host())
+    surprise, count = 0.0, 0
+    for line in (tmp_path / "pairs" / "test.tsv").read_text().splitlines():
+        ids = [*system.sides.tokenizer.encode(line.split("\t")[1]), 2]
+        shared, state = system.model.decoder.begin({}, 1)
+        for before, after in zip([1, *ids], ids, strict=False):
+            scores, state, _ = system.model.decoder.step(torch.tensor([[before]]), state, shared)
+            surprise -= scores.detach().log_softmax(-1)[0, 0, after].item()
+            count += 1
+    assert score.value == pytest.approx(math.exp(surprise / count), rel=1e-5)
+    assert score.low < score.value < score.high
+
+
+@pytest.fixture(scope="module")
+def predictor(trained):
+    return multiattn.load(trained.run.path, host=tiny_runs.host(), device="cpu")
+
+
+def test_a_prediction_brings_text_score_tokens_and_attention(predictor):
+    prediction = predictor("abcd")
+    assert prediction.text == "".join(prediction.tokens)
+    weights = prediction.attention["letters"]
+    assert weights.shape == (len(prediction.tokens) + 1, 4)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    assert prediction.labels["letters"] == ("▁a", "▁b", "▁c", "▁d")
+
+
+def test_what_is_predicted_does_not_depend_on_what_else_is_asked(predictor):
+    inputs = ["ab", "cdefgh", "a", "hgfe", "bb", "ff"]
+    together = [prediction.as_json() for prediction in predictor.each(inputs)]
+    alone = [predictor(one).as_json() for one in inputs]
+    for one, other in zip(together, alone, strict=True):
+        assert one["text"] == other["text"]
+        assert one["score"] == pytest.approx(other["score"], rel=1e-5)
+
+
+def test_a_prediction_is_what_evaluation_wrote(predictor, run):
+    evaluated(run)
+    rows = (run.data_root / "pairs" / "test.tsv").read_text().splitlines()
+    texts = [predictor(row.split("\t")[0]).text for row in rows]
+    assert texts == [line["text"] for line in lines_of(run.run.results("test"))]
+
+
+def test_a_prefix_begins_the_output(predictor):
+    assert predictor("abcd", prefix="DC").text.startswith("DC")
+
+
+def test_an_unknown_source_is_named(predictor):
+    with pytest.raises(UserError, match="sources letters, got 'photo'"):
+        predictor({"photo": "a.jpg"})
+
+
+def test_pictures_join_subwords_to_words(tmp_path):
+    weights = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
+    rows = join_rows(weights, [("house", 0, 2), ("!", 2, 3)])
+    np.testing.assert_allclose(rows, [[0.3, 0.55, 0.15], [0, 0, 1]])
+    spans = label_spans(["▁Ha", "us", "</s>"])
+    assert spans == [("Haus", 0, 2), ("</s>", 2, 3)]
+    np.testing.assert_allclose(join_columns(rows, spans), [[0.85, 0.15], [0, 1]])
+
+
+def test_attention_is_drawn_and_its_numbers_are_kept(predictor, tmp_path):
+    (picture,) = save_pictures(tmp_path / "0001", predictor("abcd").records(), tiny_runs.host())
+    assert picture == tmp_path / "0001-letters.png"
+    assert imread(picture).shape[2] == 4
+    numbers = json.loads(picture.with_suffix(".json").read_text())
+    assert numbers["labels"] == ["a", "b", "c", "d"]
+    assert len(numbers["weights"]) == len(numbers["words"])
+
+
+def parser(as_text=False, **suffixes):
+    readers = {
+        name: records.Reader(
+            name=name, target="a:B", summary="s", produces=produces, suffixes=(suffix,)
+        )
+        for name, (produces, suffix) in suffixes.items()
+    }
+    return InputParser(readers, as_text)
+
+
+def test_inputs_are_texts_files_folders_or_lines(tmp_path):
+    text = parser(en=("text", ".txt"))
+    (tmp_path / "two.txt").write_text("first\n\nsecond\n")
+    given = ["A dog .", "x=y", str(tmp_path / "two.txt"), "-"]
+    found = list(text.parse(given, io.StringIO("third\n")))
+    assert [one["en"] for one in found] == ["A dog .", "x=y", "first", "second", "third"]
+    assert list(parser(as_text=True, en=("text", ".txt")).parse(["-"], [])) == [{"en": "-"}]
+    for name in ("b.jpg", "a.JPG", "c.png"):
+        (tmp_path / name).touch()
+    found = list(parser(photo=("image", ".jpg")).parse([str(tmp_path)], []))
+    assert [Path(one["photo"]).name for one in found] == ["a.JPG", "b.jpg"]
+
+
+def test_several_sources_are_given_by_name(tmp_path):
+    photo = tmp_path / "a.jpg"
+    photo.touch()
+    both = parser(photo=("image", ".jpg"), english=("text", ".txt"))
+    given = [f"photo={photo}", "english=A dog.", "english=A cat."]
+    assert list(both.parse(given, [])) == [
+        {"photo": str(photo), "english": "A dog."},
+        {"english": "A cat."},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("nowhere.jpg", "which is none"),
+        ("  ", "expected SOURCE=VALUE"),
+        ("english= ", "an empty one"),
+    ],
+)
+def test_an_input_that_nobody_takes_is_a_mistake(given, sentence):
+    readers = {"photo": ("image", ".jpg")}
+    if given != "nowhere.jpg":
+        readers["english"] = ("text", ".txt")
+    with pytest.raises(UserError, match=sentence):
+        list(parser(**readers).parse([given], []))

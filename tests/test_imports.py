@@ -1,0 +1,68 @@
+"""Importing costs nothing: what can be said without a model is said without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = """
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None
+"""
+HEAVY = ("torch", "numpy", "accelerate", "matplotlib", "tokenizers", "safetensors")
+
+
+def python(code: str, blocked: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess:
+    code = BLOCKED.format(blocked=blocked) + code
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["plugins"],
+        ["plugins", "--help"],
+        *[
+            [command, "--help"]
+            for command in (
+                "run",
+                "train",
+                "evaluate",
+                "predict",
+                "score",
+                "compare",
+                "recipes",
+                "check",
+            )
+        ],
+    ],
+    ids=" ".join,
+)
+def test_help_and_the_list_of_plugins_import_nothing_heavy(arguments):
+    heavy = (*HEAVY, "yaml", "pluggy", "multiattn_text")
+    done = python("from multiattn.cli import main\nmain()", heavy, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plugins", "-v"], ["plugins", "why", "additive"], ["recipes"]], ids=" ".join
+)
+def test_listing_components_and_recipes_imports_no_torch(arguments):
+    done = python("from multiattn.cli import main\nmain()", ("torch",), *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "broken" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "module", ["", ".plugins", ".recipe", ".records", ".scoring", ".settings", ".signatures"]
+)
+def test_what_is_torch_free_imports_where_torch_does_not(module):
+    done = python(f"import multiattn{module}", ("torch",))
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,235 @@
+"""Objectives against formulas, loops and brute force; shards of a batch add up to the batch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from multiattn.data import Batch
+from multiattn.decoder import Output, Packing
+from multiattn.errors import UserError
+from multiattn.memory import MemorySpec
+from multiattn.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
+
+pytestmark = pytest.mark.usefixtures("double")
+
+VOCABULARY = 6
+
+
+@pytest.fixture
+def targets(targets_of):
+    return targets_of([4], [4, 5, 3], [5, 5])
+
+
+@pytest.fixture
+def memories(memory_of):
+    """The second input has no sound."""
+    return {"text": memory_of([3, 5, 2], 3), "sound": memory_of([4, 0, 6], 2)}
+
+
+@pytest.fixture
+def model():
+    """What objectives see of a model: a CTC head on the sound, of width 2."""
+    return SimpleNamespace(heads={"ctc": nn.Linear(2, VOCABULARY)})
+
+
+@pytest.fixture
+def batch(targets):
+    return Batch(ids=("first", "second", "third"), sources={}, targets=targets)
+
+
+@pytest.fixture
+def output(targets, memories):
+    """Random scores, and weights that sum to one over the real slots of each source."""
+    packing = Packing.of(targets.lengths)
+    steps = torch.arange(targets.tokens.size(1)) < targets.lengths.unsqueeze(1)
+    weights = {}
+    for name, memory in memories.items():
+        scores = torch.randn(*steps.shape, memory.mask.size(1))
+        scores = scores.masked_fill(~memory.mask.unsqueeze(1), -math.inf)
+        weights[name] = torch.softmax(scores, -1).nan_to_num(0.0) * steps.unsqueeze(-1)
+    scores = torch.randn(len(packing.rows), VOCABULARY, requires_grad=True)
+    return Output(scores, packing.rows, packing.steps, {"weights": weights})
+
+
+def shard(rows: list[int], batch, memories, output):
+    """These rows as a batch of their own."""
+    chosen = torch.tensor(rows)
+    kept = torch.isin(output.rows, chosen)
+    place = {row: position for position, row in enumerate(rows)}
+    tokens, lengths = batch.targets.tokens[chosen], batch.targets.lengths[chosen]
+    return (
+        replace(
+            batch,
+            ids=tuple(batch.ids[row] for row in rows),
+            targets=replace(batch.targets, tokens=tokens, lengths=lengths),
+        ),
+        {name: memory.select(chosen) for name, memory in memories.items()},
+        Output(
+            output.scores[kept],
+            torch.tensor([place[row] for row in output.rows[kept].tolist()]),
+            output.steps[kept],
+            {"weights": {name: leaf[chosen] for name, leaf in output.kept["weights"].items()}},
+        ),
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_is_its_formula(smoothing, model, batch, memories, output):
+    total, count = CrossEntropy(label_smoothing=smoothing).loss(model, batch, memories, output)
+    expected = 0.0
+    places = zip(output.rows.tolist(), output.steps.tolist(), strict=True)
+    for scores, (row, step) in zip(output.scores.tolist(), places, strict=True):
+        normaliser = math.log(sum(math.exp(score) for score in scores))
+        surprises = [normaliser - score for score in scores]
+        gold = surprises[int(batch.targets.tokens[row, step])]
+        expected += (1 - smoothing) * gold + smoothing * sum(surprises) / VOCABULARY
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count.item() == 2 + 4 + 3
+
+
+OBJECTIVES = {
+    "cross-entropy": CrossEntropy(label_smoothing=0.1),
+    "ctc": CTC(source="sound"),
+    "coverage": Coverage(),
+    "doubly-stochastic": DoublyStochastic(),
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("rows", [[[0], [1], [2]], [[2, 0], [1]]])
+def test_sums_and_counts_of_shards_add_up(objective, rows, model, batch, memories, output):
+    whole = objective.loss(model, batch, memories, output)
+    parts = [objective.loss(model, *shard(part, batch, memories, output)) for part in rows]
+    for both, of_parts in zip(whole, zip(*parts, strict=True), strict=True):
+        assert both.item() == pytest.approx(sum(part.item() for part in of_parts), rel=1e-9)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
+def test_an_objective_names_what_it_needs(objective, memories, output):
+    specs = {name: MemorySpec(memory.values.size(2)) for name, memory in memories.items()}
+    assert set(objective.keep) <= set(output.kept)
+    heads = objective.heads(VOCABULARY, specs)
+    assert set(heads) == ({"ctc"} if isinstance(objective, CTC) else set())
+
+
+def collapsed(path: tuple[int, ...]) -> list[int]:
+    """Graves et al. 2006, section 3.1: repeats are one, then blanks (0) go."""
+    return [symbol for symbol, _ in itertools.groupby(path) if symbol]
+
+
+@pytest.mark.parametrize("words", [[], [4], [1, 2], [3, 3], [1, 2, 1], [1, 1, 2]])
+def test_ctc_sums_over_all_alignments(words, model, memory_of, targets_of):
+    memory, targets = memory_of([4], 2, slots=6), targets_of(words, steps=5)
+    total, count = CTC(source="sound").loss(
+        model, Batch(("only",), {}, targets), {"sound": memory}, None
+    )
+    slots = torch.softmax(model.heads["ctc"](memory.values[0, :4]), -1).tolist()
+    likelihood = sum(
+        math.prod(slot[symbol] for slot, symbol in zip(slots, path, strict=True))
+        for path in itertools.product(range(VOCABULARY), repeat=4)
+        if collapsed(path) == words
+    )
+    assert total.item() == pytest.approx(-math.log(likelihood), rel=1e-9)
+    assert count.item() == len(words)
+
+
+def test_ctc_leaves_out_inputs_without_the_source(model, batch, memories, output):
+    total, count = CTC(source="sound").loss(model, batch, memories, output)
+    there = shard([0, 2], batch, memories, output)
+    expected, expected_count = CTC(source="sound").loss(model, *there)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert count.item() == expected_count.item() == 1 + 2
+
+
+def test_ctc_of_a_batch_without_the_source_is_nothing(model, batch, memories, output):
+    there = shard([1], batch, memories, output)
+    total, count = CTC(source="sound").loss(model, *there)
+    assert (total.item(), count.item()) == (0, 0)
+    total.backward()
+    assert all(not leaf.grad.any() for leaf in model.heads["ctc"].parameters())
+
+
+@pytest.mark.parametrize(
+    ("words", "slots", "needed"), [([1, 2, 3], 2, 3), ([1, 1], 2, 3), ([2, 2, 2], 4, 5)]
+)
+def test_ctc_names_the_example_whose_target_is_too_long(
+    words, slots, needed, model, memory_of, targets_of
+):
+    memory = memory_of([9, 0, slots], 2)
+    batch = Batch(("short", "silent", "long"), {}, targets_of([1], [1] * 8, words))
+    message = f"needs {needed} slots for the target of example 'long', got {slots}"
+    with pytest.raises(UserError, match=message):
+        CTC(source="sound").loss(model, batch, {"sound": memory}, None)
+
+
+def test_ctc_accepts_a_target_that_just_fits(model, memory_of, targets_of):
+    batch = Batch(("fits",), {}, targets_of([1, 1, 2]))
+    total, _ = CTC(source="sound").loss(model, batch, {"sound": memory_of([4], 2)}, None)
+    assert total.isfinite()
+
+
+def test_ctc_takes_the_only_source_and_asks_where_there_are_several():
+    assert CTC().heads(VOCABULARY, {"sound": MemorySpec(3)})["ctc"].in_features == 3
+    specs = {"text": MemorySpec(3), "sound": MemorySpec(2)}
+    assert CTC(source="sound").heads(VOCABULARY, specs)["ctc"].in_features == 2
+    with pytest.raises(UserError, match="got None; choose one of text, sound"):
+        CTC().heads(VOCABULARY, specs)
+    with pytest.raises(UserError, match="got 'speech'; choose one of text, sound"):
+        CTC(source="speech").heads(VOCABULARY, specs)
+    with pytest.raises(UserError, match="no sources"):
+        CTC().heads(VOCABULARY, {})
+
+
+def test_coverage_is_its_loop(model, batch, memories, output):
+    """See et al. 2017, equation 12."""
+    total, count = Coverage().loss(model, batch, memories, output)
+    expected = 0.0
+    for weights in output.kept["weights"].values():
+        for looks in weights.tolist():
+            covered = [0.0] * len(looks[0])
+            for look in looks:
+                expected += sum(min(now, seen) for now, seen in zip(look, covered, strict=True))
+                covered = [now + seen for now, seen in zip(look, covered, strict=True)]
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count.item() == 2 + 4 + 3
+
+
+def test_doubly_stochastic_is_its_loop(model, batch, memories, output):
+    """Xu et al. 2015, equation 14, over the slots that are there."""
+    total, count = DoublyStochastic().loss(model, batch, memories, output)
+    expected = 0.0
+    for name, weights in output.kept["weights"].items():
+        for row, looks in enumerate(weights.tolist()):
+            for slot, seen in enumerate(map(sum, zip(*looks, strict=True))):
+                if memories[name].mask[row, slot]:
+                    expected += (1 - seen) ** 2
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count.item() == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "per_input"),
+    [("cross-entropy", 2), ("ctc", 1), ("coverage", 2), ("doubly-stochastic", 1)],
+)
+def test_counts_are_exact_in_any_precision(name, per_input, dtype, model, memory_of, targets_of):
+    """257 is the first whole number that bfloat16 lacks."""
+    rows, ids = 257, tuple(map(str, range(257)))
+    batch = Batch(ids, {}, targets_of(*[[4]] * rows))
+    memory = memory_of([3] * rows, 2)
+    sound = replace(memory, values=memory.values.to(dtype))
+    packing = Packing.of(batch.targets.lengths)
+    kept = {"weights": {"sound": torch.full((rows, 2, 3), 1 / 3, dtype=dtype)}}
+    scores = torch.randn(len(packing.rows), VOCABULARY, dtype=dtype)
+    output = Output(scores, packing.rows, packing.steps, kept)
+    model.heads["ctc"].to(dtype)
+    total, count = OBJECTIVES[name].loss(model, batch, {"sound": sound}, output)
+    assert count.item() == per_input * rows
+    assert total.isfinite()
