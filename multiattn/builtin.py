@@ -188,9 +188,3 @@ def scorers() -> Iterator[Record]:
         summary="a price for slots that no word looked at",
         paper="Wu et al. 2016, equation 14",
     )
-    yield Scorer(
-        name="language-model",
-        target="multiattn.scorers:LanguageModel",
-        summary="the log-probability of a trained run without sources (shallow fusion)",
-        paper="Gulcehre et al. 2015, section 4.1",
-    )

@@ -17,7 +17,8 @@ from multiattn.plugins import Host
 from multiattn.recipe import differences, load_recipe
 from multiattn.records import Example
 from multiattn.runfolder import RunFolder, replacing
-from multiattn.settings import RecipeSettings
+from multiattn.scorers import LanguageModel, Scorer
+from multiattn.settings import FusedLanguageModel, RecipeSettings
 from multiattn.tokenizer import Tokenizer
 from multiattn.writing import Writer
 
@@ -48,9 +49,7 @@ class System:
 
     def writer(self) -> Writer:
         """The model with the search of its settings."""
-        return Writer(
-            self.model, self.sides.tokenizer, self.settings.search, self.host, self.settings.seed
-        )
+        return make_writer(self.model, self.sides, self.settings, self.host)
 
 
 def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
@@ -69,6 +68,34 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
     model, objectives = build_model(settings, host, sides.specs, sides.tokenizer.size)
     load_weights(model, run.weights)
     return System(run, settings, host, sides, model.eval(), objectives)
+
+
+def make_writer(model: Model, sides: Sides, settings: RecipeSettings, host: Host) -> Writer:
+    """The model with the search, the scorers and the language model of a recipe."""
+    search = settings.search
+    scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
+    scorers += open_language_model(search.language_model, host)
+    return Writer(model, sides.tokenizer, search, scorers, settings.seed)
+
+
+def open_language_model(
+    named: FusedLanguageModel | None, host: Host
+) -> tuple[tuple[Scorer, float], ...]:
+    """The language model that joins a search, with its weight; nothing where there is none.
+
+    Raises UserError for a folder without a run, and for a run that has sources.
+    """
+    if named is None:
+        return ()
+    system = open_system(RunFolder(Path(named.run)), host)
+    if system.settings.sources:
+        raise UserError(
+            f"expected a run of a recipe without sources as language model, {named.run} reads "
+            f"{', '.join(system.settings.sources)}; train one with `multiattn run language-model`"
+        )
+    tokenizer = system.sides.tokenizer
+    pieces = tokenizer.pieces(range(tokenizer.size))
+    return ((LanguageModel(system.model.decoder, pieces), named.weight),)
 
 
 def refuse_differences(

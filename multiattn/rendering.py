@@ -121,16 +121,26 @@ def renderer_for(layout: str, host: Host) -> Renderer:
     return HeatMap()
 
 
+def figure_of(record: AttentionRecord, host: Host, dpi: int = 120) -> Figure:
+    """The record, drawn by the renderer of its layout."""
+    figure = Figure(dpi=dpi)
+    renderer_for(record.layout.kind, host).draw(figure, record)
+    return figure
+
+
+def draw(record: AttentionRecord, host: Host, dpi: int = 120) -> bytes:
+    """A PNG of the record."""
+    content = io.BytesIO()
+    figure_of(record, host, dpi).savefig(content, format="png")
+    return content.getvalue()
+
+
 def save_pictures(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
     """Per source ``STEM-SOURCE.png`` and the same numbers in ``STEM-SOURCE.json``."""
     pictures = []
     for record in drawn:
         picture = stem.with_name(f"{stem.name}-{record.source}.png")
-        figure = Figure(dpi=120)
-        renderer_for(record.layout.kind, host).draw(figure, record)
-        content = io.BytesIO()
-        figure.savefig(content, format="png")
-        write_bytes(picture, content.getvalue())
+        write_bytes(picture, draw(record, host))
         write_json(picture.with_suffix(".json"), record.as_json())
         pictures.append(picture)
     return pictures

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -19,7 +20,9 @@ Record = Mapping[str, float | int | str]
 
 
 class Tracker(Protocol):
-    """What keeps curves besides the log; Accelerate's trackers are such."""
+    """Accelerate's tracker of curves and pictures; ``tracker`` is TensorBoard's own writer."""
+
+    tracker: Any
 
     def log(self, values: Record, step: int | None) -> None:
         """Keep numbers under their names at a step."""
@@ -37,6 +40,9 @@ class Log(Protocol):
     def write(self, kind: str, step: int, values: Record) -> None:
         """Keep the figures of a step."""
 
+    def picture(self, name: str, step: int, figure: Figure) -> None:
+        """Keep a picture of a step."""
+
     def close(self) -> None:
         """Nothing more will come."""
 
@@ -48,6 +54,9 @@ class NoLog:
         return 0
 
     def write(self, kind: str, step: int, values: Record) -> None:
+        return
+
+    def picture(self, name: str, step: int, figure: Figure) -> None:
         return
 
     def close(self) -> None:
@@ -73,6 +82,9 @@ class RunLog:
         numbers = {f"{kind}/{name}": v for name, v in values.items() if not isinstance(v, str)}
         self._tracker.log(numbers, step=step)
         self._display.show(kind, step, values)
+
+    def picture(self, name: str, step: int, figure: Figure) -> None:
+        self._tracker.tracker.add_figure(name, figure, step)
 
     def close(self) -> None:
         self._tracker.finish()

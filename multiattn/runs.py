@@ -31,7 +31,6 @@ from multiattn.scoring import Score
 from multiattn.settings import RecipeSettings
 from multiattn.training import Job, Trainer, seed_generators, start_accelerator
 from multiattn.transfer import take_weights
-from multiattn.writing import Writer
 
 # What a run that continues may change: limits, patience, logging.
 CHANGEABLE = (
@@ -157,7 +156,7 @@ def _job(start: Start, host: Host, built: Built, accelerator: Accelerator) -> Jo
     judge = Judge(settings.evaluation, host)
     writer = None
     if settings.sources:
-        writer = Writer(built.model, built.sides.tokenizer, settings.search, host, settings.seed)
+        writer = preparation.make_writer(built.model, built.sides, settings, host)
     select = settings.evaluation.select
     if select is None:
         named = settings.evaluation.metrics if settings.sources else ()

@@ -136,17 +136,22 @@ class CoveragePenalty:
 class LanguageModel:
     """Shallow fusion: log-probabilities of a decoder without sources. Gulcehre et al. 2015, 4.1.
 
-    decoder: over the same vocabulary, in evaluation mode, on the device of the search.
+    decoder: over the same vocabulary, in evaluation mode; it follows the search's device.
+    pieces: what its tokens are, so that whoever searches can see that they are the same.
     """
 
     ceiling = 0.0
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, pieces: Sequence[str] = ()) -> None:
         self.decoder = decoder
+        self.pieces = tuple(pieces)
 
     def start(
         self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[Any, Any]:
+        for memory in memories.values():
+            if isinstance(self.decoder, nn.Module):
+                self.decoder.to(memory.values.device)
         return self.decoder.begin({}, batch_size)
 
     def score(

@@ -133,6 +133,13 @@ class Training(Strict):
     bad_rows: Literal["stop", "skip"] = "stop"
 
 
+class FusedLanguageModel(Strict):
+    """A trained run without sources whose log-probabilities join the search."""
+
+    run: str
+    weight: float = 0.2
+
+
 class Search(Strict):
     """How outputs are found. ``beam: 1`` is greedy."""
 
@@ -149,6 +156,7 @@ class Search(Strict):
     top_k: int = Field(default=0, ge=0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     scorers: tuple[Weighted, ...] = ()
+    language_model: FusedLanguageModel | None = None
 
 
 class Evaluation(Strict):

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from multiattn import checkpoint
@@ -65,6 +66,7 @@ class Job:
     """All that training needs, built.
 
     validate: measures the weights as they are, by name; ``select`` is the one that chooses.
+    pictures: what else to look at after a validation, by name.
     epoch_finished: told the number of an epoch and the latest figures.
     """
 
@@ -76,6 +78,7 @@ class Job:
     validate: Callable[[], Mapping[str, float]]
     select: str
     higher_is_better: bool
+    pictures: Callable[[], Mapping[str, Figure]]
     epoch_finished: Callable[[int, Mapping[str, float]], None]
 
 
@@ -201,6 +204,9 @@ class Trainer:
         seed_generators(self.job.settings.seed, "validation", self.progress.step)
         self.job.model.eval()
         metrics = self.job.validate()
+        if self.accelerator.is_main_process:
+            for name, figure in self.job.pictures().items():
+                self.log.picture(name, self.progress.step, figure)
         self.job.model.train()
         best = checkpoint.rank(
             self.progress.best,

@@ -12,11 +12,11 @@ import torch
 
 from multiattn import fast
 from multiattn.data import Batch
+from multiattn.errors import UserError
 from multiattn.hypotheses import Hypothesis
 from multiattn.memory import Memory
 from multiattn.model import Model
 from multiattn.plan import derive
-from multiattn.plugins import Host
 from multiattn.scorers import Scorer
 from multiattn.search import beam_search, sample
 from multiattn.settings import Search
@@ -30,16 +30,30 @@ class Writer:
     """
 
     def __init__(
-        self, model: Model, tokenizer: Tokenizer, search: Search, host: Host, seed: int
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        search: Search,
+        scorers: Sequence[tuple[Scorer, float]],
+        seed: int,
     ) -> None:
         self.model = model
         self.search = search
         self._tokenizer = tokenizer
         self._seed = seed
-        self._scorers: list[tuple[Scorer, float]] = [
-            (host.build("scorer", named), named.weight) for named in search.scorers
-        ]
+        self._scorers = tuple(scorers)
+        self._refuse_other_words()
         self.refresh()
+
+    def _refuse_other_words(self) -> None:
+        """Two language models agree on a token's number only if they agree on what it says."""
+        own = tuple(self._tokenizer.pieces(range(self._tokenizer.size)))
+        for scorer, _ in self._scorers:
+            if getattr(scorer, "pieces", own) != own:
+                raise UserError(
+                    "expected a language model over the run's own tokens, got one over others; "
+                    "train it with the same target tokenizer settings on the same texts"
+                )
 
     def refresh(self) -> None:
         """Take the decoder's weights as they are now; call it after they have changed."""

@@ -395,8 +395,7 @@ def test_states_start_at_zero_or_at_a_map_of_means_or_summaries(memories):
 @every_form
 def test_shared_and_state_have_the_leading_dimensions_that_search_relies_on(form, memories):
     shared, state = build(*form).begin(memories, 3)
-    shapes: dict[str, list[torch.Size]] = {"shared": [], "state": []}
-    tree_map(lambda leaf: shapes["shared"].append(leaf.shape), shared)
-    tree_map(lambda leaf: shapes["state"].append(leaf.shape), state)
-    assert {shape[0] for shape in shapes["shared"]} == {3}
-    assert {shape[:2] for shape in shapes["state"]} == {(3, 1)}
+    for tree, leading in [(shared, (3,)), (state, (3, 1))]:
+        shapes: list[torch.Size] = []
+        tree_map(lambda leaf, shapes=shapes: shapes.append(leaf.shape), tree)
+        assert {shape[: len(leading)] for shape in shapes} == {leading}

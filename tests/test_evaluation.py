@@ -153,6 +153,27 @@ def test_a_language_model_is_measured_by_perplexity(tmp_path):
     assert score.low < score.value < score.high
 
 
+def test_a_language_model_joins_the_search(run, tmp_path):
+    language = tiny_runs.start(
+        tmp_path,
+        run="language",
+        sources={},
+        decoder={**tiny_runs.RECIPE["decoder"], "initial_state": "zero"},
+        evaluation={"metrics": [], "select": "perplexity"},
+    )
+    tiny_runs.trained(language)
+    fused = [f"search.language_model={{run: '{language.run.path}', weight: 50}}"]
+    alone = multiattn.load(run.run.path, host=tiny_runs.host())("abc")
+    joined = multiattn.load(run.run.path, overrides=fused, host=tiny_runs.host())("abc")
+    assert joined.score < alone.score - 50  # fifty times log-probabilities of several tokens
+
+
+def test_a_translation_run_is_no_language_model(run):
+    fused = [f"search.language_model={{run: '{run.run.path}'}}"]
+    with pytest.raises(UserError, match="without sources"):
+        open_system(run.run, tiny_runs.host(), fused).writer()
+
+
 @pytest.fixture(scope="module")
 def predictor(trained):
     return multiattn.load(trained.run.path, host=tiny_runs.host(), device="cpu")

@@ -1,182 +1,39 @@
 """Search against brute force, against a naive beam in plain Python, and against itself."""
 
-import functools
-import itertools
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings, strategies
-from torch import Tensor
 
-from multiattn.choosing import Drawn, top_tokens
+sys.path.append(str(Path(__file__).parent / "tiny"))
+from naive_search import (
+    VOCABULARY,
+    WORDS,
+    Following,
+    Step,
+    TableDecoder,
+    all_sentences,
+    alone,
+    assert_same,
+    follow,
+    make_memory,
+    naive_beam,
+)
+
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.errors import UserError
-from multiattn.memory import Memory, MemorySpec, Tokens, length_mask
-from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward, Scored
+from multiattn.memory import Memory, MemorySpec
+from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward
 from multiattn.search import Ensemble, beam_search, sample
 from multiattn.settings import Search
-from multiattn.tokenizer import BOS, EOS, PAD, UNK
-
-VOCABULARY = 7  # two symbols that are never chosen, the end, four words
-WORDS = range(UNK, VOCABULARY)
-CODES = 101
-
-
-class TableDecoder:
-    """Looks everything up: a hash of all words so far finds a row of scores and of attention.
-
-    Real slots add their values to the scores, so that inputs differ. There is no matrix product,
-    so that a row's result is the same to the bit in any batch.
-    """
-
-    def __init__(self, seed: int, end_bias: float = 0.0, sharpness: float = 1.0) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.scores = torch.randn(CODES, VOCABULARY, generator=generator).double() * sharpness
-        self.looks = torch.randn(CODES, 16, generator=generator).double()
-        self.scores[:, EOS] += end_bias
-        self.seen: list[tuple[int, ...]] = []  # the shape of tokens at each step
-
-    def begin(self, memories: Mapping[str, Memory], batch_size: int) -> tuple[Any, Any]:
-        state = (
-            torch.zeros(batch_size, 1, dtype=torch.long),
-            None,
-            self.scores.new_zeros(batch_size, 1),
-        )
-        return {name: (memory.values, memory.mask) for name, memory in memories.items()}, state
-
-    def step(
-        self, tokens: Tensor, state: Any, shared: Any
-    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
-        self.seen.append(tuple(tokens.shape))
-        code = (state[0] * 31 + tokens + 1) % CODES  # (B, N)
-        scores, weights = self.scores[code], {}
-        for name, (values, mask) in shared.items():
-            looks = self.looks[code][..., : mask.shape[1]].masked_fill(~mask[:, None], -math.inf)
-            weights[name] = looks.softmax(2).nan_to_num()  # (B, N, S)
-            for slot in range(mask.shape[1]):
-                scores = scores + weights[name][..., slot, None] * values[:, None, slot]
-        return scores, (code, None, state[2]), weights
-
-
-def make_memory(lengths: Sequence[int], seed: int = 0) -> Memory:
-    generator = torch.Generator().manual_seed(seed)
-    mask = length_mask(torch.tensor(lengths), max(lengths))
-    values = torch.randn(*mask.shape, VOCABULARY, generator=generator, dtype=torch.double)
-    return Memory(values * mask.unsqueeze(2), mask, Tokens())
-
-
-def alone(memories: Mapping[str, Memory], row: int) -> dict[str, Memory]:
-    """One input of a batch, without its padding."""
-    singles = {}
-    for name, memory in memories.items():
-        real = memory.mask[row]
-        values, mask = memory.values[row, real].unsqueeze(0), memory.mask[row, real].unsqueeze(0)
-        singles[name] = Memory(values, mask, memory.layout)
-    return singles
-
-
-@dataclass
-class Step:
-    """What comes after some words: log-probabilities, and where was looked."""
-
-    log_probabilities: list[float]
-    weights: dict[str, list[float]]
-
-
-Following = Callable[[tuple[int, ...]], Step]
-
-
-def follow(decoder: Any, memories: Any) -> Following:
-    """One input's distribution of the next word, computed from the start every time."""
-
-    @functools.cache
-    def following(words: tuple[int, ...]) -> Step:
-        shared, state = decoder.begin(memories, 1)
-        for token in (BOS, *words):
-            scores, state, weights = decoder.step(torch.tensor([[token]]), state, shared)
-        looks = {name: leaf[0, 0].tolist() for name, leaf in weights.items()}
-        return Step(scores[0, 0].log_softmax(0).tolist(), looks)
-
-    return following
-
-
-@dataclass
-class Found:
-    """A hypothesis of the naive search."""
-
-    words: tuple[int, ...]
-    score: float
-    log_probability: float
-
-
-def allowed(
-    words: tuple[int, ...], prefix: Sequence[int], limit: int, options: Search
-) -> list[int]:
-    """Which tokens may follow these words."""
-    if len(words) < len(prefix):
-        return [prefix[len(words)]]
-    if len(words) >= limit:
-        return [EOS]
-    order = options.block_ngrams
-    grams = {words[i : i + order] for i in range(len(words) - order + 1)} if order else set()
-    good = [word for word in WORDS if (*words, word)[-order:] not in grams]
-    return good if len(words) < options.min_length else [EOS, *good]
-
-
-def nothing_extra(words: tuple[int, ...], token: int) -> float:
-    return 0.0
-
-
-def no_final(words: tuple[int, ...]) -> float:
-    return 0.0
-
-
-def naive_beam(
-    following: Following,
-    limit: int,
-    options: Search,
-    prefix: Sequence[int] = (),
-    extra: Callable[[tuple[int, ...], int], float] = nothing_extra,
-    final: Callable[[tuple[int, ...]], float] = no_final,
-) -> list[Found]:
-    """A list of hypotheses, all continuations of all of them, sorted; never stopped early."""
-    limit = max(limit, len(prefix))
-    alive, places, done = [((), 0.0, 0.0)], options.beam, []
-    while alive:
-        candidates = []
-        for rank, (words, total, log_probability) in enumerate(alive):
-            step = following(words)
-            for token in allowed(words, prefix, limit, options):
-                own = step.log_probabilities[token]
-                reached = total + own + extra(words, token)
-                candidates.append((-reached, rank, token, words, log_probability + own))
-        alive, kept = [], sorted(candidates)[:places]
-        for loss, _, token, words, log_probability in kept:
-            if token == EOS:
-                score = -loss / (len(words) + 1) ** options.length_penalty + final(words)
-                done.append(Found(words, score, log_probability))
-                places -= 1
-            else:
-                alive.append(((*words, token), -loss, log_probability))
-    return sorted(done, key=lambda found: -found.score)[: options.n_best]
-
-
-def assert_same(found: Sequence[Any], expected: Sequence[Found]) -> None:
-    assert [hypothesis.tokens for hypothesis in found] == [naive.words for naive in expected]
-    for hypothesis, naive in zip(found, expected, strict=True):
-        assert hypothesis.score == pytest.approx(naive.score, abs=1e-9)
-        assert hypothesis.log_probability == pytest.approx(naive.log_probability, abs=1e-9)
-        assert sum(hypothesis.token_log_probabilities) == pytest.approx(naive.log_probability)
-
-
-def all_sentences(limit: int) -> list[tuple[int, ...]]:
-    return [
-        words for length in range(limit + 1) for words in itertools.product(WORDS, repeat=length)
-    ]
+from multiattn.tokenizer import EOS, PAD
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 0.6, -0.5])
@@ -384,125 +241,6 @@ def test_a_source_that_an_input_lacks_has_no_attention() -> None:
     assert second[0].attention["a"].shape == (len(second[0].tokens) + 1, 0)
 
 
-@pytest.mark.parametrize("beam", [1, 4])
-def test_finished_inputs_leave_the_batch_at_once(beam: int) -> None:
-    decoder = TableDecoder(4)
-    memories = {"source": make_memory([1, 2, 3, 4, 2, 1])}
-    found = beam_search(decoder, memories, 6, Search(beam=beam, n_best=beam, max_length=20))
-    sizes = [shape[0] for shape in decoder.seen]
-    longest = [max(len(h.tokens) for h in hypotheses) + 1 for hypotheses in found]
-    assert len(set(longest)) > 1
-    assert sizes == [sum(last > step for last in longest) for step in range(max(longest))]
-
-
-def test_the_beam_is_as_wide_as_what_has_not_ended() -> None:
-    decoder = TableDecoder(4, end_bias=-1.0)
-    beam_search(decoder, {}, 1, Search(beam=4, n_best=4, max_length=20, min_length=1))
-    widths = [shape[1] for shape in decoder.seen]
-    assert widths[:2] == [1, 4]
-    assert widths[1:] == sorted(widths[1:], reverse=True)
-    assert widths[-1] < 4
-
-
-def test_nothing_is_written_that_could_not_be_kept() -> None:
-    decoder = TableDecoder(6, end_bias=6.0)
-    plain = Search(beam=4, max_length=50, length_penalty=0.0)
-    (short,) = beam_search(decoder, {}, 1, plain)
-    assert len(decoder.seen) == 1
-    assert_same(short, naive_beam(follow(decoder, {}), 50, plain))
-
-
-@pytest.mark.parametrize(
-    ("length_penalty", "ending", "words"),
-    [(1.0, 0.7, 9), (-1.0, 0.1, 1)],  # the mean favours the long one, its opposite the short one
-)
-def test_a_hypothesis_that_may_still_win_is_followed(
-    length_penalty: float, ending: float, words: int
-) -> None:
-    """The end is first in the race, but the best output is ``words`` words that follow for sure."""
-    decoder = TableDecoder(0)
-    decoder.scores[:] = -50.0
-    code = BOS + 1
-    decoder.scores[code, [EOS, UNK]] = torch.tensor([ending, 1 - ending]).double().log()
-    for _ in range(words):
-        code = (code * 31 + UNK + 1) % CODES
-        decoder.scores[code, UNK] = 0.0
-    decoder.scores[code, [EOS, UNK]] = torch.tensor([0.0, -50.0]).double()
-    options = Search(beam=2, max_length=40, length_penalty=length_penalty)
-    ((best,),) = beam_search(decoder, {}, 1, options)
-    assert best.tokens == (UNK,) * words
-    assert best.score == pytest.approx(math.log(1 - ending) / (words + 1) ** length_penalty)
-
-
-def test_equal_scores_go_to_the_lowest_tokens() -> None:
-    decoder = TableDecoder(0)
-    decoder.scores.zero_()
-    (hypotheses,) = beam_search(
-        decoder, {}, 1, Search(beam=3, n_best=3, max_length=2, min_length=2)
-    )
-    assert [h.tokens for h in hypotheses] == [(UNK, UNK), (UNK, UNK + 1), (UNK, UNK + 2)]
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    rows=strategies.lists(
-        strategies.lists(
-            strategies.sampled_from([-math.inf, 0.0, 1.0, 1.5]), min_size=9, max_size=9
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    count=strategies.integers(1, 12),
-)
-def test_top_tokens_are_those_of_a_stable_sort(rows: list[list[float]], count: int) -> None:
-    values, tokens = top_tokens(torch.tensor([rows]), count)
-    for row, row_values, row_tokens in zip(
-        rows, values[0].tolist(), tokens[0].tolist(), strict=True
-    ):
-        order = sorted(range(9), key=lambda token: -row[token])[:count]
-        expected = [row[token] for token in order]
-        assert row_values == expected
-        real = sum(value > -math.inf for value in expected)
-        assert row_tokens[:real] == order[:real]
-
-
-def test_a_limit_is_of_the_input_and_not_of_its_padding() -> None:
-    decoder = TableDecoder(1, end_bias=-50.0)
-    memories = {"short": make_memory([1, 1, 1]), "long": make_memory([2, 8, 5])}
-    found = beam_search(decoder, memories, 3, Search(beam=2, max_length=17, max_length_ratio=1.25))
-    assert [len(best.tokens) for (best,) in found] == [12, 17, 16]
-
-
-@pytest.mark.parametrize("method", ["beam", "sample"])
-def test_lengths_stay_between_their_limits(method: str) -> None:
-    options = Search(beam=4, n_best=4, min_length=2, max_length=3)
-    generators = [torch.Generator().manual_seed(row) for row in range(8)]
-    memories = {"source": make_memory([2] * 8)}
-    found = (
-        beam_search(TableDecoder(1), memories, 8, options)
-        if method == "beam"
-        else sample(TableDecoder(1), memories, 8, options, generators)
-    )
-    assert {len(h.tokens) for hypotheses in found for h in hypotheses} == {2, 3}
-
-
-@pytest.mark.parametrize("method", ["beam", "sample"])
-def test_every_output_begins_with_its_prefix(method: str) -> None:
-    prefixes = [[], [4], [6, 6, 6], [3, 5]]
-    memories = {"source": make_memory([1, 2, 3, 2])}
-    options = Search(beam=3, n_best=3, block_ngrams=1, max_length=2)  # neither holds in a prefix
-    generators = [torch.Generator().manual_seed(row) for row in range(4)]
-    found = (
-        beam_search(TableDecoder(1), memories, 4, options, prefixes=prefixes)
-        if method == "beam"
-        else sample(TableDecoder(1), memories, 4, options, generators, prefixes=prefixes)
-    )
-    for prefix, hypotheses in zip(prefixes, found, strict=True):
-        for hypothesis in hypotheses:
-            assert list(hypothesis.tokens[: len(prefix)]) == prefix
-            assert len(hypothesis.tokens) <= max(2, len(prefix))
-
-
 def test_an_ensemble_averages_probabilities() -> None:
     first, second = lstm(), TableDecoder(9)
     memories = [lstm_memories(), {"a": make_memory([2, 2, 1, 3, 1], 9)}]
@@ -538,49 +276,6 @@ def test_an_ensemble_of_one_decoder_twice_is_that_decoder() -> None:
     assert [best.tokens for (best,) in twice] == [best.tokens for (best,) in once]
 
 
-def drawn_shares(options: Search, prefix: Sequence[int] = ()) -> tuple[list[float], list[float]]:
-    """How often each token was drawn first, of 4,000, and the decoder's scores."""
-    decoder = TableDecoder(8)
-    options = options.model_copy(update={"n_best": 4_000, "max_length": 1})
-    (hypotheses,) = sample(decoder, {}, 1, options, [torch.Generator().manual_seed(1)])
-    counts = [0] * VOCABULARY
-    for hypothesis in hypotheses:
-        counts[hypothesis.tokens[0] if hypothesis.tokens else EOS] += 1
-    scores = decoder.step(torch.tensor([[BOS]]), *reversed(decoder.begin({}, 1)))[0]
-    return [count / 4_000 for count in counts], scores[0, 0].tolist()
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-@pytest.mark.parametrize("top_k", [0, 3])
-@pytest.mark.parametrize("top_p", [1.0, 0.6])
-def test_words_are_drawn_as_often_as_they_should(
-    temperature: float, top_k: int, top_p: float
-) -> None:
-    shares, scores = drawn_shares(Search(temperature=temperature, top_k=top_k, top_p=top_p))
-    chances = {token: math.exp(scores[token] / temperature) for token in [EOS, *WORDS]}
-    ranked = sorted(chances, key=chances.__getitem__, reverse=True)[: top_k or None]
-    whole, kept, mass = sum(chances[token] for token in ranked), [], 0.0
-    for token in ranked:
-        if mass < top_p:
-            kept.append(token)
-            mass += chances[token] / whole
-    whole = sum(chances[token] for token in kept)
-    expected = [chances[token] / whole if token in kept else 0.0 for token in range(VOCABULARY)]
-    assert shares == pytest.approx(expected, abs=0.03)
-    assert [share > 0 for share in shares] == [chance > 0 for chance in expected]
-
-
-@pytest.mark.parametrize("noise", [0.0, 1 - 2**-24])
-@pytest.mark.parametrize("top_p", [1.0, 0.9])
-def test_extreme_noise_still_draws_what_may_be_drawn(noise: float, top_p: float) -> None:
-    worth = torch.full((1, 500, 9), -math.inf)
-    worth[..., 3:6] = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
-    drawn = Drawn(Search(top_p=top_p), torch.full((1, 2, 500), noise))
-    scored = Scored(worth, worth, None, {})
-    choice = drawn.choose(scored, torch.zeros(1, 500), torch.zeros(1, dtype=torch.long), step=1)
-    assert choice.totals.isfinite().all()
-
-
 def test_the_same_generators_draw_the_same_and_others_do_not() -> None:
     memories = {"source": make_memory([2, 2])}
     options = Search(n_best=2, max_length=12)
@@ -612,30 +307,3 @@ def test_half_precision_scores_are_summed_in_single() -> None:
         for at, token in enumerate((*best.tokens, EOS))
     ]
     assert best.token_log_probabilities == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("options", "prefixes", "message"),
-    [
-        (Search(beam=2, n_best=3), [], "expected n_best of at most beam, 2, got 3; widen the beam"),
-        (Search(), [[4]], "expected a prefix for each of 2 inputs, got 1"),
-        (Search(), [[4], [EOS]], "expected words in a forced prefix"),
-        (
-            Search(block_ngrams=1, min_length=9),
-            [],
-            "got none for number 0; min_length, block_ngrams",
-        ),
-    ],
-)
-def test_what_cannot_be_searched_is_said_in_a_sentence(
-    options: Search, prefixes: list[list[int]], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        beam_search(TableDecoder(1), {}, 2, options, prefixes=prefixes)
-
-
-def test_scores_that_are_not_numbers_are_said_to_be_so() -> None:
-    decoder = TableDecoder(1)
-    decoder.scores[:] = math.nan
-    with pytest.raises(UserError, match="not numbers"):
-        beam_search(decoder, {}, 1, Search(max_length=3))

@@ -68,11 +68,11 @@ def subject(choices: Choices, but: Phrase | None = None) -> Phrase:
             return found
 
 
-def someone(choices: Choices, besides: Phrase, verb_english: str) -> Phrase:
+def someone(choices: Choices, besides: Phrase, doneenglish: str) -> Phrase:
     """A person as an object: never the subject itself; pronouns only behind one-word verbs."""
     while True:
         found = person(choices, besides.owner)
-        if choices.chance(0.2) and " " not in verb_english:
+        if choices.chance(0.2) and " " not in doneenglish:
             found = pronoun(choices.pick(PRONOUNS[:5]))
         same = found.english.split()[-1] == besides.english.split()[-1]
         if not same and not (found.pronoun and besides.pronoun and found.owner == besides.owner):
@@ -203,8 +203,8 @@ def action(
 ) -> tuple[Clause, Part]:
     """A clause about ``who`` and a time that suits its tense (already in it, if ``timed``)."""
     negated = choices.chance(0.15)
-    verb_, parts = deed(choices, who, negated=negated)
-    form = form_for(choices, verb_, who, forms)
+    done, parts = deed(choices, who, negated=negated)
+    form = form_for(choices, done, who, forms)
     if form.gern and any(part.rank == MANNER for part in parts):
         form = PAST if PAST in forms else PRESENT
     if form is MUST or form.gern or counted(parts):
@@ -213,7 +213,7 @@ def action(
     when = time(choices, tense(form, choices))
     if timed and not form.gern:
         parts = [*parts, when]
-    return Clause(who, verb_, form, tuple(parts), negated), when
+    return Clause(who, done, form, tuple(parts), negated), when
 
 
 def counted(parts: list[Part]) -> bool:

@@ -66,13 +66,16 @@ def run(
         _dry_run(start, host)
         return
     from multiattn import runs
+    from multiattn.report import write_report
 
     finished = _continuable(lambda: runs.train_and_evaluate(start, host, _console()))
     if not _is_first_process():
         return
     for split, scores in finished.scores.items():
         _print_scores(split, scores)
+    write_report([start.run], host, start.run.report)
     typer.echo(f"results: {start.run.path / 'results'}")
+    typer.echo(f"report: {start.run.report}")
     typer.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
 
 
@@ -168,6 +171,23 @@ def predict(
         typer.echo(line)
         if attention is not None:
             save_pictures(attention / f"{number:04d}", prediction.records(), host)
+
+
+def report(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Else RUN/report.html, or report.html for several.")
+    ] = None,
+) -> None:
+    """Write a page with scores, curves and examples of one run or several."""
+    from multiattn.report import write_report
+    from multiattn.runfolder import RunFolder
+
+    runs = [RunFolder(path) for path in paths]
+    file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
+    write_report(runs, context.obj.host, file)
+    typer.echo(f"report: {file}")
 
 
 def _start(
