@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 from multiattn.data import Dataset
+from multiattn.entering import Start
 from multiattn.losses import Losses, memory_errors
 from multiattn.plan import Plan, Step
 from multiattn.plugins import Host
 from multiattn.recipe import dump_recipe
-from multiattn.runs import Start, build
+from multiattn.runs import build
 from multiattn.training import REMEDY, start_accelerator
 
 

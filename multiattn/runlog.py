@@ -118,7 +118,7 @@ class PlainLines:
 class MovingLine:
     """One line that moves; what is not training stays above it."""
 
-    def __init__(self, console: Console, steps: int) -> None:
+    def __init__(self, console: Console, steps: int, done: int) -> None:
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -127,7 +127,7 @@ class MovingLine:
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
         )
-        self._task = self._progress.add_task("training", total=steps, figures="")
+        self._task = self._progress.add_task("", total=steps, completed=done, figures="")
         self._progress.start()
 
     def show(self, kind: str, step: int, values: Record) -> None:
@@ -140,9 +140,9 @@ class MovingLine:
         self._progress.stop()
 
 
-def display_for(console: Console, steps: int) -> Display:
-    """A moving line on a terminal, plain lines elsewhere."""
-    return MovingLine(console, steps) if console.is_terminal else PlainLines(console, steps)
+def display_for(console: Console, steps: int, done: int) -> Display:
+    """A moving line on a terminal, plain lines elsewhere; ``done`` steps lie behind."""
+    return MovingLine(console, steps, done) if console.is_terminal else PlainLines(console, steps)
 
 
 def read_log(run: RunFolder) -> list[dict[str, Any]]:

@@ -6,55 +6,34 @@ It refuses to know how a step is made (``training.py``) and how a command is spe
 from __future__ import annotations
 
 import shlex
-import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 from accelerate import Accelerator
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from multiattn import preparation
 from multiattn.checkpoint import Progress
 from multiattn.data import Dataset
-from multiattn.errors import UserError
+from multiattn.entering import Start, describe, enter
 from multiattn.evaluation import Judge, Validation, evaluate
 from multiattn.losses import Losses
 from multiattn.model import Model, WeightedObjective, build_model
+from multiattn.overlap import shared_with_training
 from multiattn.plugins import Host
+from multiattn.predictor import Predictor
 from multiattn.preparation import Sides
-from multiattn.recipe import dump_recipe, load_recipe
-from multiattn.runfolder import RunFolder, versions, write_bytes, write_json
+from multiattn.rendering import figure_of
+from multiattn.runfolder import RunFolder
 from multiattn.runlog import Log, NoLog, RunLog, display_for
 from multiattn.scoring import Score
 from multiattn.settings import RecipeSettings
 from multiattn.training import Job, Trainer, seed_generators, start_accelerator
 from multiattn.transfer import take_weights
-
-# What a run that continues may change: limits, patience, logging.
-CHANGEABLE = (
-    "summary",
-    "training.steps",
-    "training.patience",
-    "training.workers",
-    "training.log_every",
-    "training.checkpoint_every",
-)
-
-
-@dataclass(frozen=True)
-class Start:
-    """What the user asked for.
-
-    recipe: as it was called. data_root: where corpora lie. init: a run to take weights from.
-    """
-
-    recipe: str
-    settings: RecipeSettings
-    run: RunFolder
-    data_root: Path
-    init: RunFolder | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +55,10 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
     with start.run.locked() if main else nullcontext():
         with accelerator.main_process_first():
             if main:
-                _enter(start, host)
+                enter(start, host)
             built = build(start, host, start.run)
             if main:
-                _describe(start, host)
+                describe(start, host)
         trainer = Trainer(
             _job(start, host, built, accelerator),
             accelerator,
@@ -96,9 +75,13 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
 
 @dataclass(frozen=True)
 class Finished:
-    """Scores by split and metric, and an input to try: arguments of ``multiattn predict``."""
+    """Scores by split and metric, what casts doubt on them, and an input to try.
+
+    example: arguments of ``multiattn predict``.
+    """
 
     scores: Mapping[str, Mapping[str, Score]]
+    doubts: tuple[str, ...]
     example: str
 
 
@@ -112,13 +95,17 @@ def train_and_evaluate(start: Start, host: Host, console: Console) -> Finished:
         split: evaluate(system, split, "", start.data_root, accelerator)
         for split in dict.fromkeys((splits.validation, splits.test))
     }
-    return Finished(scores, _example(system, start.data_root))
+    corpus = preparation.open_corpus(start.settings, host, start.data_root)
+    doubts = [
+        doubt
+        for split in scores
+        for doubt in shared_with_training(start.settings, host, corpus, split)
+    ]
+    return Finished(scores, tuple(doubts), _example(start.settings, corpus))
 
 
-def _example(system: preparation.System, data_root: Path) -> str:
+def _example(settings: RecipeSettings, corpus: Any) -> str:
     """The first input of the test split, as one would type it."""
-    settings = system.settings
-    corpus = preparation.open_corpus(settings, system.host, data_root)
     first = corpus.examples(settings.splits.test)[0]
     values = {name: first.fields[source.field] for name, source in settings.sources.items()}
     if len(values) == 1:
@@ -178,8 +165,24 @@ def _job(start: Start, host: Host, built: Built, accelerator: Accelerator) -> Jo
         ),
         select=select,
         higher_is_better=judge.higher_is_better(select),
+        pictures=partial(_pictures, start, host, built, accelerator),
         epoch_finished=lambda epoch, figures: host.epoch_finished(start.run.path, epoch, figures),
     )
+
+
+def _pictures(
+    start: Start, host: Host, built: Built, accelerator: Accelerator
+) -> dict[str, Figure]:
+    """Where the model looks now in the first example of the validation split."""
+    if not start.settings.sources:
+        return {}
+    system = preparation.System(
+        start.run, start.settings, host, built.sides, built.model, built.objectives
+    )
+    prediction = Predictor(system, accelerator.device)(built.asked.rows[0].sources)
+    return {
+        f"attention/{record.source}": figure_of(record, host) for record in prediction.records()
+    }
 
 
 def _open_log(
@@ -190,63 +193,14 @@ def _open_log(
         return NoLog()
     purge = {"tensorboard": {"purge_step": progress.step + 1}}
     accelerator.init_trackers("tensorboard", init_kwargs=purge)
-    display = display_for(console, start.settings.training.steps)
+    display = display_for(console, start.settings.training.steps, progress.step)
     tracker = accelerator.get_tracker("tensorboard")
     opened = RunLog(start.run, progress.log_bytes, tracker, display)
     if progress.step == 0:
+        device, processes = accelerator.device.type, accelerator.num_processes
+        opened.write("start", 0, {"device": device, "processes": processes})
         for split, data in (("train", built.train), ("validation", built.taught)):
             opened.write("data", 0, {"split": split, "found": "; ".join(data.report.lines())})
         if built.taken:
             opened.write("init", 0, {"taken": built.taken})
     return opened
-
-
-def _enter(start: Start, host: Host) -> None:
-    """Make the folder, or check that the run in it is this one. Raises UserError."""
-    run = start.run
-    if run.exists():
-        _check_continues(start, load_recipe(run.recipe, (), host))
-    elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
-        raise UserError(
-            f"expected a run folder, a new or an empty one, got {run.path} with other files; "
-            "choose another --out"
-        )
-    else:
-        write_bytes(run.recipe, dump_recipe(start.settings).encode())
-
-
-def _describe(start: Start, host: Host) -> None:
-    """Say in the folder what runs there, now that everything it names has been found."""
-    run, init = start.run, _init_path(start)
-    if init is None and run.start.exists():
-        init = run.started().get("init")
-    write_bytes(run.recipe, dump_recipe(start.settings).encode())
-    started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
-    write_json(run.start, started)
-    write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
-
-
-def _check_continues(start: Start, old: RecipeSettings) -> None:
-    run = start.run
-    if not run.has_checkpoint and not run.weights.exists():
-        if old != start.settings:  # it ended before anything was learned but these
-            for folder in (run.tokenizer.parent, run.source("").parent):
-                shutil.rmtree(folder, ignore_errors=True)
-            write_bytes(run.recipe, dump_recipe(start.settings).encode())
-        return
-    what = f"a run that continues in {run.path}"
-    preparation.refuse_differences(old, start.settings, CHANGEABLE, what)
-    if not run.has_checkpoint:
-        raise UserError(
-            f"expected a checkpoint in {run.checkpoints} to continue from, got none; "
-            "restore it, or start a new run with another --out"
-        )
-    if start.init is not None and _init_path(start) != run.started().get("init"):
-        raise UserError(
-            f"expected --init only with a new run, got {run.path}, which began without it; "
-            "leave --init out to continue it, or start a new run with another --out"
-        )
-
-
-def _init_path(start: Start) -> str | None:
-    return None if start.init is None else str(start.init.path.resolve())

@@ -28,6 +28,7 @@ from multiattn import checkpoint
 from multiattn.checkpoint import Progress
 from multiattn.data import Batch, Dataset
 from multiattn.decoder import ScheduledSampling
+from multiattn.errors import UserError
 from multiattn.losses import Losses, Window, memory_errors, target_tokens
 from multiattn.model import Model, WeightedObjective
 from multiattn.optimizer import (
@@ -45,15 +46,24 @@ REMEDY = "lower training.batch_tokens, or raise training.accumulate to cut steps
 
 
 def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
-    """Device, precision and processes, as the environment and the recipe say."""
+    """Device, precision and processes, as the environment and the recipe say.
+
+    Raises UserError for a precision that the device has not.
+    """
     # An encoder whose source no example of a shard has takes no part in that shard's gradient.
     unused = DistributedDataParallelKwargs(find_unused_parameters=len(settings.sources) > 1)
-    return Accelerator(
-        mixed_precision=settings.training.precision,
-        log_with="tensorboard",
-        project_dir=run.path,
-        kwargs_handlers=[unused],
-    )
+    try:
+        return Accelerator(
+            mixed_precision=settings.training.precision,
+            log_with="tensorboard",
+            project_dir=run.path,
+            kwargs_handlers=[unused],
+        )
+    except ValueError as error:
+        raise UserError(
+            f"expected a training.precision that this device has, got "
+            f"{settings.training.precision!r} ({error}); choose `no` or `bf16`"
+        ) from error
 
 
 def seed_generators(*parts: object) -> None:

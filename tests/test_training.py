@@ -52,15 +52,17 @@ def test_a_step_cut_into_parts_is_the_same_step(alone, tmp_path):
 
 def test_two_processes_give_the_curve_of_one(alone, tmp_path):
     tiny_runs.start(tmp_path)  # the corpus, once
-    command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--main_process_port", "0", tiny_runs.__file__, str(tmp_path), *STILL]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
+        [*launcher, tiny_runs.__file__, str(tmp_path), *STILL],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     log = tiny_runs.log_of(tiny_runs.RunFolder(tmp_path / "run"))
+    assert log[0] == {"kind": "start", "step": 0, "device": "cpu", "processes": 2}
     assert losses(log) == pytest.approx(alone, rel=1e-5)
 
 

@@ -13,8 +13,6 @@ from functools import partial
 import harness
 import torch
 import workload as workloads
-from multiattn_text.encoder import Lstm
-from multiattn_text.reader import TextSpec
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,6 +24,8 @@ from multiattn.optimizer import build_optimizer
 from multiattn.recurrence import InputFeeding, Luong
 from multiattn.search import beam_search
 from multiattn.settings import Search, Training
+from multiattn_text.encoder import Lstm
+from multiattn_text.reader import TextSpec
 
 SIZES = workloads.MT
 FORMS = {

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from multiattn.entering import Start
     from multiattn.plugins import Host
-    from multiattn.runs import Start
     from multiattn.scoring import Score
 
 T = TypeVar("T")
@@ -74,6 +74,8 @@ def run(
     for split, scores in finished.scores.items():
         _print_scores(split, scores)
     write_report([start.run], host, start.run.report)
+    for doubt in finished.doubts:
+        typer.echo(f"warning: {doubt}", err=True)
     typer.echo(f"results: {start.run.path / 'results'}")
     typer.echo(f"report: {start.run.report}")
     typer.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
@@ -199,9 +201,9 @@ def _start(
     settings: list[str] | None,
     init: Path | None,
 ) -> Start:
+    from multiattn.entering import Start
     from multiattn.recipe import load_recipe, shipped
     from multiattn.runfolder import RunFolder
-    from multiattn.runs import Start
 
     overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
     checked = load_recipe(recipe, overrides, context.obj.host)

@@ -20,10 +20,11 @@ import yaml
 from rich.console import Console
 from tiny_plugin import write_corpus
 
+from multiattn.entering import Start
 from multiattn.plugins import Host, load_host
 from multiattn.recipe import load_recipe
 from multiattn.runfolder import RunFolder
-from multiattn.runs import Start, train
+from multiattn.runs import train
 from multiattn.training import start_accelerator
 
 torch.set_num_threads(1)  # matrices so small only lose by more

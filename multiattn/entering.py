@@ -1,0 +1,92 @@
+"""The folder of a run: made for a new one, checked for one that continues, and said what it holds.
+
+It refuses to know how a run is trained.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from multiattn.errors import UserError
+from multiattn.plugins import Host
+from multiattn.preparation import refuse_differences
+from multiattn.recipe import dump_recipe, load_recipe
+from multiattn.runfolder import RunFolder, versions, write_bytes, write_json
+from multiattn.settings import RecipeSettings
+
+# What a run that continues may change: limits, patience, logging.
+CHANGEABLE = (
+    "summary",
+    "training.steps",
+    "training.patience",
+    "training.workers",
+    "training.log_every",
+    "training.checkpoint_every",
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the user asked for.
+
+    recipe: as it was called. data_root: where corpora lie. init: a run to take weights from.
+    """
+
+    recipe: str
+    settings: RecipeSettings
+    run: RunFolder
+    data_root: Path
+    init: RunFolder | None = None
+
+
+def enter(start: Start, host: Host) -> None:
+    """Make the folder, or check that the run in it is this one. Raises UserError."""
+    run = start.run
+    if run.exists():
+        _check_continues(start, load_recipe(run.recipe, (), host))
+    elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
+        raise UserError(
+            f"expected a run folder, a new or an empty one, got {run.path} with other files; "
+            "choose another --out"
+        )
+    else:
+        write_bytes(run.recipe, dump_recipe(start.settings).encode())
+
+
+def describe(start: Start, host: Host) -> None:
+    """Say in the folder what runs there, now that everything it names has been found."""
+    run, init = start.run, _init_path(start)
+    if init is None and run.start.exists():
+        init = run.started().get("init")
+    write_bytes(run.recipe, dump_recipe(start.settings).encode())
+    started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
+    write_json(run.start, started)
+    write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
+
+
+def _check_continues(start: Start, old: RecipeSettings) -> None:
+    run = start.run
+    if not run.has_checkpoint and not run.weights.exists():
+        if old != start.settings:  # it ended before anything was learned but these
+            for folder in (run.tokenizer.parent, run.source("").parent):
+                shutil.rmtree(folder, ignore_errors=True)
+            write_bytes(run.recipe, dump_recipe(start.settings).encode())
+        return
+    what = f"a run that continues in {run.path}"
+    refuse_differences(old, start.settings, CHANGEABLE, what)
+    if not run.has_checkpoint:
+        raise UserError(
+            f"expected a checkpoint in {run.checkpoints} to continue from, got none; "
+            "restore it, or start a new run with another --out"
+        )
+    if start.init is not None and _init_path(start) != run.started().get("init"):
+        raise UserError(
+            f"expected --init only with a new run, got {run.path}, which began without it; "
+            "leave --init out to continue it, or start a new run with another --out"
+        )
+
+
+def _init_path(start: Start) -> str | None:
+    return None if start.init is None else str(start.init.path.resolve())

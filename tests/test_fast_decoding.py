@@ -1,0 +1,121 @@
+"""The decoder made ready for search against the decoder itself."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import pytest
+import torch
+
+from multiattn.attention import Additive, Coverage, Location, MultiHead, Multiplicative
+from multiattn.decoder import LSTMDecoder
+from multiattn.fast import decoding, for_decoding
+from multiattn.fusion import Concat, Gate, Hierarchical
+from multiattn.memory import MemorySpec, tree_map
+from multiattn.output import Copy, Deep, Linear
+from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, Luong
+
+SPECS = {"text": MemorySpec(6, 3), "photo": MemorySpec(4)}
+RECURRENCES = {
+    "bahdanau": partial(Bahdanau, layers=2),
+    "luong": Luong,
+    "input feeding": InputFeeding,
+    "conditional": Conditional,
+}
+ATTENTIONS = {
+    "additive": partial(Additive, dim=5),
+    "multiplicative": Multiplicative,
+    "location": partial(Location, of=partial(Additive, dim=5), width=3),
+    "heads": partial(MultiHead, of=partial(Additive, dim=5), heads=2),
+    "coverage": partial(Coverage, of=Multiplicative),
+}
+FUSIONS = {
+    "concat": Concat,
+    "hierarchical": partial(Hierarchical, dim=5),
+    "gate": partial(Gate, dim=5),
+}
+OUTPUTS = {"deep": Deep, "tied": partial(Linear, tied=True), "copy": Copy}
+
+
+def build(
+    recurrence="input feeding", attention="additive", fusion="concat", output="deep", specs=SPECS
+):
+    return LSTMDecoder(
+        11,
+        specs,
+        embedding_dim=5,
+        hidden_dim=6,
+        recurrence=RECURRENCES[recurrence],
+        attention=ATTENTIONS[attention],
+        fusion=FUSIONS[fusion],
+        output=OUTPUTS[output],
+    ).eval()
+
+
+@pytest.fixture
+def memories(memory_of):
+    """Three inputs, the second without a photo, the third without a text; single precision."""
+    torch.manual_seed(7)
+    text = memory_of([4, 2, 0], 6, summary=3)
+    symbols = torch.tensor([[4, 5, 4, -1], [6, 10, -1, -1], [-1, -1, -1, -1]])
+    return {
+        "text": type(text)(text.values, text.mask, text.layout, text.summary, symbols),
+        "photo": memory_of([2, 0, 3], 4),
+    }
+
+
+def searched(decoder, memories):
+    """Three steps of three hypotheses, reordered in between: log-probabilities and weights."""
+    words = torch.arange(4, 31).view(3, 3, 3) % 11
+    shared, state = decoder.begin(memories, 3)
+    state = tree_map(lambda leaf: leaf.expand(-1, 3, *leaf.shape[2:]), state)
+    found = []
+    for word in words:
+        scores, state, weights = decoder.step(word, state, shared)
+        state = tree_map(lambda leaf: leaf[:, [2, 0, 0]], state)
+        found += [torch.log_softmax(scores, -1), *weights.values()]
+    return found
+
+
+def ready(decoder):
+    made = for_decoding(decoder)
+    if made is decoder:
+        pytest.skip("this build of torch packs no weights")
+    return made
+
+
+@pytest.mark.parametrize(
+    "form", list(itertools.product(RECURRENCES, ATTENTIONS, FUSIONS, OUTPUTS)), ids=", ".join
+)
+@torch.no_grad()
+def test_a_decoder_made_ready_writes_what_the_decoder_writes(form, memories):
+    decoder = build(*form)
+    for found, expected in zip(
+        searched(ready(decoder), memories), searched(decoder, memories), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("recurrence", RECURRENCES)
+@torch.no_grad()
+def test_a_language_model_made_ready_writes_what_it_writes(recurrence):
+    decoder = build(recurrence, specs={})
+    for found, expected in zip(searched(ready(decoder), {}), searched(decoder, {}), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_making_ready_copies_no_parameter_and_leaves_the_decoder_as_it_was():
+    decoder = build()
+    before = [(name, type(module)) for name, module in decoder.named_modules()]
+    embedding = ready(decoder).embedding.weight
+    assert embedding is decoder.embedding.weight
+    assert [(name, type(module)) for name, module in decoder.named_modules()] == before
+
+
+def test_what_is_not_single_precision_on_a_cpu_decodes_as_it_is(monkeypatch):
+    for decoder in (build().double(), build().bfloat16(), build().to("meta")):
+        assert for_decoding(decoder) is decoder
+    monkeypatch.setattr(decoding, "packing_works", lambda: False)
+    decoder = build()
+    assert for_decoding(decoder) is decoder

@@ -1,0 +1,108 @@
+"""What a run shows: the page that holds everything, the lines while it trains, and its doubts."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+sys.path.append(str(Path(__file__).parent / "tiny"))
+import tiny_runs
+
+from multiattn.errors import UserError
+from multiattn.evaluation import evaluate
+from multiattn.overlap import shared_with_training
+from multiattn.preparation import open_corpus, open_system
+from multiattn.report import write_report
+from multiattn.runfolder import RunFolder
+from multiattn.runlog import display_for
+from multiattn.training import start_accelerator
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    started = tiny_runs.start(tmp_path_factory.mktemp("trained"), summary="letters <turned> round")
+    tiny_runs.trained(started)
+    system = open_system(started.run, tiny_runs.host())
+    accelerator = start_accelerator(started.settings, started.run)
+    evaluate(system, "test", "", started.data_root, accelerator)
+    return started
+
+
+def page_of(tmp_path, *runs):
+    write_report(runs, tiny_runs.host(), tmp_path / "report.html")
+    return (tmp_path / "report.html").read_text()
+
+
+def test_the_page_holds_scores_curves_and_examples_with_attention(trained, tmp_path):
+    page = page_of(tmp_path, trained.run)
+    assert "tiny-accuracy" in page
+    assert "letters &lt;turned&gt; round" in page
+    assert page.count("<svg") >= 4
+    assert page.count("data:image/png;base64,") == 5
+    first = (trained.data_root / "pairs" / "test.tsv").read_text().split("\t")[0]
+    assert f"<b>letters</b> {first}" in page
+
+
+def test_the_page_loads_nothing_from_anywhere(trained, tmp_path):
+    page = page_of(tmp_path, trained.run)
+    assert not re.search(r"<(script|link)|(src|href)=\"(?!data:|#)", page)
+
+
+def test_several_runs_share_their_charts(trained, tmp_path):
+    other = RunFolder(shutil.copytree(trained.run.path, tmp_path / "other"))
+    page = page_of(tmp_path, trained.run, other)
+    assert "run, other" in page
+    assert page.count("<svg") == page_of(tmp_path, trained.run).count("<svg")
+
+
+def test_a_page_without_the_corpus_says_what_is_missing(trained, tmp_path):
+    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / "moved"))
+    run.start.write_text('{"data": "/nowhere"}')
+    assert "None: expected the corpus in the folder /nowhere/pairs" in page_of(tmp_path, run)
+
+
+def test_a_page_of_nothing_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected a run folder"):
+        page_of(tmp_path, RunFolder(tmp_path))
+
+
+def test_tensorboard_has_the_curves_and_the_attention(trained):
+    events = EventAccumulator(str(trained.run.path / "tensorboard"))
+    events.Reload()
+    losses = events.Scalars("training/loss")
+    assert [event.step for event in losses] == [2, 4, 6, 8, 10, 12]
+    assert [event.step for event in events.Images("attention/letters")] == [4, 8, 12]
+
+
+def test_a_terminal_sees_one_moving_line_and_a_file_plain_ones():
+    for terminal in (False, True):
+        screen = io.StringIO()
+        console = Console(file=screen, force_terminal=terminal, width=120)
+        display = display_for(console, 100, done=40)
+        display.show("training", 50, {"loss": 2.5, "tokens_per_second": 1234})
+        display.show("validation", 50, {"bleu": 30.0})
+        display.close()
+        shown = re.sub(r"\x1b\[[\d;?]*[a-z]", "", screen.getvalue(), flags=re.IGNORECASE)
+        assert "tokens_per_second 1234" in shown
+        assert "validation at step 50" in shown
+        assert ("\x1b[" in screen.getvalue()) == terminal
+
+
+def test_what_a_split_shares_with_training_is_counted(trained, tmp_path):
+    shutil.copytree(trained.data_root / "pairs", tmp_path / "pairs")
+    settings, host = trained.settings, tiny_runs.host()
+    corpus = open_corpus(settings, host, tmp_path)
+    assert not list(shared_with_training(settings, host, corpus, "test"))
+    test, train = (tmp_path / "pairs" / f"{split}.tsv" for split in ("test", "train"))
+    rows = train.read_text().splitlines()
+    same_source = rows[1].split("\t")[0] + "\tOTHER"
+    test.write_text("\n".join([rows[0], same_source, "zz\tZZ"]) + "\n")
+    doubts = list(shared_with_training(settings, host, corpus, "test"))
+    assert doubts == ["1 of 3 examples of test are in train too"]
