@@ -124,7 +124,7 @@ def decoders() -> Iterator[Record]:
         name="conditional",
         target="multiattn.recurrence:Conditional",
         summary="look between two cells",
-        paper="Sennrich et al. 2017, equations 1-4",
+        paper="Sennrich et al. 2017, section 2",
     )
     yield Output(
         name="linear",

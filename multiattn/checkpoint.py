@@ -9,15 +9,14 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as weights_to_bytes
 from torch import Tensor, nn
 
 from multiattn.errors import UserError
@@ -60,12 +59,11 @@ def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str
     rest: a tree of dicts, lists, numbers and tensors. Raises UserError when the disk refuses.
     """
     newest = _weights_file(run, progress.step)
-    with replacing(newest) as beside, _refusals():
+    with replacing(newest) as beside:
         save_weights(model, beside)
     best = [_weights_file(run, step) for step, _ in progress.best] or [newest]
     if newest in best:
-        with replacing(run.weights) as beside, _refusals():
-            save_file(mean(best), beside)
+        write_bytes(run.weights, weights_to_bytes(mean(best)))
     content = io.BytesIO()
     torch.save({"progress": asdict(progress), **rest}, content)
     write_bytes(newest.with_suffix(".pt"), content.getvalue())
@@ -106,15 +104,6 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 def _weights_file(run: RunFolder, step: int) -> Path:
     return run.checkpoints / f"step-{step:08d}.safetensors"
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Make a full disk an OSError for safetensors too."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
 
 
 def _load_rest(path: Path) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from multiattn import fast
 from multiattn.attention import Additive, AttentionFactory
 from multiattn.fusion import Concat, NoSource
 from multiattn.memory import Memory, MemorySpec, first_rows
-from multiattn.output import Copies, Linear, OutputFactory
+from multiattn.output import Copies, Linear, OutputFactory, at_least_single
 from multiattn.recurrence import InputFeeding, LSTMState
 from multiattn.signatures import Slot
-from multiattn.tokenizer import BOS, PAD
+from multiattn.tokenizer import BOS
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ class ScheduledSampling:
     rate: float
 
     def choose(self, gold: Tensor, scores: Tensor) -> Tensor:
-        sampled = torch.multinomial(torch.softmax(scores.detach().float(), -1), 1).squeeze(1)
+        sampled = torch.multinomial(torch.softmax(at_least_single(scores.detach()), -1), 1).squeeze(
+            1
+        )
         return torch.where(torch.rand(gold.shape, device=gold.device) < self.rate, sampled, gold)
 
 
@@ -182,7 +184,7 @@ class LSTMDecoder(nn.Module):
         def fuse(query_dim: int) -> Any:
             return fusion(query_dim, memories, attention) if memories else NoSource()
 
-        self.embedding = nn.Embedding(vocabulary_size, embedding_dim, padding_idx=PAD)
+        self.embedding = nn.Embedding(vocabulary_size, embedding_dim)
         nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
         self.recurrence = recurrence(embedding_dim, hidden_dim, fuse)
         self.initial_state = InitialState(
@@ -216,7 +218,12 @@ class LSTMDecoder(nn.Module):
         feeding: Feeding | None = None,
         keep: tuple[str, ...] = (),
     ) -> Output:
-        """Scores of every real target token under teacher forcing, or under ``feeding``."""
+        """Scores of every real target token under teacher forcing, or under ``feeding``.
+
+        keep: of "weights" alone; anything else is a ValueError.
+        """
+        if unknown := set(keep) - {"weights"}:
+            raise ValueError(f"expected to keep weights or nothing, got {', '.join(unknown)}")
         packing = Packing.of(targets.lengths)
         ordered = {name: memory.select(packing.order) for name, memory in memories.items()}
         shared, state = self.begin(ordered, targets.tokens.size(0))

@@ -150,8 +150,8 @@ def measure(
     rank, world = accelerator.process_index, accelerator.num_processes
     for batch in data.sweep(batch_size, rank=rank, world=world):
         with memory_errors(batch, REMEDY):
-            part, surprise = losses.measure(batch.to(accelerator.device))
-        sums += torch.stack([part.double().cpu(), torch.tensor(losses.counts(batch)).double()])
+            *totals, surprise = losses.measure(batch.to(accelerator.device))
+        sums += torch.stack(totals).double().cpu()
         own += zip(batch.ids, surprise.tolist(), targets_of(batch).lengths.tolist(), strict=True)
     sums = torch.stack(gather_object([sums])).sum(0)
     by_id = {name: (surprise, count) for name, surprise, count in gather_object(own)}

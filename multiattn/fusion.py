@@ -10,27 +10,19 @@ Letters: B batch, N queries, S slots, K sources, D memory width, C context width
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.attention import AttentionFactory, masked_softmax
 from multiattn.memory import Memory, MemorySpec
 
 Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class FusedKeys:
-    """Each source's keys; what fills in for absent sources; what is left to multiply."""
-
-    sources: dict[str, Any]
-    present: Tensor  # (B, K) bool
-    absent: dict[str, Tensor] = field(default_factory=dict)  # per source (B, 1, C)
-    projection: tuple[Tensor, ...] | None = None
 
 
 class Fusion(Protocol):
@@ -48,7 +40,7 @@ class Fusion(Protocol):
         """Context (B, N, C), weights (B, N, S) per source, history."""
 
 
-def attentions(
+def attention_per_source(
     query_dim: int, memories: Mapping[str, MemorySpec], attention: AttentionFactory
 ) -> Any:
     """One attention per source, as a module dictionary."""
@@ -59,13 +51,13 @@ def attentions(
 
 
 def look_at_all(
-    modules: Any, query: Tensor, keys: FusedKeys, history: dict[str, Any] | None
+    modules: Any, query: Tensor, sources: Mapping[str, Any], history: dict[str, Any] | None
 ) -> tuple[list[Tensor], Weights, dict[str, Any]]:
     """Contexts in the order of the sources, weights and history per source."""
     contexts, weights, after = [], {}, {}
     for name, attention in modules.items():
         before = None if history is None else history[name]
-        context, weights[name], after[name] = attention(query, keys.sources[name], before)
+        context, weights[name], after[name] = attention(query, sources[name], before)
         contexts.append(context)
     return contexts, weights, after
 
@@ -75,6 +67,15 @@ def presence(modules: Any, memories: Mapping[str, Memory]) -> Tensor:
     return torch.stack([memories[name].mask.any(1) for name in modules], 1)
 
 
+@dataclass(frozen=True)
+class ConcatKeys:
+    """Keys per source; (B, 1, C) per source to fill in; whether contexts are projected: summed."""
+
+    sources: dict[str, Any]
+    absent: dict[str, Tensor]
+    summed: bool
+
+
 class Concat(nn.Module):
     """Contexts side by side; an absent source gives a learned vector instead of its context."""
 
@@ -82,7 +83,7 @@ class Concat(nn.Module):
         self, query_dim: int, memories: Mapping[str, MemorySpec], attention: AttentionFactory
     ) -> None:
         super().__init__()
-        self.attentions = attentions(query_dim, memories, attention)
+        self.attentions = attention_per_source(query_dim, memories, attention)
         self.widths = [module.context_dim for module in self.attentions.values()]
         self.context_dim = int(sum(self.widths))
         self.recurrent = any(module.recurrent for module in self.attentions.values())
@@ -91,7 +92,7 @@ class Concat(nn.Module):
 
     def prepare(
         self, memories: Mapping[str, Memory], value_projection: Tensor | None = None
-    ) -> FusedKeys:
+    ) -> ConcatKeys:
         parts: list[Tensor | None] = [None] * len(self.widths)
         if value_projection is not None:
             parts = list(torch.split(value_projection, self.widths, 1))
@@ -105,20 +106,25 @@ class Concat(nn.Module):
                 vector = vector if part is None else part @ vector
                 missing = ~present[:, position, None, None]  # (B, 1, 1)
                 absent[name] = missing * vector  # (B, 1, C)
-        projection = None if value_projection is None else ()
-        return FusedKeys(sources, present, absent, projection)
+        return ConcatKeys(sources, absent, summed=value_projection is not None)
 
     def forward(
-        self, query: Tensor, keys: FusedKeys, history: dict[str, Any] | None
+        self, query: Tensor, keys: ConcatKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
-        contexts, weights, after = look_at_all(self.attentions, query, keys, history)
+        contexts, weights, after = look_at_all(self.attentions, query, keys.sources, history)
         if keys.absent:
             contexts = [
                 context + keys.absent[name] for name, context in zip(weights, contexts, strict=True)
             ]
-        if keys.projection is None:
-            return torch.cat(contexts, -1), weights, after
-        return torch.stack(contexts).sum(0) if len(contexts) > 1 else contexts[0], weights, after
+        context = sum(contexts[1:], contexts[0]) if keys.summed else torch.cat(contexts, -1)
+        return context, weights, after
+
+
+class HierarchicalKeys(NamedTuple):
+    """Keys per source, and which inputs have which source: (B, K) bool."""
+
+    sources: dict[str, Any]
+    present: Tensor
 
 
 class Hierarchical(nn.Module):
@@ -137,7 +143,7 @@ class Hierarchical(nn.Module):
         dim: int = 512,
     ) -> None:
         super().__init__()
-        self.attentions = attentions(query_dim, memories, attention)
+        self.attentions = attention_per_source(query_dim, memories, attention)
         self.recurrent = any(module.recurrent for module in self.attentions.values())
         self.context_dim = self.dim = dim
         self.query = nn.Linear(query_dim, dim, bias=False)
@@ -155,7 +161,7 @@ class Hierarchical(nn.Module):
 
     def prepare(
         self, memories: Mapping[str, Memory], value_projection: Tensor | None = None
-    ) -> FusedKeys:
+    ) -> HierarchicalKeys:
         sources = {}
         for name, attention in self.attentions.items():
             value = self.value[name].weight
@@ -163,12 +169,12 @@ class Hierarchical(nn.Module):
                 value = value_projection @ value  # (C', D)
             joined = torch.cat([self.key[name].weight, value])  # (A + C', D)
             sources[name] = attention.prepare(memories[name], joined)
-        return FusedKeys(sources, presence(self.attentions, memories))
+        return HierarchicalKeys(sources, presence(self.attentions, memories))
 
     def forward(
-        self, query: Tensor, keys: FusedKeys, history: dict[str, Any] | None
+        self, query: Tensor, keys: HierarchicalKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
-        joined, weights, after = look_at_all(self.attentions, query, keys, history)
+        joined, weights, after = look_at_all(self.attentions, query, keys.sources, history)
         contexts = torch.stack(joined, 2)  # (B, N, K, A + C')
         key, value = contexts[..., : self.dim], contexts[..., self.dim :]
         scores = torch.tanh(self.query(query).unsqueeze(2) + key) @ self.energy  # (B, N, K)
@@ -176,12 +182,21 @@ class Hierarchical(nn.Module):
         return torch.einsum("bnk,bnkc->bnc", shares, value), weights, after
 
 
+@dataclass(frozen=True)
+class GateKeys:
+    """Keys per source, which inputs have which (B, K), and what multiplies the gated context."""
+
+    sources: dict[str, Any]
+    present: Tensor
+    project: Callable[[Tensor], Tensor] | None
+
+
 class Gate(nn.Module):
     """Every unit of the context chooses its source: context = Σ_k g_k ⊙ U_k c_k.
 
     g = softmax over the sources that are there of (W_k q + V_k c_k), per unit of ``dim``. The gated
-    fusion of Arevalo et al. 2017 (equations 3-5), with a softmax in place of paired sigmoids so
-    that any number of sources renormalises over those present.
+    fusion of Arevalo et al. 2017, with values that are linear here, and a softmax in place of
+    paired sigmoids so that any number of sources renormalises over those present.
     """
 
     def __init__(
@@ -193,7 +208,7 @@ class Gate(nn.Module):
         dim: int = 512,
     ) -> None:
         super().__init__()
-        self.attentions = attentions(query_dim, memories, attention)
+        self.attentions = attention_per_source(query_dim, memories, attention)
         self.recurrent = any(module.recurrent for module in self.attentions.values())
         self.context_dim = self.dim = dim
         self.query = nn.ModuleDict({name: nn.Linear(query_dim, dim) for name in self.attentions})
@@ -206,29 +221,26 @@ class Gate(nn.Module):
 
     def prepare(
         self, memories: Mapping[str, Memory], value_projection: Tensor | None = None
-    ) -> FusedKeys:
+    ) -> GateKeys:
         sources = {
             name: attention.prepare(memories[name], self.value[name].weight)
             for name, attention in self.attentions.items()
         }
-        projection = None
-        if value_projection is not None:
-            batch_size = next(iter(memories.values())).values.size(0)
-            projection = (value_projection.expand(batch_size, -1, -1),)  # (B, C', C)
-        return FusedKeys(sources, presence(self.attentions, memories), projection=projection)
+        project = None if value_projection is None else partial(F.linear, weight=value_projection)
+        return GateKeys(sources, presence(self.attentions, memories), project)
 
     def forward(
-        self, query: Tensor, keys: FusedKeys, history: dict[str, Any] | None
+        self, query: Tensor, keys: GateKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
-        joined, weights, after = look_at_all(self.attentions, query, keys, history)
+        joined, weights, after = look_at_all(self.attentions, query, keys.sources, history)
         contexts = torch.stack(joined, 2)  # (B, N, K, 2 dim)
         value, energy = torch.split(contexts, self.dim, -1)
         asked = torch.stack([module(query) for module in self.query.values()], 2)  # (B, N, K, dim)
         present = keys.present[:, None, None, :]  # (B, 1, 1, K)
         gates = masked_softmax((asked + energy).transpose(2, 3), present)  # (B, N, dim, K)
         context = (gates.transpose(2, 3) * value).sum(2)  # (B, N, dim)
-        if keys.projection is not None:
-            context = torch.bmm(context, keys.projection[0].transpose(1, 2))  # (B, N, C')
+        if keys.project is not None:
+            context = keys.project(context)  # (B, N, C')
         return context, weights, after
 
 

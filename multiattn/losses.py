@@ -8,18 +8,19 @@ Letters: K objectives.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.data import Batch
-from multiattn.decoder import Feeding, Targets
+from multiattn.decoder import Feeding, Output, Targets
 from multiattn.errors import UserError
+from multiattn.memory import Memory
 from multiattn.model import Model, WeightedObjective
+from multiattn.output import at_least_single
 
 
 class Losses(nn.Module):
@@ -32,31 +33,46 @@ class Losses(nn.Module):
         self.keep = tuple({name for part in objectives for name in part.objective.keep})
 
     def counts(self, batch: Batch) -> list[float]:
-        """What each objective is a mean over (K), known before anything is computed."""
-        return [_count(part.objective, batch) for part in self.objectives]
+        """What each objective says, before anything is computed, that it is a mean over (K).
 
-    def forward(self, batch: Batch | None, feeding: Feeding | None) -> Tensor:
-        """Sums of the objectives (K,) over a batch; for no batch zeros that touch every weight."""
-        if batch is None:
-            touched = sum(parameter.sum() for parameter in self.parameters())
-            return torch.stack([torch.as_tensor(touched) * 0] * len(self.objectives))
-        memories, output = self.model(batch, self.keep, feeding)
-        sums = [
-            part.objective.loss(self.model, batch, memories, output)[0] for part in self.objectives
+        ``objective.count(batch)``, or the target tokens where an objective does not say.
+        """
+        return [
+            float(getattr(part.objective, "count", target_tokens)(batch))
+            for part in self.objectives
         ]
-        return torch.stack(sums)
+
+    def forward(self, batch: Batch | None, feeding: Feeding | None = None) -> tuple[Tensor, Tensor]:
+        """Sums (K,) and counts (K,) of the objectives over a batch.
+
+        For no batch zeros, the sums touching every weight: a process without any example still
+        takes part in the exchange of gradients.
+        """
+        if batch is None:
+            touched = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0
+            return touched.expand(len(self.objectives)), torch.zeros_like(touched).expand(
+                len(self.objectives)
+            )
+        return self._totals(batch, *self.model(batch, self.keep, feeding))
 
     @torch.no_grad()
-    def measure(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Sums of the objectives (K,), and each row's negative log-likelihood (B,)."""
+    def measure(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums (K,), counts (K,), and each row's negative log-likelihood (B,)."""
         memories, output = self.model(batch, self.keep)
-        sums = [
-            part.objective.loss(self.model, batch, memories, output)[0] for part in self.objectives
-        ]
+        sums, counts = self._totals(batch, memories, output)
         gold = targets_of(batch).tokens[output.rows, output.steps]  # (M,)
-        surprise = F.cross_entropy(output.scores.float(), gold, reduction="none")  # (M,)
+        surprise = F.cross_entropy(at_least_single(output.scores), gold, reduction="none")  # (M,)
         rows = surprise.new_zeros(batch.size).index_add(0, output.rows, surprise)  # (B,)
-        return torch.stack(sums), rows
+        return sums, counts, rows
+
+    def _totals(
+        self, batch: Batch, memories: Mapping[str, Memory], output: Output
+    ) -> tuple[Tensor, Tensor]:
+        found = [
+            part.objective.loss(self.model, batch, memories, output) for part in self.objectives
+        ]
+        sums, counts = zip(*found, strict=True)
+        return torch.stack(sums), torch.stack(counts).to(sums[0])
 
 
 class Window:
@@ -72,10 +88,9 @@ class Window:
         size = len(self._names)
         self.total = self._weights.new_zeros(2 * size + 3)
 
-    def add(self, sums: Tensor, counts: Tensor, norm: Tensor) -> None:
-        """Add a step: global sums (K,), global counts and target tokens (K + 1,), gradient norm."""
-        one = norm.new_ones(())
-        self.total += torch.cat([sums, counts, torch.stack([norm, one])])  # (2K + 3,)
+    def add(self, totals: Tensor, norm: Tensor) -> None:
+        """Add a step: global sums (K,), counts (K,), target tokens; and its gradient norm."""
+        self.total += torch.cat([totals, torch.stack([norm, norm.new_ones(())])])  # (2K + 3,)
 
     def figures(self) -> dict[str, float]:
         """Mean ``loss``, each objective where there are several, and the mean ``gradient_norm``.
@@ -120,12 +135,6 @@ def targets_of(batch: Batch) -> Targets:
 def target_tokens(batch: Batch) -> float:
     """Count the target tokens of a batch, ends included."""
     return float(targets_of(batch).lengths.sum())
-
-
-def _count(objective: Any, batch: Batch) -> float:
-    """``objective.count(batch)``; an objective that does not say is a mean over target tokens."""
-    counted = getattr(objective, "count", target_tokens)(batch)
-    return float(counted)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
 from multiattn.decoder import Feeding, Output
 from multiattn.errors import UserError
@@ -65,7 +65,7 @@ class Model(nn.Module):
 
     def _encode(self, encoder: Any, inputs: Inputs | None, batch_size: int) -> Memory:
         if inputs is None or not len(inputs.rows):
-            return absent_memory(encoder, batch_size)
+            return absent_memory(encoder, batch_size, next(self.decoder.parameters()))
         memory: Memory = encoder(inputs.values, inputs.lengths)
         if len(inputs.rows) == batch_size:
             return memory
@@ -79,9 +79,8 @@ class Model(nn.Module):
         return memories, self.decoder(batch.targets, memories, feeding, keep)
 
 
-def absent_memory(encoder: Any, batch_size: int) -> Memory:
+def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:
     """A memory of one masked slot, for a batch in which nobody has the source."""
-    like = next(encoder.parameters())
     summary_dim = getattr(encoder, "summary_dim", 0)
     return Memory(
         like.new_zeros(batch_size, 1, encoder.out_dim),
@@ -116,14 +115,11 @@ def build_model(
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the weights as safetensors beside their place, then rename."""
-    beside = path.with_name(path.name + ".part")
+    """Write the weights as safetensors; of tied ones the first."""
     state = model.state_dict()
     shared = _shared_names(state)
-    save_file(
-        {name: leaf.contiguous() for name, leaf in state.items() if name not in shared}, beside
-    )
-    beside.replace(path)
+    leaves = {name: leaf.contiguous() for name, leaf in state.items() if name not in shared}
+    path.write_bytes(save(leaves))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -153,7 +149,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(state, strict=False)  # a tied tensor has its first name only
 
 
-def _shared_names(state: Mapping[str, torch.Tensor]) -> set[str]:
+def _shared_names(state: Mapping[str, Tensor]) -> set[str]:
     """Names after the first of tensors that lie in the same place (tied weights)."""
     seen: dict[int, str] = {}
     return {

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from multiattn.decoder import Output
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec
+from multiattn.output import at_least_single
 from multiattn.tokenizer import PAD
 
 Loss = tuple[Tensor, Tensor]
@@ -45,11 +46,6 @@ class Objective(Protocol):
 def no_heads(vocabulary_size: int, memories: Mapping[str, MemorySpec]) -> dict[str, nn.Module]:
     """For objectives that need nothing in the model."""
     return {}
-
-
-def at_least_single(leaf: Tensor) -> Tensor:
-    """What is summed over many tokens, in float32 where it came in less."""
-    return leaf.float() if leaf.dtype.itemsize < 4 else leaf
 
 
 class CrossEntropy:

@@ -36,6 +36,11 @@ def vocabulary_layer(features_dim: int, embedding: nn.Embedding, tied: bool) -> 
     return nn.Sequential(nn.Linear(features_dim, embedding_dim, bias=False), layer)
 
 
+def at_least_single(leaf: Tensor) -> Tensor:
+    """What is summed over many tokens, in float32 where it came in less."""
+    return leaf.float() if leaf.dtype.itemsize < 4 else leaf
+
+
 class Linear(nn.Module):
     """Scores straight from the features. Luong et al. 2015, equation 6."""
 
@@ -108,7 +113,7 @@ class Copy(nn.Module):
         scores: Tensor = self.of(features, embedded)
         if not copies:
             return scores
-        written = torch.softmax(scores.float() if scores.dtype.itemsize < 4 else scores, -1)
+        written = torch.softmax(at_least_single(scores), -1)
         gate = self.write_from_features(features) + self.write_from_word(embedded)  # (…, 1)
         present = [(weights > 0).any(-1, keepdim=True) for weights, _ in copies]
         sources = torch.stack(present).sum(0).clamp(min=1)  # (…, 1)

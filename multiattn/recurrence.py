@@ -1,7 +1,7 @@
 """Recurrence: how the decoder's LSTM and its attention are chained at one step.
 
     prepare(memories) -> keys                                   once per input
-    begin(hidden, cell, keys) -> state                          leaves (B, 1, …)
+    begin(layers) -> state                                      leaves (B, 1, …)
     forward(embedded (B, N, E), state, keys) -> features (B, N, F), state, weights
 
 Four orders, each a class: attend before the cell (``Bahdanau``), after it (``Luong``), after it
@@ -175,7 +175,7 @@ class InputFeeding(nn.Module):
 
 
 class Conditional(nn.Module):
-    """Attend between two cells. Sennrich et al. 2017 (Nematus), equations 1-4, with LSTM cells.
+    """Attend between two cells. Sennrich et al. 2017 (Nematus), section 2, with LSTM cells.
 
     s_t = LSTM1(e_t, h_{t-1}); c_t = attend(s_t); h_t = LSTM2(c_t, s_t); features [h_t; c_t].
     """

@@ -155,33 +155,52 @@ class Trainer:
         rate = sampling_rate(self.settings.scheduled_sampling, number)
         feeding = ScheduledSampling(rate) if rate > 0 else None
         set_learning_rate(self.adam, learning_rate_factor(self.settings, number))
-        counts = self._global_counts(batches)  # (K + 1,)
-        # DDP averages gradients over processes; times their number, that is their sum.
-        scale = self.weights * self.accelerator.num_processes / counts[:-1].clamp(min=1)
-        sums = torch.zeros_like(scale)
+        # One part says what it counts when it is done; several must be divided by a sum to come.
+        counts = None if self.settings.accumulate == 1 else self._declared(batches)  # (K,)
+        sums, counted = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         for batch, is_last in _shards(batches, self.accelerator.num_processes):
             alone = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
             with alone, memory_errors(batch, REMEDY):
                 moved = None if batch is None else batch.to(self.accelerator.device)
-                part = self.losses(moved, feeding)  # (K,)
+                part, part_counts = self.losses(moved, feeding)  # (K,), (K,)
+                if counts is None:
+                    counts = self._total(part_counts)
+                # DDP averages gradients over processes; times their number, that is their sum.
+                scale = self.weights * self.accelerator.num_processes / counts.clamp(min=1)
                 self.accelerator.backward((part * scale).sum())
             sums += part.detach()
+            counted += part_counts
         norm = self.accelerator.clip_grad_norm_(
             self.losses.parameters(), self.settings.clip_norm or math.inf
         )
         self.adam.step()
         self.adam.zero_grad()
-        self.window.add(self.accelerator.reduce(sums), counts, norm.to(sums))
+        tokens = [target_tokens(batch) for batch in batches if batch is not None]
+        totals = self._total(torch.cat([sums, counted, sums.new_tensor([sum(tokens)])]))
+        self.window.add(totals, norm.to(sums))
+        if number == 1 and counts is not None:
+            self._check_counts(counts, totals[len(sums) : -1])
 
-    def _global_counts(self, batches: Sequence[Batch | None]) -> Tensor:
-        """What each objective is a mean over in this step, and its target tokens (K + 1,)."""
+    def _declared(self, batches: Sequence[Batch | None]) -> Tensor:
+        """What each objective will be a mean over in this step (K,)."""
         losses = self.accelerator.unwrap_model(self.losses)
-        counted = [
-            [*losses.counts(batch), target_tokens(batch)] for batch in batches if batch is not None
-        ]
-        own = torch.tensor(counted).reshape(-1, len(self.weights) + 1).sum(0)
-        total: Tensor = self.accelerator.reduce(own.to(self.accelerator.device))
+        declared = [losses.counts(batch) for batch in batches if batch is not None]
+        own = torch.tensor(declared).reshape(-1, len(self.weights)).sum(0)
+        return self._total(own.to(self.accelerator.device))
+
+    def _total(self, own: Tensor) -> Tensor:
+        """The sum over all processes."""
+        total: Tensor = self.accelerator.reduce(own)
         return total
+
+    def _check_counts(self, used: Tensor, real: Tensor) -> None:
+        for part, one, other in zip(self.job.objectives, used.tolist(), real.tolist(), strict=True):
+            if one != other:
+                raise UserError(
+                    f"expected with training.accumulate an objective that can say before it is "
+                    f"computed what it is a mean over, got {part.name!r}, which said {one:g} and "
+                    f"was {other:g}; set training.accumulate=1"
+                )
 
     def _report(self, step: Step) -> None:
         """What is due after a step: a line of the log, a validation, a checkpoint, an event."""

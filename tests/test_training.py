@@ -73,6 +73,17 @@ def test_several_objectives_are_logged_with_their_weighted_sum(tmp_path):
     assert line["loss"] == pytest.approx(line["cross-entropy"] + 0.5 * line["coverage"])
 
 
+def test_an_objective_that_cannot_say_its_count_is_not_cut(tmp_path):
+    objectives = ["cross-entropy", {"name": "doubly-stochastic", "weight": 0.1}]
+    whole = tiny_runs.start(tmp_path, ["training.steps=2"], objectives=objectives)
+    line = next(row for row in tiny_runs.log_of(tiny_runs.trained(whole)) if "loss" in row)
+    assert line["loss"] == pytest.approx(line["cross-entropy"] + 0.1 * line["doubly-stochastic"])
+    overrides = ["training.steps=2", "training.accumulate=2"]
+    cut = tiny_runs.start(tmp_path, overrides, "cut", objectives=objectives)
+    with pytest.raises(UserError, match=r"doubly-stochastic.*set training\.accumulate=1"):
+        tiny_runs.trained(cut)
+
+
 def test_training_stops_when_patience_ends(tmp_path):
     patience = ["training.patience=2", "training.learning_rate=1e-9", "training.steps=40"]
     log = tiny_runs.log_of(tiny_runs.trained(tiny_runs.start(tmp_path, patience)))
@@ -81,9 +92,9 @@ def test_training_stops_when_patience_ends(tmp_path):
 
 def test_a_loss_that_is_no_number_is_refused():
     window = Window(["cross-entropy"], torch.ones(1))
-    window.add(torch.tensor([6.0]), torch.tensor([3.0, 3.0]), torch.tensor(1.0))
+    window.add(torch.tensor([6.0, 3.0, 3.0]), torch.tensor(1.0))
     assert window.figures() == {"loss": 2.0, "gradient_norm": 1.0}
-    window.add(torch.tensor([torch.nan]), torch.tensor([3.0, 3.0]), torch.tensor(1.0))
+    window.add(torch.tensor([torch.nan, 3.0, 3.0]), torch.tensor(1.0))
     with pytest.raises(UserError, match=r"finite loss.*training\.learning_rate"):
         window.figures()
 

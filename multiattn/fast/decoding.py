@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.attention import Additive, Keys, look
-from multiattn.fast.feeding import additive_scores, doubled_exponential, lstm_forward
+from multiattn.fast.feeding import additive_scores, doubled_exponential, lstm_forward, within_limit
 from multiattn.memory import Memory
 from multiattn.recurrence import LSTMStack, LSTMState
 
@@ -116,8 +116,12 @@ class PackedLSTMStack(nn.Module):
         return below, tuple(after)
 
 
+class ExponentialKeys(Keys):
+    """Keys of which e^{2k} (B, S, A) is kept."""
+
+
 class ExponentialAdditive(nn.Module):
-    """``Additive`` whose keys are kept as e^{2k} (B, S, A)."""
+    """``Additive`` whose keys are kept as exponentials, where they are small enough for it."""
 
     recurrent = False
 
@@ -129,8 +133,13 @@ class ExponentialAdditive(nn.Module):
 
     def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
         keys = self.attention.prepare(memory, value_projection)
-        return keys._replace(keys=doubled_exponential(keys.keys))
+        if not within_limit(keys.keys):
+            return keys
+        return ExponentialKeys(doubled_exponential(keys.keys), keys.values, keys.mask)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
+        if not isinstance(keys, ExponentialKeys):
+            found: tuple[Tensor, Tensor, None] = self.attention(query, keys, history)
+            return found
         scores = additive_scores(keys.keys.unsqueeze(1), self.query(query), self.attention.energy)
         return *look(scores, keys), history

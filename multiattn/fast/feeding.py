@@ -24,19 +24,28 @@ from multiattn.attention import Additive, Keys
 from multiattn.fusion import Concat
 from multiattn.recurrence import InputFeeding, State
 
-EXPONENT_LIMIT = {torch.float32: 40.0, torch.float64: 300.0}  # e^{2x} and its inverse stay finite
+# Keys within KEY_LIMIT make the exponential form exact: e^{2k} and its inverse are finite, and a
+# query beyond QUERY_LIMIT, where it is cut off, has tanh(k + q) = ±1 to the last digit.
+KEY_LIMIT = {torch.float32: 20.0, torch.float64: 150.0}
+QUERY_LIMIT = {dtype: 2 * limit for dtype, limit in KEY_LIMIT.items()}
 
 
-def applies(recurrence: Any, embedded: Tensor) -> bool:
+def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
     """Whether this path gives what is asked: one layer, one source, additive, full precision."""
-    return (
+    return bool(
         type(recurrence) is InputFeeding
         and recurrence.layers == 1
         and type(recurrence.fusion) is Concat
         and [type(module) for module in recurrence.fusion.attentions.values()] == [Additive]
-        and embedded.dtype in EXPONENT_LIMIT
+        and embedded.dtype in KEY_LIMIT
         and not torch.is_autocast_enabled(embedded.device.type)
+        and all(within_limit(memory.keys) for memory in keys.sources.values())
     )
+
+
+def within_limit(keys: Tensor) -> bool:
+    """Whether e^{2k} of these keys may stand for them."""
+    return bool(keys.detach().abs().amax() <= KEY_LIMIT[keys.dtype])
 
 
 def unroll(
@@ -202,8 +211,8 @@ class InputFeedingLoop(torch.autograd.Function):
 
 
 def doubled_exponential(values: Tensor) -> Tensor:
-    """e^{2x}, x limited so that no exponential overflows (there tanh is ±1 to the last digit)."""
-    limit = EXPONENT_LIMIT[values.dtype]
+    """e^{2x}, x cut off at QUERY_LIMIT so that no exponential overflows."""
+    limit = QUERY_LIMIT[values.dtype]
     return values.clamp(-limit, limit).mul_(2).exp_()
 
 

@@ -45,7 +45,7 @@ def unroll(
     keys: Any,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """As ``readable``, by the fastest path that knows this recurrence."""
-    if feeding.applies(recurrence, embedded):
+    if feeding.applies(recurrence, embedded, keys):
         return feeding.unroll(recurrence, embedded, counts, state, keys)
     if parallel.applies(recurrence, counts, keys):
         return parallel.unroll(recurrence, embedded, counts, state, keys)
