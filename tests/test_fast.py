@@ -99,7 +99,7 @@ def test_a_fast_path_is_the_readable_one_and_so_are_its_gradients(form, memories
 def chosen(recurrence, embedded, memories) -> list[str]:
     keys = recurrence.prepare(memories)
     return [
-        *["feeding"] * feeding.applies(recurrence, embedded),
+        *["feeding"] * feeding.applies(recurrence, embedded, keys),
         *["parallel"] * parallel.applies(recurrence, COUNTS, keys),
     ]
 
@@ -127,9 +127,10 @@ def test_a_class_of_the_user_is_read_step_by_step(memories):
 
 def test_reduced_precision_is_read_step_by_step(memories):
     recurrence, memories = build(PATHS["input feeding"], memories)
-    assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).bfloat16())
+    keys = recurrence.prepare(memories)
+    assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).bfloat16(), keys)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).float())
+        assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).float(), keys)
 
 
 def test_a_comparison_too_large_to_hold_is_made_step_by_step(memories, monkeypatch):
@@ -162,7 +163,7 @@ def test_single_precision_matches_double(form, memories):
     ],
 )
 def test_fast_additive_scores_hold_where_large_keys_and_queries_cancel(size):
-    assert feeding.within_limit(torch.tensor([size]))
+    assert feeding.within_limit(torch.tensor([size], dtype=torch.float32))
     keys, energy = size + torch.randn(3, 4, 5), torch.randn(5)
     query = torch.randn(3, 5) - size
     expected = torch.tanh(keys + query.unsqueeze(1)) @ energy - energy.sum()
@@ -173,5 +174,5 @@ def test_fast_additive_scores_hold_where_large_keys_and_queries_cancel(size):
 
 
 def test_keys_too_large_for_their_exponentials_take_the_readable_path():
-    assert not feeding.within_limit(torch.tensor([[0.5, -20.5]]))
+    assert not feeding.within_limit(torch.tensor([[0.5, -20.5]], dtype=torch.float32))
     assert feeding.within_limit(torch.tensor([[0.5, -20.5]], dtype=torch.float64))

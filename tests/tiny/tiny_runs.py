@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import yaml
@@ -61,8 +62,8 @@ RECIPE: dict[str, Any] = {
 @functools.cache
 def host() -> Host:
     """The core and the tiny plugin, whatever else is installed."""
-    os.environ["MULTIATTN_PLUGINS"] = "multiattn"
-    return load_host([PLUGIN])
+    with mock.patch.dict(os.environ, MULTIATTN_PLUGINS="multiattn"):
+        return load_host([PLUGIN])
 
 
 def start(folder: Path, overrides: Sequence[str] = (), run: str = "run", **parts: Any) -> Start:
