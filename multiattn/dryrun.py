@@ -39,7 +39,7 @@ def dry_run(start: Start, host: Host) -> Iterator[str]:
     for batch in batches:
         if batch is not None:
             with memory_errors(batch, REMEDY):
-                losses(batch.to(accelerator.device), None).sum().backward()
+                losses(batch.to(accelerator.device))[0].sum().backward()
             yield f"forward and back, the largest step: {batch.describe()}"
     yield f"peak memory: {peak_bytes(accelerator.device) / 2**20:.0f} MiB on {accelerator.device}"
 

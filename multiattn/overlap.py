@@ -12,6 +12,7 @@ from typing import Any
 from multiattn import records
 from multiattn.plugins import Host
 from multiattn.records import Example
+from multiattn.rows import BadRows
 from multiattn.settings import RecipeSettings
 
 
@@ -19,7 +20,7 @@ def shared_with_training(
     settings: RecipeSettings, host: Host, corpus: Any, split: str
 ) -> Iterator[str]:
     """A sentence per kind of thing that ``split`` shares with the training split."""
-    skip = (lambda _: None) if settings.training.bad_rows == "skip" else None
+    skip = BadRows(settings.training.bad_rows).handler
     train = corpus.examples(settings.splits.train, skip)
     scored = corpus.examples(split, skip)
     whole = (settings.target.field, *(source.field for source in settings.sources.values()))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import PartialState
 from numpy.typing import NDArray
 
 from multiattn.data import Collator
@@ -190,4 +190,4 @@ def load(
     there is. Raises UserError for a folder that holds no whole run.
     """
     system = open_system(RunFolder(Path(run)), host or load_host(), overrides)
-    return Predictor(system, torch.device(device) if device else Accelerator().device)
+    return Predictor(system, torch.device(device) if device else PartialState().device)

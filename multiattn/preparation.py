@@ -16,6 +16,7 @@ from multiattn.model import Model, WeightedObjective, build_model, load_weights
 from multiattn.plugins import Host
 from multiattn.recipe import differences, load_recipe
 from multiattn.records import Example
+from multiattn.rows import BadRows
 from multiattn.runfolder import RunFolder, replacing
 from multiattn.scorers import LanguageModel, Scorer
 from multiattn.settings import FusedLanguageModel, RecipeSettings
@@ -161,7 +162,7 @@ class _Values:
     def of(self, field: str) -> Iterator[str]:
         """Every text or path of a field, rows without it left out."""
         if self._examples is None:
-            skip = (lambda _: None) if self._settings.training.bad_rows == "skip" else None
+            skip = BadRows(self._settings.training.bad_rows).handler
             self._examples = self._corpus.examples(self._settings.splits.train, skip)
         for example in self._examples:
             value = example.fields.get(field)

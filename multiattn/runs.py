@@ -28,12 +28,15 @@ from multiattn.plugins import Host
 from multiattn.predictor import Predictor
 from multiattn.preparation import Sides
 from multiattn.rendering import figure_of
+from multiattn.rows import BadRows
 from multiattn.runfolder import RunFolder
 from multiattn.runlog import Log, NoLog, RunLog, display_for
 from multiattn.scoring import Score
 from multiattn.settings import RecipeSettings
 from multiattn.training import Job, Trainer, seed_generators, start_accelerator
 from multiattn.transfer import take_weights
+
+HINT_WORDS = 20  # of a first input to try; more would hide the command
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,16 @@ def train_and_evaluate(start: Start, host: Host, console: Console) -> Finished:
 
 def _example(settings: RecipeSettings, corpus: Any) -> str:
     """The first input of the test split, as one would type it."""
-    first = corpus.examples(settings.splits.test)[0]
+    first = corpus.examples(settings.splits.test, BadRows(settings.training.bad_rows).handler)[0]
     values = {name: first.fields[source.field] for name, source in settings.sources.items()}
+    quoted = {
+        name: shlex.quote(" ".join(str(value).split(" ")[:HINT_WORDS]))
+        for name, value in values.items()
+        if value is not None
+    }
     if len(values) == 1:
-        return shlex.quote(str(*values.values()))
-    present = {name: value for name, value in values.items() if value is not None}
-    return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in present.items())
+        return " ".join(quoted.values())
+    return " ".join(f"{name}={value}" for name, value in quoted.items())
 
 
 def build(start: Start, host: Host, run: RunFolder | None) -> Built:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
@@ -90,6 +91,9 @@ def test_a_process_that_is_gone_in_the_middle_of_a_checkpoint_is_continued(undis
     assert list(started.run.path.rglob("*.partial"))
     assert same(tiny_runs.trained(started), undisturbed)
     assert not list(started.run.path.rglob("*.partial"))
+    events = EventAccumulator(str(started.run.path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("training/loss")] == [2, 4, 6, 8, 10, 12]
 
 
 def test_more_steps_continue_a_finished_run(finished):
@@ -101,10 +105,11 @@ def test_more_steps_continue_a_finished_run(finished):
 
 def test_a_finished_run_is_left_alone(finished):
     before = {path: path.read_bytes() for path in finished.run.checkpoints.iterdir()}
-    log = finished.run.log.read_bytes()
+    log, learned = finished.run.log.read_bytes(), finished.run.tokenizer.stat().st_mtime_ns
     tiny_runs.trained(finished)
     assert {path: path.read_bytes() for path in finished.run.checkpoints.iterdir()} == before
     assert finished.run.log.read_bytes() == log
+    assert finished.run.tokenizer.stat().st_mtime_ns == learned
 
 
 def test_a_continued_run_with_another_batch_size_is_refused_by_name(finished):

@@ -21,6 +21,7 @@ from multiattn.errors import UserError
 from multiattn.plugins import Host
 from multiattn.recipe import load_recipe
 from multiattn.report.pictures import Curve, curves_of, draw_attention, draw_curves
+from multiattn.rows import BadRows
 from multiattn.runfolder import RunFolder, write_bytes
 from multiattn.runlog import read_log
 from multiattn.settings import RecipeSettings
@@ -134,7 +135,8 @@ def _examples(
     try:
         predictor = load(run.path, host=host, device="cpu")
         corpus = open_corpus(settings, host, Path(run.started()["data"]))
-        found = corpus.examples(settings.splits.test)
+        skip = BadRows(settings.training.bad_rows).handler
+        found = corpus.examples(settings.splits.test, skip)
     except UserError as error:
         return (), str(error)
     chosen = found[:: max(1, len(found) // EXAMPLES)][:EXAMPLES]
