@@ -3,6 +3,8 @@
     python benchmarks/kill_test.py translation --times 20 --set training.steps=60 ...
 
 Every option after the recipe is handed to ``multiattn train``, but --times, --seed and --folder.
+The moment is drawn by progress, not by the clock, so that a busy machine does not spare the run: a
+step of the log, then a part of the time to the next; one in eight while the run is still starting.
 Exit code 0 if every run that was killed ends bit for bit as the one that was not: the weights, and
 the log but for what a clock says.
 """
@@ -35,58 +37,63 @@ def main() -> int:
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="kill-test-"))
     draw = random.Random(arguments.seed)
     command = ["train", arguments.recipe, *options]
-    seconds = run_whole([*command, "--out", str(folder / "undisturbed")])
-    expected = fingerprint(folder / "undisturbed")
-    print(f"undisturbed: {seconds:.1f} s, weights {expected[0][:16]}", flush=True)
-    wrong = 0
-    for number in range(1, arguments.times + 1):
-        out = folder / f"killed-{number:02d}"
-        moment = draw.uniform(0, seconds)
-        where = kill_at(moment, [*command, "--out", str(out)], out)
-        run_whole([*command, "--out", str(out)])
+    undisturbed = folder / "undisturbed"
+    start([*command, "--out", str(undisturbed)]).wait()
+    expected = fingerprint(undisturbed)
+    logged = sorted({line["step"] for line in lines(undisturbed)})
+    print(f"undisturbed: {logged[-1]} steps, weights {expected[0][:16]}", flush=True)
+    equal = done = 0
+    while done < arguments.times:
+        out = folder / f"killed-{done + 1:02d}"
+        where = killed([*command, "--out", str(out)], out, logged, draw)
+        start([*command, "--out", str(out)]).wait()
         same = fingerprint(out) == expected
-        wrong += not same
-        verdict = "equal" if same else f"DIFFERENT, see {out}"
-        print(f"{number}: killed after {moment:.1f} s ({where}): {verdict}", flush=True)
+        if where is not None:
+            done, equal = done + 1, equal + same
+            print(f"{done}: {where}: {'equal' if same else f'DIFFERENT, see {out}'}", flush=True)
         if same:
             shutil.rmtree(out)
-    print(f"{arguments.times - wrong} of {arguments.times} bit-equal")
-    return int(wrong > 0)
+    print(f"{equal} of {done} bit-equal")
+    return int(equal < done)
 
 
-def run_whole(arguments: list[str]) -> float:
-    """Run to the end; how many seconds it took."""
-    started = time.perf_counter()
-    subprocess.run(multiattn(arguments), check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-def kill_at(moment: float, arguments: list[str], out: Path) -> str:
-    """Start, kill the process and all it started after so many seconds; how far it had come."""
-    process = subprocess.Popen(
-        multiattn(arguments), stdout=subprocess.DEVNULL, start_new_session=True
+def start(arguments: list[str]) -> subprocess.Popen[bytes]:
+    """The command line of this environment, in a process group of its own."""
+    program = [sys.executable, "-c", "from multiattn.cli import main; main()"]
+    return subprocess.Popen(
+        [*program, *arguments], stdout=subprocess.DEVNULL, start_new_session=True
     )
-    try:
-        process.wait(timeout=moment)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    lines = (out / "log.jsonl").read_text().split("\n")[:-1] if (out / "log.jsonl").exists() else []
+
+
+def killed(arguments: list[str], out: Path, logged: list[int], draw: random.Random) -> str | None:
+    """Start, kill at a random moment; where that was, or None if the run was quicker."""
+    if draw.random() < 1 / 8:
+        step, delay = -1, draw.uniform(0, 8)
+    else:
+        step, delay = draw.choice(logged[:-1]), draw.uniform(0, 2)
+    process = start(arguments)
+    while process.poll() is None and (lines(out)[-1]["step"] if lines(out) else -1) < step:
+        time.sleep(0.01)
+    time.sleep(delay)
+    if process.poll() is not None:
+        return None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     checkpoints = sorted(file.stem for file in out.glob("checkpoints/step-*.pt"))
-    logged = json.loads(lines[-1])["step"] if lines else "nothing"
-    return f"logged {logged}, checkpoint {checkpoints[-1] if checkpoints else 'none'}"
+    last = f"step {lines(out)[-1]['step']}" if lines(out) else "nothing"
+    return f"killed with {last} logged, checkpoint {checkpoints[-1] if checkpoints else 'none'}"
+
+
+def lines(run: Path) -> list[dict[str, object]]:
+    """The whole lines of a log."""
+    log = run / "log.jsonl"
+    return [json.loads(line) for line in log.read_text().split("\n")[:-1]] if log.exists() else []
 
 
 def fingerprint(run: Path) -> tuple[str, list[dict[str, object]]]:
     """The hash of the weights, and the log without times."""
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    told = [{name: line[name] for name in line if name not in CLOCK} for line in log]
+    told = [{name: line[name] for name in line if name not in CLOCK} for line in lines(run)]
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(), told
-
-
-def multiattn(arguments: list[str]) -> list[str]:
-    """The command line of this environment."""
-    return [sys.executable, "-c", "from multiattn.cli import main; main()", *arguments]
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from multiattn_text.corpora import Aeslc, Multi30k, Parallel, Table
 
 from multiattn.errors import UserError
+from multiattn_text.corpora import Aeslc, Multi30k, Parallel, Table
 
 
 def write(folder: Path, **files: str | bytes) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from multiattn_text import encoder as encoder_module
-from multiattn_text.encoder import Lstm
-from multiattn_text.reader import TextSpec
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from multiattn.memory import length_mask
 from multiattn.tokenizer import EOS, PAD, UNK
+from multiattn_text import encoder as encoder_module
+from multiattn_text.encoder import Lstm
+from multiattn_text.reader import TextSpec
 
 SPEC = TextSpec(vocabulary_size=30, joint=True)
 EXACT = {"rtol": 0.0, "atol": 1e-9}

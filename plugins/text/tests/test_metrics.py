@@ -11,7 +11,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import sacrebleu
-from multiattn_text.metrics import Bleu, BleuTokenizer, Chrf, Rouge1, Rouge2, RougeL, Ter
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.scoring import BootstrapAggregator
 from sacrebleu.metrics import BLEU, CHRF, TER
@@ -22,6 +21,7 @@ from typer.testing import CliRunner
 from multiattn import records, scoring
 from multiattn.cli import app
 from multiattn.errors import UserError
+from multiattn_text.metrics import Bleu, BleuTokenizer, Chrf, Rouge1, Rouge2, RougeL, Ter
 
 SENTENCE = "The dogs, running; ran jumped over it's a $3.50 fence . Über straße (quickly) again"
 ALL = (Bleu, Chrf, Ter, Rouge1, Rouge2, RougeL)

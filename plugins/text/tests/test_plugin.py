@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from multiattn_text import plugin
-from multiattn_text.encoder import Lstm
-from multiattn_text.reader import Text, TextSpec
 
 from multiattn.plugins import load_host
 from multiattn.records import Record
 from multiattn.settings import Named, TokenizerSettings
+from multiattn_text import plugin
+from multiattn_text.encoder import Lstm
+from multiattn_text.reader import Text, TextSpec
 
 README = Path(__file__).parents[1] / "README.md"
 RECORDS = list(plugin.multiattn_components())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from multiattn_text.reader import Text, TextSpec
 
 from multiattn.settings import TokenizerSettings
 from multiattn.tokenizer import EOS, PAD, Tokenizer
+from multiattn_text.reader import Text, TextSpec
 
 TEXTS = ["the dogs and the cats", "two cats are dogs", "a cat"]
 SETTINGS = TokenizerSettings(size=60)
