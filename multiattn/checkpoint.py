@@ -111,7 +111,7 @@ def _load_rest(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"expected a whole checkpoint, got {path} ({str(error).splitlines()[0]}); "
+            f"expected a whole checkpoint, got {path}, which is truncated or damaged; "
             "restore it from a copy, or start a new run with another --out"
         ) from error
     return dict(content)

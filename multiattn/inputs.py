@@ -8,6 +8,7 @@ my.jpg, a folder/, notes.txt     files that a reader recognises by suffix; of a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from multiattn.plugins import Host
 from multiattn.settings import RecipeSettings
 
 STANDARD_INPUT = "-"
+SOURCE_NAME = re.compile(r"[A-Za-z_][\w-]*")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class InputParser:
         named: dict[str, str] = {}
         for argument in arguments:
             name, equals, value = argument.partition("=")
-            if not equals or name not in self.readers:
+            if self.as_text or not equals or name not in self.readers:
+                self._refuse_other_source(name if equals else "")
                 yield from self._unnamed(argument, lines)
                 continue
             if name in named:
@@ -57,6 +60,14 @@ class InputParser:
             named[name] = self._checked(name, value)
         if named:
             yield named
+
+    def _refuse_other_source(self, name: str) -> None:
+        """What looks like SOURCE=VALUE is meant so, unless everything is text."""
+        if SOURCE_NAME.fullmatch(name) and not self.as_text:
+            raise UserError(
+                f"expected one of the sources {', '.join(self.readers) or '(none)'} before the =, "
+                f"got {name!r}; correct the name, or say --text if it belongs to the text"
+            )
 
     def _unnamed(self, argument: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
         if len(self.readers) != 1:
@@ -67,7 +78,7 @@ class InputParser:
             )
         ((name, reader),) = self.readers.items()
         if argument == STANDARD_INPUT and not self.as_text:
-            values: Iterable[str] = (line.rstrip("\r\n") for line in lines)
+            values: Iterable[str] = _lines("standard input", lines)
         else:
             values = self._values(argument, reader)
         yield from ({name: self._checked(name, value)} for value in values)
@@ -84,7 +95,7 @@ class InputParser:
                     "give a folder that has some, or the files themselves"
                 )
             return [value for file in files for value in _content(file, reader)]
-        if _recognised(path, reader) and (reader.produces != "text" or _is(path, Path.is_file)):
+        if _recognised(path, reader) and " " not in argument:
             return _content(path, reader)
         return [argument]
 
@@ -113,10 +124,27 @@ def _content(path: Path, reader: records.Reader) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"expected UTF-8 text in {path}, got byte {error.object[error.start]:#x}; convert it"
+            f"expected UTF-8 text in {path}, got byte {error.object[error.start]:#x} in line "
+            f"{line}; convert it"
         ) from error
-    return [line for line in text.split("\n") if line.strip()]
+    except OSError as error:
+        raise UserError(
+            f"expected a file of texts, cannot read {path} ({error.strerror}); check the path, or "
+            "say --text if this is the text"
+        ) from error
+    return list(_lines(str(path), text.splitlines()))
+
+
+def _lines(where: str, lines: Iterable[str]) -> Iterator[str]:
+    """One text a line, none of them blank: outputs belong to inputs by their number."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise UserError(
+                f"expected a text in every line of {where}, got an empty line {number}; remove it"
+            )
+        yield line.rstrip("\r\n")
 
 
 def _is(path: Path, question: object) -> bool:

@@ -166,7 +166,7 @@ class Predictor:
                     f"expected a value for each of the sources {', '.join(names)}, got one value; "
                     f"give {names[0]}=… and the others by name"
                 )
-            return dict.fromkeys(names, str(source))
+            return {name: self._checked(name, source) for name in names}
         unknown = [name for name in source if name not in names]
         if unknown:
             raise UserError(
@@ -174,7 +174,18 @@ class Predictor:
                 "call the source as the recipe does"
             )
         given = {name: source.get(name) for name in names}
-        return {name: None if value is None else str(value) for name, value in given.items()}
+        return {
+            name: None if value is None else self._checked(name, value)
+            for name, value in given.items()
+        }
+
+    def _checked(self, name: str, value: object) -> str:
+        if not isinstance(value, str | Path) or not str(value).strip():
+            raise UserError(
+                f"expected a text or a path for the source {name!r}, got {value!r}; give one input "
+                "per call, or many to `each`"
+            )
+        return str(value)
 
 
 def load(

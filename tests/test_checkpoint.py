@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,7 @@ def test_a_process_that_is_gone_in_the_middle_of_a_checkpoint_is_continued(undis
     environment = {**os.environ, "KILL": "30"}
     gone = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert gone.returncode == 9, gone.stderr.decode()
+    time.sleep(1.1)  # TensorBoard puts the files of a folder in order by the second in their names
     started = tiny_runs.start(tmp_path)
     assert started.run.has_checkpoint
     assert list(started.run.path.rglob("*.partial"))

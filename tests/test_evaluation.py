@@ -243,15 +243,35 @@ def parser(as_text=False, **suffixes):
 
 def test_inputs_are_texts_files_folders_or_lines(tmp_path):
     text = parser(en=("text", ".txt"))
-    (tmp_path / "two.txt").write_text("first\n\nsecond\n")
-    given = ["A dog .", "x=y", str(tmp_path / "two.txt"), "-"]
+    (tmp_path / "two.txt").write_text("first\nsecond\n")
+    given = ["A dog .", "2 = 2", str(tmp_path / "two.txt"), "-"]
     found = list(text.parse(given, io.StringIO("third\n")))
-    assert [one["en"] for one in found] == ["A dog .", "x=y", "first", "second", "third"]
+    assert [one["en"] for one in found] == ["A dog .", "2 = 2", "first", "second", "third"]
     assert list(parser(as_text=True, en=("text", ".txt")).parse(["-"], [])) == [{"en": "-"}]
     for name in ("b.jpg", "a.JPG", "c.png"):
         (tmp_path / name).touch()
     found = list(parser(photo=("image", ".jpg")).parse([str(tmp_path)], []))
     assert [Path(one["photo"]).name for one in found] == ["a.JPG", "b.jpg"]
+
+
+def test_a_blank_line_is_named_since_outputs_are_counted(tmp_path):
+    file = tmp_path / "three.txt"
+    file.write_text("first\n\nthird\n")
+    text = parser(en=("text", ".txt"))
+    for given, lines in ([str(file)], []), (["-"], ["first\n", "\n"]):
+        with pytest.raises(UserError, match="empty line 2"):
+            list(text.parse(given, lines))
+
+
+def test_a_file_of_texts_that_is_not_there_is_no_text(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        list(parser(en=("text", ".txt")).parse([str(tmp_path / "none.txt")], []))
+
+
+@pytest.mark.parametrize("value", ["", None, 5, ["ab", "cd"]])
+def test_what_is_neither_text_nor_path_is_no_input(predictor, value):
+    with pytest.raises(UserError, match="one input per call"):
+        predictor(value)
 
 
 def test_several_sources_are_given_by_name(tmp_path):
@@ -271,6 +291,7 @@ def test_several_sources_are_given_by_name(tmp_path):
         ("nowhere.jpg", "which is none"),
         ("  ", "expected SOURCE=VALUE"),
         ("english= ", "an empty one"),
+        ("french=A dog.", "one of the sources photo, english before the =, got 'french'"),
     ],
 )
 def test_an_input_that_nobody_takes_is_a_mistake(given, sentence):

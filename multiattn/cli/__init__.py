@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from multiattn.cli.plugins import check, plugins
 from multiattn.cli.recipes import recipes
-from multiattn.cli.run import evaluate, predict, run, train
+from multiattn.cli.run import evaluate, predict, report, run, train
 from multiattn.cli.score import compare, score
 from multiattn.errors import UserError
 
@@ -86,7 +86,7 @@ def options(
     context.obj = Invocation(plugin or ())
 
 
-for command in (run, train, evaluate, predict, score, compare, recipes, check):
+for command in (run, train, evaluate, predict, report, score, compare, recipes, check):
     app.command()(command)
 app.add_typer(plugins, name="plugins")
 
