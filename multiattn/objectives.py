@@ -161,6 +161,10 @@ class DoublyStochastic:
     keep: tuple[str, ...] = ("weights",)
     heads = staticmethod(no_heads)
 
+    def count(self, batch: Any) -> int:
+        """Inputs."""
+        return len(batch.ids)
+
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
         total = at_least_single(output.scores.new_zeros(()))
         for name, weights in output.kept["weights"].items():  # (B, T, S)

@@ -73,7 +73,18 @@ def test_several_objectives_are_logged_with_their_weighted_sum(tmp_path):
     assert line["loss"] == pytest.approx(line["cross-entropy"] + 0.5 * line["coverage"])
 
 
-def test_an_objective_that_cannot_say_its_count_is_not_cut(tmp_path):
+def test_a_step_cut_into_parts_is_the_same_step_for_a_mean_over_inputs(tmp_path):
+    objectives = ["cross-entropy", {"name": "doubly-stochastic", "weight": 0.3}]
+    curves = []
+    for parts in (1, 3):
+        overrides = [*STILL, f"training.accumulate={parts}", "training.steps=4"]
+        started = tiny_runs.start(tmp_path, overrides, f"cut-{parts}", objectives=objectives)
+        curves.append(losses(tiny_runs.log_of(tiny_runs.trained(started))))
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
+
+
+def test_an_objective_that_cannot_say_its_count_is_not_cut(tmp_path, monkeypatch):
+    monkeypatch.delattr("multiattn.objectives.DoublyStochastic.count")
     objectives = ["cross-entropy", {"name": "doubly-stochastic", "weight": 0.1}]
     whole = tiny_runs.start(tmp_path, ["training.steps=2"], objectives=objectives)
     line = next(row for row in tiny_runs.log_of(tiny_runs.trained(whole)) if "loss" in row)
