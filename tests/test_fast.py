@@ -125,12 +125,33 @@ def test_a_class_of_the_user_is_read_step_by_step(memories):
     assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == []
 
 
-def test_reduced_precision_is_read_step_by_step(memories):
+def test_words_in_reduced_precision_are_read_step_by_step(memories):
     recurrence, memories = build(PATHS["input feeding"], memories)
     keys = recurrence.prepare(memories)
     assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).bfloat16(), keys)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).float(), keys)
+
+
+def test_under_autocast_the_fast_path_errs_no_more_than_the_readable_one(memories):
+    recurrence, memories = build(PATHS["input feeding"], memories)
+    recurrence = recurrence.float()
+    single = tree_map(lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, memories)
+    embedded = torch.randn(sum(COUNTS), EMBEDDING, dtype=torch.float)
+    state, _ = start_of(recurrence, embedded)
+    learning = [leaf for leaf in recurrence.parameters() if leaf.requires_grad]
+    pull = torch.randn(sum(COUNTS), HIDDEN, dtype=torch.float)
+
+    def found(unroll, reduced: bool) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            keys = recurrence.prepare(single)
+            features, weights = unroll(recurrence, embedded, COUNTS, state, keys)
+        loss = (features * pull).sum() + weights["text"].square().sum()
+        gradients = torch.autograd.grad(loss, learning)
+        return torch.cat([leaf.flatten() for leaf in (features, weights["text"], *gradients)])
+
+    exact, readable = found(fast.readable, False), found(fast.readable, True)
+    quick = found(fast.unroll, True)
+    assert not torch.equal(quick, exact)  # its products are rounded
+    assert (quick - exact).norm() < 1.5 * (readable - exact).norm()
 
 
 def test_a_comparison_too_large_to_hold_is_made_step_by_step(memories, monkeypatch):

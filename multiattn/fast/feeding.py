@@ -9,6 +9,9 @@ large products. Three things make it fast:
   exponentials are taken once. r is recomputed in the backward, so nothing (n, S, A) is stored.
 - Weight gradients are one product per weight after the loop, not one per step.
 
+Under autocast the factors of the large products are rounded to its dtype, as everywhere else; what
+is summed over steps, and the attention, stay in single precision.
+
 Letters: n rows alive at a step, M real tokens (the sum of n), H hidden, S slots, A attention width.
 """
 
@@ -31,21 +34,21 @@ QUERY_LIMIT = {dtype: 2 * limit for dtype, limit in KEY_LIMIT.items()}
 
 
 def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
-    """Whether this path gives what is asked: one layer, one source, additive, full precision."""
+    """Whether this path gives what is asked: one layer, one source, additive, words in float."""
     return bool(
         type(recurrence) is InputFeeding
         and recurrence.layers == 1
         and type(recurrence.fusion) is Concat
         and [type(module) for module in recurrence.fusion.attentions.values()] == [Additive]
         and embedded.dtype in KEY_LIMIT
-        and not torch.is_autocast_enabled(embedded.device.type)
         and all(within_limit(memory.keys) for memory in keys.sources.values())
     )
 
 
 def within_limit(keys: Tensor) -> bool:
     """Whether e^{2k} of these keys may stand for them."""
-    return bool(keys.detach().abs().amax() <= KEY_LIMIT[keys.dtype])
+    limit = KEY_LIMIT.get(keys.dtype, KEY_LIMIT[torch.float32])
+    return bool(keys.detach().abs().amax() <= limit)
 
 
 def unroll(
@@ -55,26 +58,28 @@ def unroll(
     ((source, attention),) = recurrence.fusion.attentions.items()
     memory: Keys = keys.sources[source]
     cell: Any = recurrence.cell.cells[0]
-    word_width = embedded.size(1)
+    device, word_width = embedded.device.type, embedded.size(1)
+    precision = embedded.dtype
+    if torch.is_autocast_enabled(device):
+        precision = torch.get_autocast_dtype(device)
     word_gates = torch.addmm(  # (M, 4H)
         cell.bias_ih + cell.bias_hh, embedded, cell.weight_ih[:, :word_width].t()
     )
     gate_weight = torch.cat([cell.weight_ih[:, word_width:], cell.weight_hh], 1)  # (4H, 2H)
     query_weight = torch.cat([attention.query.weight, recurrence.from_hidden.weight])  # (A + H, H)
     ((hidden, cell_state),) = state.layers
-    features, weights = InputFeedingLoop.apply(  # type: ignore[no-untyped-call]
-        word_gates,
-        memory.keys,
-        memory.values,
-        hidden.squeeze(1),
-        cell_state.squeeze(1),
-        gate_weight,
-        query_weight,
-        recurrence.from_hidden.bias,
-        attention.energy,
-        memory.mask,
-        tuple(counts),
-    )
+    leaves = (word_gates, memory.keys, memory.values, hidden.squeeze(1), cell_state.squeeze(1))
+    with torch.autocast(device, enabled=False):
+        features, weights = InputFeedingLoop.apply(  # type: ignore[no-untyped-call]
+            *(leaf.to(embedded.dtype) for leaf in leaves),
+            gate_weight,
+            query_weight,
+            recurrence.from_hidden.bias,
+            attention.energy,
+            memory.mask,
+            tuple(counts),
+            precision,
+        )
     return features, {source: weights}
 
 
@@ -120,7 +125,9 @@ class InputFeedingLoop(torch.autograd.Function):
         energy: Tensor,
         mask: Tensor,
         counts: tuple[int, ...],
+        precision: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
+        gate_weight, query_weight = gate_weight.to(precision), query_weight.to(precision)
         exponentials = doubled_exponential(keys)
         tape = Tape.blank(keys, word_gates.size(0), hidden.size(1), keys.size(2), keys.size(1))
         blocked = torch.zeros_like(mask, dtype=keys.dtype)
@@ -134,11 +141,9 @@ class InputFeedingLoop(torch.autograd.Function):
             now.inputs[:, :width] = 0 if before is None else before.features[:alive]
             now.inputs[:, width:] = hidden if before is None else before.hiddens[:alive]
             last_cell = cell if before is None else before.cells[:alive]
-            torch.addmm(
-                word_gates[first : first + alive], now.inputs, gate_weight.t(), out=now.gates
-            )
+            add_product(word_gates[first : first + alive], now.inputs, gate_weight.t(), now.gates)
             lstm_forward(now.gates, last_cell, now.cells, now.hiddens)
-            asked = torch.mm(now.hiddens, query_weight.t())  # (n, A + H)
+            asked = product(now.hiddens, query_weight.t())  # (n, A + H)
             now.queries.copy_(asked[:, : keys.size(2)])
             scores = additive_scores(exponentials[:alive], now.queries, energy)
             torch.softmax(scores.add_(blocked[:alive]), 1, out=now.weights)
@@ -181,7 +186,7 @@ class InputFeedingLoop(torch.autograd.Function):
                 exponentials[:alive], now.queries, d_score, asked[:, :width], d_keys, d_energy
             )
             asked[:, :width] *= 4 * energy
-            d_hidden = torch.addmm(d_inputs[:alive, hidden_dim:], asked, query_weight)
+            d_hidden = product(asked, query_weight).add_(d_inputs[:alive, hidden_dim:])
             last_cell = (
                 cell[:alive] if step == 0 else tape.cells[first - counts[step - 1] :][:alive]
             )
@@ -193,7 +198,7 @@ class InputFeedingLoop(torch.autograd.Function):
                 d_cell[:alive],
                 d_gates[first : first + alive],
             )
-            torch.mm(d_gates[first : first + alive], gate_weight, out=d_inputs[:alive])
+            d_inputs[:alive] = product(d_gates[first : first + alive], gate_weight)
         d_values = values_gradient(tape.weights, d_asked[:, width:], counts, values)
         return (
             d_gates,
@@ -201,13 +206,27 @@ class InputFeedingLoop(torch.autograd.Function):
             d_values,
             d_inputs[:, hidden_dim:],
             d_cell,
-            d_gates.t() @ tape.inputs,
-            d_asked.t() @ tape.hiddens,
+            product(d_gates.t(), tape.inputs.to(gate_weight.dtype)),
+            product(d_asked.t(), tape.hiddens.to(gate_weight.dtype)),
             d_asked[:, width:].sum(0),
             -2 * d_energy.sum((0, 1)),
             None,
             None,
+            None,
         )
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply left (n, K), rounded to the precision of right (K, X): (n, X) in left's own."""
+    return torch.mm(left.to(right.dtype), right).to(left.dtype)
+
+
+def add_product(base: Tensor, left: Tensor, right: Tensor, out: Tensor) -> None:
+    """Writes base (n, X) + left (n, K) right (K, X), in one pass where nothing is rounded."""
+    if left.dtype == right.dtype:
+        torch.addmm(base, left, right, out=out)
+    else:
+        torch.add(base, product(left, right), out=out)
 
 
 def doubled_exponential(values: Tensor) -> Tensor:
