@@ -48,7 +48,7 @@ class Text:
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``; a joint reader has nothing of its own to write."""
         if not self.joint:
-            self._trained.save(folder / "tokenizer.json")
+            self.tokenizer.save(folder / "tokenizer.json")
 
     def load(self, folder: Path, target: Tokenizer) -> None:
         """Read what ``save`` wrote, or keep the target's tokenizer."""
@@ -57,16 +57,16 @@ class Text:
     @property
     def spec(self) -> TextSpec:
         """What the encoder is built from."""
-        return TextSpec(self._trained.size, self.joint)
+        return TextSpec(self.tokenizer.size, self.joint)
 
     @property
     def random(self) -> bool:
         """Whether a text may be read in another way every time."""
-        return self._trained.settings.sampling > 0
+        return self.tokenizer.settings.sampling > 0
 
     def measure(self, value: str) -> int:
         """Count the ids, the end sign among them. Subword sampling may read it longer."""
-        return len(self._trained.encode(value)) + 1
+        return len(self.tokenizer.encode(value)) + 1
 
     def read(self, value: str, generator: Generator | None = None) -> Tensor:
         """Encode a text: (L,) ids, the last one EOS.
@@ -77,7 +77,7 @@ class Text:
         if generator is not None:
             seed = torch.randint(2**62, (), generator=generator)
             chooser = random.Random(int(seed))  # noqa: S311
-        return torch.tensor([*self._trained.encode(value, chooser), EOS])
+        return torch.tensor([*self.tokenizer.encode(value, chooser), EOS])
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pad ids to a batch: (B, L), lengths (B,)."""
@@ -86,9 +86,10 @@ class Text:
 
     def labels(self, value: str) -> list[str]:
         """Name each slot: the pieces of the text, then the end sign."""
-        return self._trained.pieces([*self._trained.encode(value), EOS])
+        return self.tokenizer.pieces([*self.tokenizer.encode(value), EOS])
 
     @property
-    def _trained(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer:
+        """What turns a text into ids, once the reader was fitted or loaded."""
         assert self._tokenizer is not None, "fit or load the reader before it reads"  # noqa: S101
         return self._tokenizer

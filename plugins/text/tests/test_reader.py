@@ -68,6 +68,11 @@ def test_a_loaded_reader_reads_as_the_one_that_was_saved(tmp_path, target, joint
     ]
 
 
+def test_a_reader_shows_what_its_ids_mean(reader):
+    text = "a green hat"
+    assert reader.tokenizer.decode(reader.read(text).tolist()) == text
+
+
 def test_subwords_are_sampled_only_in_training_and_as_the_generator_says(target):
     reader = Text(tokenizer=SETTINGS.model_copy(update={"sampling": 0.5}))
     reader.fit(TEXTS, target)
