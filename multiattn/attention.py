@@ -22,6 +22,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeInt
 from torch import Tensor, nn
 
 from multiattn.errors import UserError
@@ -70,9 +71,9 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     return torch.softmax(blocked, -1) * mask
 
 
-def look(scores: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:
-    """Scores (B, N, S) -> context (B, N, C), weights (B, N, S)."""
-    weights = masked_softmax(scores, keys.mask.unsqueeze(1))
+def look(scores: Tensor, keys: Keys, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Scores (B, N, S) -> context (B, N, C), weights (B, N, S); the mask, else the keys' own."""
+    weights = masked_softmax(scores, keys.mask.unsqueeze(1) if mask is None else mask)
     return torch.bmm(weights, keys.values.to(weights.dtype)), weights
 
 
@@ -198,6 +199,10 @@ class Location(nn.Module):
     ``filters`` convolutions of ``width`` slots run over the previous weights; what they find is
     added to each key, so the paper's form is the one over ``additive``. Before the first step the
     weights are uniform over the real slots. Raises UserError for an even width.
+
+    window: out of training only so many slots left and right of the last look's median are seen
+    (section 2.3), so that a long input does not lead a look astray; the first look sees all, and
+    so do all of them with 0.
     """
 
     recurrent = True
@@ -210,10 +215,12 @@ class Location(nn.Module):
         of: ContentFactory = Additive,
         filters: int = 10,
         width: int = 201,
+        window: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
         if width % 2 == 0:
             raise UserError(f"attention 'location' needs an odd width, got {width}")
+        self.window = window
         self.content = content(of, query_dim, memory_dim, "location")
         self.context_dim = self.content.context_dim
         self.convolution = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
@@ -227,14 +234,24 @@ class Location(nn.Module):
         self, query: Tensor, keys: Keys, history: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         batch_size, queries, _ = query.shape
+        seen = None
+        if history is not None and self.window and not self.training:
+            seen = self._near(history) & keys.mask.unsqueeze(1)
         if history is None:
             share = keys.mask / keys.mask.sum(1, keepdim=True).clamp(min=1)
             history = share.to(query.dtype).unsqueeze(1).expand(-1, queries, -1)  # (B, N, S)
         found = self.convolution(history.reshape(batch_size * queries, 1, -1))  # (B·N, filters, S)
         found = found.transpose(1, 2).unflatten(0, (batch_size, queries))  # (B, N, S, filters)
         scores = self.content.scores(query, keys.keys, self.feature(found))
-        context, weights = look(scores, keys)
+        context, weights = look(scores, keys, seen)
         return context, weights, weights
+
+    def _near(self, weights: Tensor) -> Tensor:
+        """(B, N, S) bool: within the window around the median of each look (B, N, S)."""
+        slots = torch.arange(weights.size(2), device=weights.device)
+        reached = weights.cumsum(2) >= weights.sum(2, keepdim=True) / 2
+        medians = reached.int().argmax(2, keepdim=True)  # (B, N, 1), the first that reaches half
+        return (slots - medians).abs() <= self.window
 
 
 class Coverage(nn.Module):

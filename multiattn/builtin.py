@@ -13,6 +13,7 @@ from multiattn.records import (
     Output,
     Record,
     Recurrence,
+    Renderer,
     Scorer,
 )
 
@@ -25,6 +26,7 @@ def multiattn_components() -> Iterator[Record]:
     yield from decoders()
     yield from objectives()
     yield from scorers()
+    yield from renderers()
 
 
 def attentions() -> Iterator[Record]:
@@ -57,7 +59,7 @@ def attentions() -> Iterator[Record]:
         name="location",
         target="multiattn.attention:Location",
         summary="a content score that also sees where the last look went",
-        paper="Chorowski et al. 2015, equations 8-9",
+        paper="Chorowski et al. 2015, equations 8-9; section 2.3 (window)",
     )
     yield Attention(
         name="multi-head",
@@ -187,4 +189,20 @@ def scorers() -> Iterator[Record]:
         target="multiattn.scorers:CoveragePenalty",
         summary="a price for slots that no word looked at",
         paper="Wu et al. 2016, equation 14",
+    )
+    yield Scorer(
+        name="ctc",
+        target="multiattn.ctc:CTCPrefix",
+        summary="what the head of the objective ctc says of the words so far",
+        paper="Watanabe et al. 2017, algorithm 2",
+    )
+
+
+def renderers() -> Iterator[Record]:
+    """Yield what draws attention."""
+    yield Renderer(
+        name="heat-map",
+        target="multiattn.rendering:HeatMap",
+        layout="tokens",
+        summary="words of the output over words of the text, darker where more attention went",
     )

@@ -20,7 +20,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -46,15 +46,21 @@ Made = TypeVar("Made")
 class Reader(Protocol):
     """Raw value -> tensor; the part of a reader that batches need.
 
+    A value of a corpus is a text or a path; from Python a reader may take others (bytes, arrays).
     A reader with an attribute ``random = False`` promises that a generator changes nothing; what it
     read is then kept in memory.
     """
 
-    def measure(self, value: str) -> int:
-        """Give the length L of what ``read`` will return, without decoding it."""
+    def measure(self, value: Any) -> int:
+        """Give the size of what ``read`` returns, in the reader's own unit.
 
-    def read(self, value: str, generator: torch.Generator | None = None) -> Tensor:
-        """Give the tensor (L, …); a generator means training."""
+        Ids of a text, hundredths of a second of a recording: what ``training.source_budget`` and
+        ``training.max_source`` count. A reader whose sizes a generator changes says which it gives.
+        Raises UserError for a value that cannot be used, as far as the reader looks into it.
+        """
+
+    def read(self, value: Any, generator: torch.Generator | None = None) -> Tensor:
+        """Give the tensor (L, …); a generator means training. Raises UserError."""
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pad: R items (L, …) -> (R, L, …) and lengths (R,)."""
@@ -152,14 +158,14 @@ class _Source:
         return Inputs(values, lengths, torch.tensor(present))
 
     def measure(self, row: Row) -> int:
-        value = row.sources[self._name]
+        value: str | None = row.sources[self._name]
         if value is None:
             return 0
         if value not in self._lengths:
             self._lengths[value] = self._reader.measure(value)
         return self._lengths[value]
 
-    def _read(self, value: str, example_id: str, epoch: int) -> Tensor:
+    def _read(self, value: Any, example_id: str, epoch: int) -> Tensor:
         if self._seed is None or not getattr(self._reader, "random", True):
             return self._kept.get(value, lambda: self._reader.read(value))
         seed = derive(self._seed, epoch, example_id, "source", self._name)
@@ -200,13 +206,15 @@ class _Target:
 
 
 class _Kept:
-    """Tensors made once, until they fill ``limit`` bytes."""
+    """Tensors made once of a text or a path, until they fill ``limit`` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._room = limit
         self._tensors: dict[str, Tensor] = {}
 
-    def get(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+    def get(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
+        if not isinstance(key, str):
+            return make()
         if key in self._tensors:
             return self._tensors[key]
         tensor = make()

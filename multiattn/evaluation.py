@@ -7,11 +7,10 @@ is decoded in full precision.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,14 @@ from multiattn.data import Dataset
 from multiattn.errors import UserError
 from multiattn.losses import Losses, finite, memory_errors, targets_of
 from multiattn.preparation import System, open_corpus
-from multiattn.rows import Row
-from multiattn.runfolder import replacing
+from multiattn.results import Results
+from multiattn.rows import BadRows, Row
 from multiattn.scoring import Score
-from multiattn.settings import Evaluation
+from multiattn.settings import Evaluation, RecipeSettings, Search
 from multiattn.writing import Writer
 
 REMEDY = "lower search.batch_size or search.beam"
+UNGROUPED = "(none)"  # the group of examples without a value where others have one
 PERPLEXITY = records.Metric(
     name="perplexity",
     target="multiattn.evaluation:Perplexity",
@@ -98,6 +98,28 @@ class Judge:
         for record, metric in self._metrics:
             scores |= scoring.score(record, metric, hypotheses, references)
         return scores
+
+    def groups(
+        self, written: Sequence[Written], groups: Sequence[str]
+    ) -> dict[str, dict[str, Score]]:
+        """Every value for the examples of each group alone; ``groups[i]`` is that of row i."""
+        hypotheses, references = self._texts(written)
+        scores: dict[str, dict[str, Score]] = {group: {} for group in sorted(set(groups))}
+        for record, metric in self._metrics:
+            found = scoring.score_groups(record, metric, hypotheses, references, groups)
+            for group, values in found.items():
+                scores[group] |= values
+        return scores
+
+    def pages(self, written: Sequence[Written]) -> dict[str, str]:
+        """What each metric can show of single errors, by its name."""
+        hypotheses, references = self._texts(written)
+        ids = [row.id for row in written]
+        return {
+            record.name: metric.details(hypotheses, references, ids)
+            for record, metric in self._metrics
+            if hasattr(metric, "details")
+        }
 
     def _texts(self, written: Sequence[Written]) -> tuple[list[str], list[list[str]]]:
         return [row.texts[0] for row in written], [list(row.references) for row in written]
@@ -195,7 +217,7 @@ class Validation:
 def evaluate(
     system: System, split: str, tag: str, data_root: Path, accelerator: Accelerator
 ) -> dict[str, Score]:
-    """Write and score a split: ``RUN/results/SPLIT[@TAG]/{hypotheses.jsonl, scores.json}``.
+    """Write and score a split: a folder ``RUN/results/SPLIT[@TAG]`` of ``results.py``.
 
     The same results again cost nothing; other settings never take their place. Raises UserError.
     """
@@ -214,30 +236,67 @@ def evaluate(
         )
     system.model.to(accelerator.device)
     measured = _measured_perplexity if not system.settings.sources else _measured_outputs
-    lines, scores = measured(system, corpus, split, accelerator)
+    found = measured(system, corpus, split, accelerator)
     if accelerator.is_main_process:
         decoding["seconds"] = round(time.perf_counter() - started, 2)
-        _write(folder, lines, scores, decoding)
+        Results(found.scores, decoding, found.groups).write(folder, found.lines, found.pages)
     accelerator.wait_for_everyone()
-    return scores
+    return found.scores
 
 
-Measured = tuple[list[dict[str, Any]], dict[str, Score]]
+@dataclass(frozen=True)
+class Measured:
+    """A split written and scored: what becomes a folder of results."""
+
+    lines: list[dict[str, Any]]
+    scores: dict[str, Score]
+    groups: dict[str, dict[str, Score]] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
 
 
 def _measured_outputs(
     system: System, corpus: Any, split: str, accelerator: Accelerator
 ) -> Measured:
     judge = Judge(system.settings.evaluation, system.host)
+    groups = _groups(system.settings, corpus, split)
     data = Dataset.evaluation(corpus, split, system.settings, system.sides.readers)
     written = decode(system.writer(), data, accelerator)
-    return [row.as_json() for row in written], judge.scores(written)
+    return Measured(
+        [row.as_json() for row in written],
+        judge.scores(written),
+        judge.groups(written, [groups[row.id] for row in written]) if groups else {},
+        judge.pages(written),
+    )
+
+
+def _groups(settings: RecipeSettings, corpus: Any, split: str) -> dict[str, str]:
+    """What ``evaluation.group`` names of each example by id: a field, or a note of the corpus.
+
+    Raises UserError where no example has it.
+    """
+    name = settings.evaluation.group
+    if name is None:
+        return {}
+    examples = corpus.examples(split, BadRows(settings.training.bad_rows).handler)
+    values = {example.id: {**example.fields, **example.meta} for example in examples}
+    if not any(found.get(name) for found in values.values()):
+        known = sorted({key for found in values.values() for key in found})
+        raise UserError(
+            f"expected evaluation.group to be one of {', '.join(known)}, as the corpus has no "
+            f"other fields and notes, got {name!r}; name one of these"
+        )
+    return {key: str(found.get(name) or UNGROUPED) for key, found in values.items()}
 
 
 def _measured_perplexity(
     system: System, corpus: Any, split: str, accelerator: Accelerator
 ) -> Measured:
     """For a language model: how surprised it is by each text, its score the log-probability."""
+    if system.settings.evaluation.group is not None:
+        raise UserError(
+            "expected evaluation.group in a recipe with sources, whose outputs are scored, got "
+            f"{system.settings.evaluation.group!r} in one without; remove it"
+        )
     sides = system.sides
     data = Dataset.validation(corpus, split, system.settings, sides.readers, sides.tokenizer)
     losses = Losses(system.model, system.objectives)
@@ -249,7 +308,7 @@ def _measured_perplexity(
     ]
     texts = [row.targets[0] for row in data.rows]
     metric = Perplexity(rows)
-    return lines, scoring.score(PERPLEXITY, metric, texts, [[text] for text in texts])
+    return Measured(lines, scoring.score(PERPLEXITY, metric, texts, [[text] for text in texts]))
 
 
 def _decoding(system: System, split: str) -> dict[str, Any]:
@@ -268,33 +327,27 @@ def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] 
 
     Those of weights that training has left behind since make room, under another name.
     """
-    file = folder / "scores.json"
-    if not file.exists():
+    if not (folder / "scores.json").exists():
         return None
-    content = json.loads(file.read_text(encoding="utf-8"))
-    before = content.pop("decoding")
+    kept = Results.read(folder)
+    before = _with_new_settings(kept.decoding)
     changed = [key for key, value in decoding.items() if before.get(key) != value]
     if not changed:
-        return {name: Score(**score) for name, score in content.items()}
+        return dict(kept.scores)
     if changed == ["weights"]:
         folder.rename(folder.with_name(f"{folder.name}@weights-{before['weights'][:8]}"))
         return None
     raise UserError(
-        f"expected the settings that {file} was made with, got other {' and '.join(changed)}; "
-        "write beside it with --name TAG, or move the folder away"
+        f"expected the settings that {folder / 'scores.json'} was made with, got other "
+        f"{' and '.join(changed)}; write beside it with --name TAG, or move the folder away"
     )
 
 
-def _write(
-    folder: Path,
-    lines: Sequence[Mapping[str, Any]],
-    scores: Mapping[str, Score],
-    decoding: Mapping[str, Any],
-) -> None:
-    with replacing(folder) as beside:
-        beside.mkdir()
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (beside / "hypotheses.jsonl").write_text(text, encoding="utf-8")
-        named = {name: asdict(score) for name, score in scores.items()}
-        content = json.dumps({**named, "decoding": decoding}, indent=2, ensure_ascii=False)
-        (beside / "scores.json").write_text(content + "\n", encoding="utf-8")
+def _with_new_settings(decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that have come since the results were written had their defaults then."""
+    known = {"search": Search(), "evaluation": Evaluation()}
+    defaults = {key: settings.model_dump(mode="json") for key, settings in known.items()}
+    return {
+        key: {**defaults[key], **value} if key in defaults else value
+        for key, value in decoding.items()
+    }

@@ -51,7 +51,8 @@ class InputParser:
         for argument in arguments:
             name, equals, value = argument.partition("=")
             if self.as_text or not equals or name not in self.readers:
-                self._refuse_other_source(name if equals else "")
+                named_so = equals and not _is(Path(argument), Path.exists)
+                self._refuse_other_source(name if named_so else "")
                 yield from self._unnamed(argument, lines)
                 continue
             if name in named:
@@ -88,7 +89,8 @@ class InputParser:
             return [argument]
         path = Path(argument)
         if _is(path, Path.is_dir):
-            files = sorted(file for file in path.iterdir() if _recognised(file, reader))
+            shown = (file for file in path.iterdir() if not file.name.startswith("."))
+            files = sorted(file for file in shown if _recognised(file, reader))
             if not files:
                 raise UserError(
                     f"expected files ending in {', '.join(reader.suffixes)} in {path}, got none; "

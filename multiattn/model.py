@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from multiattn.decoder import Feeding, Output
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec, scatter_rows
+from multiattn.rows import BadRows
 
 if TYPE_CHECKING:
     from multiattn.data import Batch, Inputs
@@ -110,6 +111,8 @@ def build_model(
     for named in settings.objectives:
         objective: Any = host.build("objective", named)
         heads.update(objective.heads(vocabulary_size, memories))
+        if hasattr(objective, "bad_rows"):
+            objective.bad_rows = BadRows(settings.training.bad_rows)
         objectives.append(WeightedObjective(named.name, named.weight, objective))
     return Model(encoders, decoder, heads), tuple(objectives)
 

@@ -3,6 +3,7 @@
     keep                                             what the decoder must hand over besides scores
     heads(vocabulary_size, memories) -> modules      what must be in the model to compute it
     loss(model, batch, memories, output) -> (sum, count)
+    count(batch)           where it is not of target tokens: the same count, before all else
 
 The loop divides the global sum by the global count, so that a step cut into shards, or spread
 over processes, is the same step. Heads belong to the model: the beam scores with the head that
@@ -20,10 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from multiattn import ctc
 from multiattn.decoder import Output
-from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec
 from multiattn.output import at_least_single
+from multiattn.rows import BadRows
 from multiattn.tokenizer import PAD
 
 Loss = tuple[Tensor, Tensor]
@@ -76,35 +78,41 @@ class CTC:
 
     The head scores V symbols per slot; PAD, which no target holds, is the blank. The sum is over
     inputs, the count is of their target tokens, so it weighs like the cross-entropy. ``source``
-    may be left out where there is one. Raises UserError for a target that needs more slots than
-    its input has.
+    may be left out where there is one; among several, each has a head of its own.
+
+    A target that needs more slots than its input has is a bad row: a UserError, or, where
+    ``bad_rows`` skips, an example that adds nothing to this objective.
     """
 
     keep: tuple[str, ...] = ()
 
     def __init__(self, *, source: str | None = None) -> None:
         self.source = source
+        self.bad_rows = BadRows("stop")  # ``build_model`` sets the recipe's policy
 
     def heads(
         self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
     ) -> dict[str, nn.Module]:
-        if self.source is None and len(memories) == 1:
-            self.source = next(iter(memories))
-        if self.source is None or self.source not in memories:
-            raise UserError(
-                f"objective 'ctc' needs the name of one source, got {self.source!r}; "
-                f"choose one of {', '.join(memories) or 'none (this recipe has no sources)'}"
-            )
-        return {"ctc": nn.Linear(memories[self.source].dim, vocabulary_size)}
+        source = ctc.source_of(self.source, memories, "objective")
+        head = nn.Linear(memories[source].dim, vocabulary_size)
+        return {ctc.head_name(source, memories): head}
+
+    def count(self, batch: Any) -> int:
+        """Target tokens, ends not counted, of the inputs that have the source."""
+        source = self.source or next(iter(batch.sources), "")
+        inputs = batch.sources.get(source)
+        return 0 if inputs is None else int((batch.targets.lengths[inputs.rows] - 1).sum())
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        memory = memories[str(self.source)]
+        source = ctc.source_of(self.source, memories, "objective")
+        memory = memories[source]
         present = memory.mask.any(1)
         slots = memory.mask.sum(1)[present]
         tokens = batch.targets.tokens[present]
         lengths = batch.targets.lengths[present] - 1  # without EOS
         self._refuse_too_long(batch, present, tokens, lengths, slots)
-        scores = at_least_single(model.heads["ctc"](memory.values[present]))  # (B', S, V)
+        head = model.heads[ctc.head_name(source, memories)]
+        scores = at_least_single(head(memory.values[present]))  # (B', S, V)
         if not len(scores):
             return scores.sum(), scores.new_zeros(())  # zero, and part of the graph
         total = F.ctc_loss(
@@ -114,6 +122,7 @@ class CTC:
             lengths,
             blank=PAD,
             reduction="sum",
+            zero_infinity=True,  # of a target that was too long
         )
         return total, lengths.sum().to(total.dtype)
 
@@ -123,14 +132,12 @@ class CTC:
         """A path needs a slot per token and one more, a blank, between two equal neighbours."""
         inside = torch.arange(1, tokens.size(1), device=tokens.device) < lengths.unsqueeze(1)
         repeats = ((tokens[:, 1:] == tokens[:, :-1]) & inside).sum(1)
-        short = (lengths + repeats > slots).nonzero().flatten()
-        if short.numel():
-            place = int(short[0])
+        for place in (lengths + repeats > slots).nonzero().flatten().tolist():
             name = batch.ids[int(present.nonzero().flatten()[place])]
-            raise UserError(
+            self.bad_rows.refuse(
                 f"objective 'ctc' needs {int(lengths[place] + repeats[place])} slots for the "
-                f"target of example {name!r}, got {int(slots[place])}; remove the example or "
-                "let the encoder reduce its input less"
+                f"target of example {name!r}, got {int(slots[place])}; remove the example, let "
+                "the encoder reduce its input less, or set training.bad_rows=skip"
             )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,21 @@ import torch
 from accelerate import PartialState
 from numpy.typing import NDArray
 
+from multiattn.alignment import Evidence, TimedWord, aligner_for, alone
 from multiattn.data import Collator
 from multiattn.errors import UserError
 from multiattn.hypotheses import Hypothesis
 from multiattn.losses import memory_errors
-from multiattn.memory import Layout
+from multiattn.memory import Layout, Memory
 from multiattn.plugins import Host, load_host
 from multiattn.preparation import System, open_system
-from multiattn.rendering import AttentionRecord, join_columns, join_rows, label_spans
+from multiattn.rendering import AttentionRecord, join_columns, join_rows, label_spans, shown
 from multiattn.rows import Row
 from multiattn.runfolder import RunFolder
 
 REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
-Source = str | Path | Mapping[str, str | Path | None]
+UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
+Source = Any  # a text, a path, what else a reader accepts, or a mapping of source names to these
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,12 @@ class Prediction:
     tokens: its T pieces as a person may read them. words: (word, first, end) over the tokens.
     attention: per source (T + 1, S): where each token, and the end, looked; each row sums to 1.
     labels: per source a name for each of the S slots. layouts: per source what the slots are.
+    times: per source when each word was said, where a plugin can tell it of such a layout.
+    doubts: what may be wrong with it, in sentences.
     alternatives: the next best, where ``search.n_best`` asks for them.
     """
 
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, Any]
     text: str
     score: float
     log_probability: float
@@ -57,6 +62,8 @@ class Prediction:
     attention: Mapping[str, NDArray[np.float32]]
     labels: Mapping[str, tuple[str, ...]]
     layouts: Mapping[str, Layout]
+    times: Mapping[str, tuple[TimedWord, ...]]
+    doubts: tuple[str, ...] = ()
     alternatives: tuple[Prediction, ...] = ()
 
     def records(self) -> Iterator[AttentionRecord]:
@@ -72,14 +79,20 @@ class Prediction:
             yield AttentionRecord(source, value, labels, words, rows, layout)
 
     def as_json(self) -> dict[str, Any]:
-        """The input, the output and its score; attention is in the records."""
+        """The input, the output, its score and word times; attention is in the records."""
         found = {
-            "input": dict(self.inputs),
+            "input": {name: shown(value) for name, value in self.inputs.items()},
             "text": self.text,
             "score": self.score,
             "log_probability": self.log_probability,
             "tokens": list(self.tokens),
         }
+        if self.times:
+            found["words"] = [
+                {**word.as_json(), "source": source}
+                for source, words in self.times.items()
+                for word in words
+            ]
         if self.alternatives:
             found["n_best"] = [
                 {"text": other.text, "score": other.score} for other in (self, *self.alternatives)
@@ -95,7 +108,7 @@ class Predictor:
         self.device = device
         system.model.to(device)
         self._writer = system.writer()
-        self._collate = Collator(system.sides.readers)
+        self._aligner = cache(partial(aligner_for, host=system.host))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -111,27 +124,55 @@ class Predictor:
         return prediction
 
     def each(self, sources: Iterable[Source], *, prefix: str = "") -> Iterator[Prediction]:
-        """Write for many inputs, in their order, ``search.batch_size`` at a time."""
-        size = self.system.settings.search.batch_size
-        rows = (
-            Row(f"input {number}", self._named(source))
-            for number, source in enumerate(sources, start=1)
-        )
-        while group := list(islice(rows, size)):
-            yield from self._write(group, prefix)
+        """Write for many inputs, in their order, ``search.batch_size`` at a time.
 
+        Raises UserError at an input that is refused, after everything before it.
+        """
+        for found in self.attempts(sources, prefix=prefix):
+            if isinstance(found, UserError):
+                raise found
+            yield found
+
+    def attempts(
+        self, sources: Iterable[Source], *, prefix: str = ""
+    ) -> Iterator[Prediction | UserError]:
+        """As ``each``, but an input that is refused is its error, and the others go on."""
+        numbered = enumerate(sources, start=1)
+        while group := list(islice(numbered, self.system.settings.search.batch_size)):
+            yield from self._attempt(group, prefix)
+
+    def _attempt(
+        self, group: Sequence[tuple[int, Source]], prefix: str
+    ) -> list[Prediction | UserError]:
+        """What is refused together is tried in halves: it may be one of them, or their number."""
+        try:
+            rows = [Row(f"input {number}", self._named(source)) for number, source in group]
+            return [*self._write(rows, prefix)]
+        except UserError as error:
+            if len(group) == 1:
+                return [error]
+        half = len(group) // 2  # after the error is let go, and with it the memory that it holds
+        return self._attempt(group[:half], prefix) + self._attempt(group[half:], prefix)
+
+    @torch.inference_mode()
     def _write(self, rows: Sequence[Row], prefix: str) -> list[Prediction]:
-        batch = self._collate(rows)
+        batch = Collator(self.system.sides.readers)(rows)
         with memory_errors(batch, REMEDY):
             memories = self._writer.encode(batch.to(self.device))
             outputs = self._writer.search_in(memories, batch.ids, prefix)
-        layouts = {name: memory.layout for name, memory in memories.items()}
+        limits = self._writer.limits(memories, batch.size, prefix)
         return [
-            self._prediction(row, best, layouts) for row, best in zip(rows, outputs, strict=True)
+            self._prediction(
+                row,
+                best,
+                {name: alone(memory, place) for name, memory in memories.items()},
+                limits[place],
+            )
+            for place, (row, best) in enumerate(zip(rows, outputs, strict=True))
         ]
 
     def _prediction(
-        self, row: Row, best: Sequence[Hypothesis], layouts: Mapping[str, Layout]
+        self, row: Row, best: Sequence[Hypothesis], memories: Mapping[str, Memory], limit: int
     ) -> Prediction:
         inputs = {name: value for name, value in row.sources.items() if value is not None}
         readers = self.system.sides.readers
@@ -151,14 +192,35 @@ class Predictor:
                     if name in found.attention
                 },
                 labels=labels,
-                layouts=layouts,
+                layouts={name: memory.layout for name, memory in memories.items()},
+                times=self._times(found, memories, tuple(inputs)),
+                doubts=(*_cut_off(found, limit), *_unknown(labels)),
             )
             for found in best
         ]
         first, *others = predictions
         return replace(first, alternatives=tuple(others))
 
-    def _named(self, source: Source) -> dict[str, str | None]:
+    def _times(
+        self, found: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
+    ) -> dict[str, tuple[TimedWord, ...]]:
+        times = {}
+        for source in present:
+            aligner = self._aligner(memories[source].layout.kind)
+            if aligner is not None:
+                evidence = Evidence(
+                    source,
+                    memories,
+                    dict(self.system.model.heads),
+                    found.tokens,
+                    self.system.sides.tokenizer.words(found.tokens),
+                    found.token_log_probabilities,
+                    found.attention.get(source),
+                )
+                times[source] = tuple(aligner.align(evidence))
+        return times
+
+    def _named(self, source: Source) -> dict[str, Any]:
         names = self.sources
         if not isinstance(source, Mapping):
             if len(names) > 1:
@@ -179,13 +241,38 @@ class Predictor:
             for name, value in given.items()
         }
 
-    def _checked(self, name: str, value: object) -> str:
+    def _checked(self, name: str, value: object) -> object:
+        """A text or a path as a string; what else the reader says that it ``accepts``, as it is."""
+        accepted = getattr(self.system.sides.readers[name], "accepts", ())
+        if isinstance(value, accepted) and not isinstance(value, str | Path):
+            return value
         if not isinstance(value, str | Path) or not str(value).strip():
+            others = "".join(f" or {kind.__name__}" for kind in accepted)
             raise UserError(
-                f"expected a text or a path for the source {name!r}, got {value!r}; give one input "
-                "per call, or many to `each`"
+                f"expected a text or a path{others} for the source {name!r}, got {value!r}; give "
+                "one input per call, or many to `each`"
             )
         return str(value)
+
+
+def _cut_off(found: Hypothesis, limit: int) -> Iterator[str]:
+    if len(found.tokens) >= limit:
+        yield (
+            f"the output has {limit} tokens, as many as it may, and could be cut off; raise "
+            "search.max_length (and search.max_length_ratio, if the recipe has one)"
+        )
+
+
+def _unknown(labels: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Readers call a symbol that they have never seen ``<unk>``; other specials say nothing."""
+    for source, names in labels.items():
+        letters = [name.strip("▁") for name in names]
+        said = {name for name in letters if name and name not in SILENT}
+        if said == {UNKNOWN}:
+            yield (
+                f"no symbol of the source {source!r} was seen in training, so the output says "
+                "nothing about it; give an input like those that the model was trained on"
+            )
 
 
 def load(

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from multiattn.errors import UserError
-from multiattn.model import Model, WeightedObjective, build_model, load_weights
+from multiattn.model import Model, WeightedObjective, absent_memory, build_model, load_weights
 from multiattn.plugins import Host
 from multiattn.recipe import differences, load_recipe
 from multiattn.records import Example
 from multiattn.rows import BadRows
 from multiattn.runfolder import RunFolder, replacing
 from multiattn.scorers import LanguageModel, Scorer
-from multiattn.settings import FusedLanguageModel, RecipeSettings
+from multiattn.search import proposer
+from multiattn.settings import FusedLanguageModel, RecipeSettings, Target
 from multiattn.tokenizer import Tokenizer
 from multiattn.writing import Writer
 
@@ -72,10 +75,20 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
 
 
 def make_writer(model: Model, sides: Sides, settings: RecipeSettings, host: Host) -> Writer:
-    """The model with the search, the scorers and the language model of a recipe."""
+    """The model with the search, the scorers and the language model of a recipe.
+
+    Raises UserError where one of them asks for what the model has not, before anything is encoded.
+    """
     search = settings.search
     scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
     scorers += open_language_model(search.language_model, host)
+    asked: list[Scorer] = [scorer for scorer, _ in scorers]
+    asked += [proposer(scorers)] if search.method == "ctc" else []
+    like = next(model.decoder.parameters())
+    nothing = {name: absent_memory(encoder, 1, like) for name, encoder in model.encoders.items()}
+    with torch.no_grad():
+        for scorer in asked:
+            scorer.start(nothing, dict(model.heads), 1)
     return Writer(model, sides.tokenizer, search, scorers, settings.seed)
 
 
@@ -178,14 +191,29 @@ def _tokenizer(
 ) -> Tokenizer:
     if run is not None and run.tokenizer.exists():
         return Tokenizer.load(run.tokenizer)
-    fields = [settings.target.field]
-    fields += [settings.sources[name].field for name, reader in readers.items() if _joint(reader)]
-    texts = (text for field in fields for text in values.of(field))
-    tokenizer = Tokenizer.train(texts, settings.target.tokenizer)
+    if settings.target.tokenizer_of is not None:
+        tokenizer = _tokenizer_of(settings.target, settings.target.tokenizer_of)
+    else:
+        fields = [settings.target.field]
+        fields += [settings.sources[name].field for name in readers if _joint(readers[name])]
+        texts = (text for field in fields for text in values.of(field))
+        tokenizer = Tokenizer.train(texts, settings.target.tokenizer)
     if run is None:
         return tokenizer
     tokenizer.save(run.tokenizer)
     return Tokenizer.load(run.tokenizer)  # what every later start will see
+
+
+def _tokenizer_of(target: Target, run: str) -> Tokenizer:
+    """Another run's tokenizer as it is, so that the two can write together."""
+    tokenizer = Tokenizer.load(RunFolder(Path(run)).require().tokenizer)
+    if tokenizer.settings != target.tokenizer:
+        said = ", ".join(f"{key}: {value}" for key, value in tokenizer.settings)
+        raise UserError(
+            f"expected in target.tokenizer the settings of the tokenizer of {run}, got others; "
+            f"write {{{said}}} there, or give --tokenizer {run}"
+        )
+    return tokenizer
 
 
 def _joint(reader: Any) -> bool:

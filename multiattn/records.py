@@ -124,9 +124,24 @@ class Metric(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Normaliser(Record):
-    """A named, versioned text -> text function that a metric's signature quotes."""
+    """Text -> text, before a metric counts; named and versioned in the metric's signature.
+
+    Built from its settings, it is called with a text and has a ``signature()``.
+    """
 
     kind: ClassVar[str] = "normaliser"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligner(Record):
+    """Says where in its input each word of an output was, for memories of one ``layout``.
+
+    Built without settings: ``align(evidence)`` gives a ``TimedWord`` per word, or nothing.
+    """
+
+    kind: ClassVar[str] = "aligner"
+
+    layout: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +175,7 @@ KINDS: dict[str, type[Record]] = {
         Scorer,
         Metric,
         Normaliser,
+        Aligner,
         Renderer,
         Recipe,
     )

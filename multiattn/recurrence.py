@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from multiattn.fusion import Fusion, Weights
+from multiattn.initialisation import initialised
 from multiattn.memory import Memory
 
 FusionFactory = Callable[[int], Fusion]
@@ -60,7 +61,7 @@ class LSTMStack(nn.Module):
     def __init__(self, input_dim: int, hidden_dim: int, layers: int) -> None:
         super().__init__()
         widths = [input_dim] + [hidden_dim] * (layers - 1)
-        self.cells = nn.ModuleList(nn.LSTMCell(width, hidden_dim) for width in widths)
+        self.cells = nn.ModuleList(initialised(nn.LSTMCell(width, hidden_dim)) for width in widths)
 
     def forward(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """(B, N, I) and the old state -> top hidden (B, N, H) and the new state."""

@@ -1,8 +1,8 @@
 """Attention as a picture: where the model looked when it wrote each word. It imports no torch.
 
 A renderer draws one ``AttentionRecord`` into a figure, for memories of one layout; this file has
-the one for texts and whatever has nothing better: a heat map with the output's words as rows. It
-refuses to know how the weights came about.
+the one for texts, which whatever has nothing better falls back on: a heat map with the output's
+words as rows. It refuses to know how the weights came about.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class AttentionRecord:
     """Where one output looked in one of its sources.
 
     value: the raw input, as the reader got it.
-    labels: a name per slot, S.
+    labels: a name per slot, S, or none.
     words: the output's words, W.
     weights: (W, S), each row what the word's tokens gave to each slot, on average.
     layout: what the slots are (``memory.Layout``).
     """
 
     source: str
-    value: str
+    value: Any
     labels: tuple[str, ...]
     words: tuple[str, ...]
     weights: NDArray[np.floating[Any]]
@@ -46,11 +46,16 @@ class AttentionRecord:
         """The same numbers, for other people's programs."""
         return {
             "source": self.source,
-            "value": self.value,
+            "value": shown(self.value),
             "labels": list(self.labels),
             "words": list(self.words),
             "weights": [[round(float(weight), 5) for weight in row] for row in self.weights],
         }
+
+
+def shown(value: Any) -> str:
+    """A raw input in JSON: a text or a path as it is, of anything else what it is."""
+    return value if isinstance(value, str) else f"<{type(value).__name__}>"
 
 
 class Renderer(Protocol):
@@ -73,7 +78,8 @@ class HeatMap:
             axes.set_title("nothing was written", fontsize=9)
             return
         axes.imshow(record.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
-        axes.set_xticks(range(slots), record.labels, rotation=60, ha="left", fontsize=9)
+        named = range(len(record.labels))
+        axes.set_xticks(named, record.labels, rotation=60, ha="left", fontsize=9)
         axes.set_yticks(range(words), record.words, fontsize=9)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)

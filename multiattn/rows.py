@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from multiattn.errors import UserError
 from multiattn.records import Example
@@ -31,11 +31,12 @@ class Corpus(Protocol):
 class Row:
     """A raw value per source (None: absent) and target texts.
 
+    A value is a text or a path, or, asked for from Python, whatever else its reader takes.
     A row to learn from has one target text; a row to score has every reference.
     """
 
     id: str
-    sources: Mapping[str, str | None]
+    sources: Mapping[str, Any]
     targets: tuple[str, ...] = ()
 
 
@@ -56,10 +57,15 @@ class BadRows:
         try:
             return make()
         except UserError as error:
-            if self.handler is None:
-                raise
-            self.handler(str(error))
+            self.refuse(str(error))
             return None
+
+    def refuse(self, sentence: str) -> None:
+        """Raise a UserError, or remember once what was skipped."""
+        if self.policy == "stop":
+            raise UserError(sentence)
+        if sentence not in self.sentences:
+            self.sentences.append(sentence)
 
 
 @dataclass(frozen=True)

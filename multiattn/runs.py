@@ -73,7 +73,20 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
         finally:
             trainer.log.close()
         host.run_finished(start.run.path, trainer.figures)
+    for part in built.objectives:
+        _tell_skipped(part, console)
     return trainer.progress
+
+
+def _tell_skipped(part: WeightedObjective, console: Console) -> None:
+    """Say what this process met that an objective could not use."""
+    skipped = getattr(part.objective, "bad_rows", BadRows("skip")).sentences
+    if skipped:
+        console.print(
+            f"warning: {len(skipped)} examples were left out of {part.name}; the first: "
+            f"{skipped[0]}",
+            markup=False,
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
 shared leaves (B, …), state leaves (B, 1, …) at first and (B, N, …) then; both are indexed with the
 decoder's own. ``additions`` (B, N, V), or (B, N, 1) for all tokens alike, join the log-probability
 of the token that comes next; what does not depend on the next token alone, and must not be divided
-by a length, is a final term. It refuses to know how the best are found.
+by a length, is a final term. CTC is in ``ctc.py``. It refuses to know how the best are found.
 
 Letters: B inputs, N hypotheses per input, S memory slots, V vocabulary.
 """
@@ -177,6 +177,21 @@ class Scored:
     worth: Tensor  # (B, N, V), what a token adds to a hypothesis; the same tensor without scorers
     state: Any
     weights: Weights
+
+
+class Voices(Protocol):
+    """What a search listens to at every step; all of it weighed and summed."""
+
+    def begin(
+        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        """Shared and state, as a decoder's."""
+
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+        """Read tokens (B, N)."""
+
+    def finish(self, state: Any, shared: Any) -> Tensor | float:
+        """The final terms (B, N) of hypotheses that end with the next token, or 0."""
 
 
 class Panel:

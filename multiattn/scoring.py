@@ -27,7 +27,11 @@ References = Sequence[Sequence[str]]
 
 
 class Metric(Protocol):
-    """What the target of a ``records.Metric`` can do."""
+    """What the target of a ``records.Metric`` can do.
+
+    One that can also show errors has ``details(hypotheses, references, ids) -> str``: evaluation
+    writes that to ``METRIC.txt`` beside the scores.
+    """
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> NDArray[np.number]:
         """One row per example: (n, k)."""
@@ -39,6 +43,18 @@ class Metric(Protocol):
 
     def signature(self) -> str:
         """Tokeniser, normaliser, version: ``key:value`` joined by ``|``."""
+        ...
+
+
+class Normaliser(Protocol):
+    """What the target of a ``records.Normaliser`` can do; applied twice it gives the same."""
+
+    def __call__(self, text: str) -> str:
+        """The text as a metric compares it."""
+        ...
+
+    def signature(self) -> str:
+        """Name, version and settings in one word, for the metric's signature."""
         ...
 
 
@@ -88,6 +104,31 @@ def score(
     drawn = _bootstrap(metric, statistics, resamples, seed)
     signature = _signature(record, metric, references, f"bs:{resamples}|seed:{seed}")
     return _scores(metric, statistics, drawn, record.unit, signature)
+
+
+def score_groups(
+    record: records.Metric,
+    metric: Metric,
+    hypotheses: Sequence[str],
+    references: References,
+    groups: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> dict[str, dict[str, Score]]:
+    """The same for the examples of each group alone, as ``groups[i]`` says; in alphabetical order.
+
+    What an example counts is what it counts in the whole set. Raises as ``score``.
+    """
+    statistics = _statistics(metric, hypotheses, references)  # (n, k)
+    found = {}
+    for group in sorted(set(groups)):
+        rows = [row for row, name in enumerate(groups) if name == group]
+        drawn = _bootstrap(metric, statistics[rows], resamples, seed)
+        own = [references[row] for row in rows]
+        signature = _signature(record, metric, own, f"bs:{resamples}|seed:{seed}")
+        found[group] = _scores(metric, statistics[rows], drawn, record.unit, signature)
+    return found
 
 
 def compare(

@@ -1,6 +1,7 @@
 """Search: the best words by beam, greedy where the beam is 1, or words drawn at random.
 
     beam_search(decoder, memories, batch_size, settings) -> per input its hypotheses, best first
+    ctc_search(decoder, memories, batch_size, settings) -> the same, proposed by a CTC head
     sample(decoder, memories, batch_size, settings, generators) -> the same, drawn
 
 The layout is (input, hypothesis). Memories stay one per input; of the past only back-pointers are
@@ -26,10 +27,18 @@ import torch
 from torch import Tensor, nn
 
 from multiattn.choosing import Best, Choice, Chooser, Drawn
-from multiattn.errors import UserError
+from multiattn.ctc import CTCPrefix, Given, HeadAlone
 from multiattn.hypotheses import History, Hypothesis, Rules, make_rules
 from multiattn.memory import Memory, tree_map
-from multiattn.scorers import Decoder, Panel, Scorer, Weights, first_member, log_probabilities
+from multiattn.scorers import (
+    Decoder,
+    Panel,
+    Scorer,
+    Voices,
+    Weights,
+    first_member,
+    log_probabilities,
+)
 from multiattn.settings import Search
 from multiattn.tokenizer import BOS, EOS
 
@@ -53,21 +62,50 @@ def beam_search(
     decoder: in evaluation mode. memories: leaves (B, …), a list of them for an ``Ensemble``.
     scorers: each with its weight. heads: the model's, for scorers that ask. prefixes: token ids
     that each output must begin with, one sequence per input, or none at all.
-    Errors: ``UserError`` where ``n_best`` exceeds the beam, for a prefix that is none, and where
-    the settings leave an input without any output.
+    Errors: ``UserError`` for a prefix that is none, and where the settings leave an input without
+    any output.
     """
-    if settings.n_best > settings.beam:
-        raise UserError(
-            f"expected n_best of at most beam, {settings.beam}, got {settings.n_best}; "
-            "widen the beam"
-        )
     panel = Panel(decoder, scorers)
     rules = make_rules(settings, first_member(memories), batch_size, prefixes)
     beam = _begin(panel, memories, heads, rules, settings.beam)
-    history = History(beam.rules, settings.beam, settings.n_best, beam.totals)
     ranking = _Ranking(settings.length_penalty, panel.ceiling)
-    _run(panel, Best(settings.beam), ranking, beam, history)
-    return history.read(first_member(memories))
+    return _search(panel, Best(settings.beam), ranking, beam, memories, settings.n_best)
+
+
+@torch.no_grad()
+def ctc_search(
+    decoder: Decoder,
+    memories: Memories,
+    batch_size: int,
+    settings: Search,
+    *,
+    scorers: Sequence[tuple[Scorer, float]] = (),
+    heads: Mapping[str, nn.Module] = NO_HEADS,
+    prefixes: Sequence[Sequence[int]] = (),
+) -> list[list[Hypothesis]]:
+    """Let a CTC head alone find ``beam`` outputs, and rank these as ``beam_search`` would.
+
+    Decoder and scorers read only what was found, word after given word. The head is that of the
+    scorer ``ctc``, whose weight then counts as in a beam, or else of the only source. The rest is
+    as in ``beam_search``. Errors: also ``UserError`` for a model without such a head.
+    """
+    seen = first_member(memories)
+    rules = make_rules(settings, seen, batch_size, prefixes)
+    alone = HeadAlone(proposer(scorers))
+    beam = _begin(alone, seen, heads, rules, settings.beam)
+    plain = _Ranking(0.0, alone.ceiling)  # CTC tells how long an output is
+    found = _search(alone, Best(settings.beam), plain, beam, seen, settings.beam)
+    weight = sum(weight for scorer, weight in scorers if scorer is alone.scorer)
+    given = Given.of(found, weight, beam.totals)
+    panel = Panel(decoder, [pair for pair in scorers if pair[0] is not alone.scorer])
+    beam = _begin(panel, memories, heads, rules, given.width)
+    everyone = _Ranking(settings.length_penalty, math.inf)  # none may end a search early
+    return _search(panel, given, everyone, beam, memories, settings.n_best)
+
+
+def proposer(scorers: Sequence[tuple[Scorer, float]]) -> CTCPrefix:
+    """The CTC scorer that finds the outputs of ``ctc_search``."""
+    return next((scorer for scorer, _ in scorers if isinstance(scorer, CTCPrefix)), CTCPrefix())
 
 
 @torch.no_grad()
@@ -152,7 +190,7 @@ class _Beam:
 
 
 def _begin(
-    panel: Panel, memories: Memories, heads: Mapping[str, nn.Module], rules: Rules, width: int
+    panel: Voices, memories: Memories, heads: Mapping[str, nn.Module], rules: Rules, width: int
 ) -> _Beam:
     """One hypothesis per input, with nothing written."""
     batch_size = rules.limits.shape[0]
@@ -183,7 +221,21 @@ def _floating_leaf(tree: Any) -> Tensor:
     return next((leaf for leaf in leaves if leaf.is_floating_point()), torch.zeros(()))
 
 
-def _run(panel: Panel, chooser: Chooser, ranking: _Ranking, beam: _Beam, history: History) -> None:
+def _search(
+    voices: Voices,
+    chooser: Chooser,
+    ranking: _Ranking,
+    beam: _Beam,
+    memories: Memories,
+    n_best: int,
+) -> list[list[Hypothesis]]:
+    """Go on from ``beam`` to the end of every input, and read the best off."""
+    history = History(beam.rules, chooser.width, n_best, beam.totals)
+    _run(voices, chooser, ranking, beam, history)
+    return history.read(first_member(memories))
+
+
+def _run(panel: Voices, chooser: Chooser, ranking: _Ranking, beam: _Beam, history: History) -> None:
     """Write until no input is left. At its limit an input can only end, so none stays for ever."""
     for step in range(history.steps):
         scored = panel.step(beam.tokens, beam.state, beam.shared)

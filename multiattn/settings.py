@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -85,6 +94,9 @@ class Target(Strict):
 
     field: str
     tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer_of: str | None = (
+        None  # a run whose tokenizer, of the same settings, is taken as it is
+    )
 
 
 class ParameterGroup(Strict):
@@ -143,7 +155,7 @@ class FusedLanguageModel(Strict):
 class Search(Strict):
     """How outputs are found. ``beam: 1`` is greedy."""
 
-    method: Literal["beam", "sample"] = "beam"
+    method: Literal["beam", "sample", "ctc"] = "beam"  # ctc: its head proposes, all others rescore
     beam: PositiveInt = 5
     n_best: PositiveInt = 1
     batch_size: PositiveInt = 32
@@ -158,12 +170,30 @@ class Search(Strict):
     scorers: tuple[Weighted, ...] = ()
     language_model: FusedLanguageModel | None = None
 
+    @field_validator("n_best")
+    @classmethod
+    def _n_best_come_from_a_beam(cls, n_best: int, others: ValidationInfo) -> int:
+        beam = others.data.get("beam", n_best)
+        if others.data.get("method") != "sample" and n_best > beam:
+            raise ValueError(f"n_best of at most beam, {beam} (or a wider beam)")
+        return n_best
+
+    @field_validator("temperature", "top_k", "top_p")
+    @classmethod
+    def _only_draws_are_cut(cls, value: float, others: ValidationInfo) -> float:
+        plain = cls.model_fields[str(others.field_name)].default
+        method = others.data.get("method")
+        if method in ("beam", "ctc") and value != plain:
+            raise ValueError(f"{plain} with method {method!r} (or method: sample, which draws)")
+        return value
+
 
 class Evaluation(Strict):
     """Metrics of a split; ``select`` is the one that chooses among checkpoints."""
 
     metrics: tuple[Component, ...] = ()
     select: str | None = None
+    group: str | None = None  # a field or note of the corpus (speaker): scores for each value too
 
 
 class RecipeSettings(Strict):

@@ -13,12 +13,12 @@ import torch
 from multiattn import fast
 from multiattn.data import Batch
 from multiattn.errors import UserError
-from multiattn.hypotheses import Hypothesis
+from multiattn.hypotheses import Hypothesis, make_rules
 from multiattn.memory import Memory
 from multiattn.model import Model
 from multiattn.plan import derive
 from multiattn.scorers import Scorer
-from multiattn.search import beam_search, sample
+from multiattn.search import beam_search, ctc_search, sample
 from multiattn.settings import Search
 from multiattn.tokenizer import Tokenizer
 
@@ -52,7 +52,7 @@ class Writer:
             if getattr(scorer, "pieces", own) != own:
                 raise UserError(
                     "expected a language model over the run's own tokens, got one over others; "
-                    "train it with the same target tokenizer settings on the same texts"
+                    "train one with this run's tokenizer: multiattn run RECIPE --tokenizer RUN"
                 )
 
     def refresh(self) -> None:
@@ -74,6 +74,8 @@ class Writer:
     ) -> list[list[Hypothesis]]:
         """As calling it, with the memories of the inputs called ``ids``."""
         search: Callable[..., list[list[Hypothesis]]] = beam_search
+        if self.search.method == "ctc":
+            search = ctc_search
         if self.search.method == "sample":
             search = partial(sample, generators=self._draws(ids))
         return search(
@@ -83,12 +85,23 @@ class Writer:
             self.search,
             scorers=self._scorers,
             heads=dict(self.model.heads),
-            prefixes=[self._tokenizer.encode(prefix)] * len(ids) if prefix else (),
+            prefixes=self._prefixes(len(ids), prefix),
         )
+
+    def limits(
+        self, memories: Mapping[str, Memory], batch_size: int, prefix: str = ""
+    ) -> list[int]:
+        """How many tokens the output of each input may have."""
+        prefixes = self._prefixes(batch_size, prefix)
+        limits: list[int] = make_rules(self.search, memories, batch_size, prefixes).limits.tolist()
+        return limits
 
     def text(self, hypothesis: Hypothesis) -> str:
         """What a hypothesis says."""
         return self._tokenizer.decode(hypothesis.tokens)
+
+    def _prefixes(self, batch_size: int, prefix: str) -> Sequence[Sequence[int]]:
+        return [self._tokenizer.encode(prefix)] * batch_size if prefix else ()
 
     def _draws(self, ids: Sequence[str]) -> list[torch.Generator]:
         seeds = [derive(self._seed, "sample", name) % 2**63 for name in ids]

@@ -19,8 +19,10 @@ from multiattn.attention import (
     ScaledDot,
     masked_softmax,
 )
+from multiattn.decoder import LSTMDecoder
 from multiattn.errors import UserError
-from multiattn.memory import Memory, Tokens, tree_map
+from multiattn.memory import Memory, MemorySpec, Tokens, tree_map
+from multiattn.recurrence import Bahdanau, InputFeeding
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -331,6 +333,99 @@ def test_dot_refuses_widths_that_differ():
 def test_location_refuses_an_even_width():
     with pytest.raises(UserError, match="odd width, got 4"):
         Location(WIDTH, WIDTH, width=4)
+
+
+def windowed(window: int) -> Location:
+    """The same weights whatever the window; queries that make sharp looks."""
+    torch.manual_seed(3)
+    attention = Location(WIDTH, WIDTH, of=partial(ScaledDot, dim=5), filters=3, width=5)
+    attention.window = window
+    return attention.eval()
+
+
+def look_twice(attention: Location, memory: Memory, queries: Tensor, before: Tensor) -> Tensor:
+    """Weights of a look that follows one that went to ``before`` (B, N, S)."""
+    _, weights, _ = attention(queries, attention.prepare(memory), before)
+    return weights
+
+
+@torch.no_grad()
+def test_a_window_around_the_median_is_all_that_is_seen_out_of_training(memory_of):
+    lengths, slots = [9, 5, 0], 9
+    memory = memory_of(lengths, WIDTH)
+    queries = torch.randn(3, 2, WIDTH)
+    before = torch.rand(3, 2, slots) ** 4 * memory.mask.unsqueeze(1)
+    before = before / before.sum(2, keepdim=True).clamp(min=1e-9)
+    whole = look_twice(windowed(0), memory, queries, before)
+    for window in (1, 3, 8):
+        found = look_twice(windowed(window), memory, queries, before)
+        for row, length in enumerate(lengths):
+            for query in range(2):
+                median, reached = 0, 0.0
+                for slot in range(length):
+                    reached += float(before[row, query, slot])
+                    if reached >= 0.5:
+                        median = slot
+                        break
+                expected = [
+                    float(whole[row, query, slot]) if abs(slot - median) <= window else 0.0
+                    for slot in range(slots)
+                ]
+                mass = sum(expected) or 1.0
+                assert found[row, query].tolist() == pytest.approx(
+                    [share / mass for share in expected], abs=1e-12
+                )
+
+
+@torch.no_grad()
+def test_a_window_that_covers_all_and_training_change_nothing(memory_of):
+    memory, queries = memory_of([9, 5, 0], WIDTH), list(torch.randn(4, 3, 2, WIDTH))
+    for one, other in zip(
+        look_in_turn(windowed(0), memory, queries),
+        look_in_turn(windowed(8), memory, queries),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    for one, other in zip(
+        look_in_turn(windowed(0), memory, queries),
+        look_in_turn(windowed(1).train(), memory, queries),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    first = windowed(1)(queries[0], windowed(1).prepare(memory), None)[1]
+    torch.testing.assert_close(first, look_in_turn(windowed(0), memory, queries)[1][0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("recurrence", [Bahdanau, InputFeeding])
+def test_a_windowed_decoder_is_stepped_as_it_is_forced(recurrence, dtype, memory_of, targets_of):
+    """No faster way may forget the window."""
+    looks = {}
+    for window in (0, 1):
+        torch.manual_seed(5)
+        attention = partial(Location, filters=3, width=5, window=window)
+        decoder = LSTMDecoder(
+            9, {"a": MemorySpec(WIDTH)}, hidden_dim=8, attention=attention, recurrence=recurrence
+        )
+        decoder.to(dtype).eval()
+        with torch.no_grad():
+            for parameter in decoder.parameters():
+                parameter.mul_(3)
+        torch.manual_seed(6)
+        memories = {"a": memory_of([12, 7], WIDTH)}
+        memories = tree_map(
+            lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, memories
+        )
+        targets = targets_of([3, 4, 5], [6, 7, 8])
+        with torch.no_grad():
+            forced = decoder(targets, memories, keep=("weights",)).kept["weights"]["a"]
+            shared, state = decoder.begin(memories, 2)
+            for step in range(4):
+                token = targets.inputs()[:, step : step + 1]
+                _, state, weights = decoder.step(token, state, shared)
+                torch.testing.assert_close(weights["a"][:, 0], forced[:, step])
+        looks[window] = forced
+    assert not torch.allclose(looks[0], looks[1])
 
 
 @pytest.mark.parametrize("extension", [Location, Coverage])

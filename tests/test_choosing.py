@@ -70,7 +70,8 @@ def drawn_shares(options: Search) -> tuple[list[float], list[float]]:
 def test_words_are_drawn_as_often_as_they_should(
     temperature: float, top_k: int, top_p: float
 ) -> None:
-    shares, scores = drawn_shares(Search(temperature=temperature, top_k=top_k, top_p=top_p))
+    options = Search(method="sample", temperature=temperature, top_k=top_k, top_p=top_p)
+    shares, scores = drawn_shares(options)
     chances = {token: math.exp(scores[token] / temperature) for token in [EOS, *WORDS]}
     ranked = sorted(chances, key=chances.__getitem__, reverse=True)[: top_k or None]
     whole, kept, mass = sum(chances[token] for token in ranked), [], 0.0
@@ -89,7 +90,8 @@ def test_words_are_drawn_as_often_as_they_should(
 def test_extreme_noise_still_draws_what_may_be_drawn(noise: float, top_p: float) -> None:
     worth = torch.full((1, 500, 9), -math.inf)
     worth[..., 3:6] = torch.randn(500, 3, generator=torch.Generator().manual_seed(1))
-    drawn = Drawn(Search(top_p=top_p), torch.full((1, 2, 500), noise))
+    options = Search(method="sample", top_p=top_p)
+    drawn = Drawn(options, torch.full((1, 2, 500), noise))
     scored = Scored(worth, worth, None, {})
     choice = drawn.choose(scored, torch.zeros(1, 500), torch.zeros(1, dtype=torch.long), step=1)
     assert choice.totals.isfinite().all()

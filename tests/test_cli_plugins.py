@@ -118,7 +118,7 @@ def test_check_names_what_is_wrong_and_counts_what_is_right(install):
         "FAILED metric/name-clash/always-one/it_has_what_the_engine_asks_for: expected "
         "name_clash:AlwaysTwo to have statistics, aggregate, signature"
     ) in done.stdout
-    assert done.stdout.splitlines()[-1] == "2 failed, 4 passed"
+    assert done.stdout.splitlines()[-1] == "2 failed, 5 passed"
 
 
 def test_check_of_a_broken_plugin_names_its_error(install):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 sys.path.append(str(Path(__file__).parent / "tiny"))
@@ -76,6 +78,48 @@ def test_predictions_are_lines_json_and_pictures(ran, tmp_path):
     ]
 
 
+def test_what_may_be_wrong_with_an_output_is_said_beside_it(ran):
+    folder, _ = ran
+    sizes = ["--set", "search.min_length=2", "--set", "search.max_length=2"]
+    result = call("predict", folder / "run", "abc", "zz", *sizes)
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 2
+    doubts = [line.split(": ")[:2] for line in result.stderr.splitlines()]
+    assert doubts == [["warning", f"input {number}"] for number in (1, 2, 2)]
+
+
+def test_a_refused_input_keeps_its_line_and_the_others_their_outputs(ran):
+    folder, _ = ran
+    result = call("predict", folder / "run", "-", "--json", stdin="abc\nd!e\ngh\n")
+    assert result.exit_code == 2
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line.get("input") for line in lines] == [{"letters": "abc"}, None, {"letters": "gh"}]
+    assert "leave the ! out" in lines[1]["error"]
+    refusal, summary = result.stderr.splitlines()
+    assert refusal.startswith("input 2: expected letters")
+    assert "got 1 that cannot" in summary
+    plain = call("predict", folder / "run", "-", stdin="abc\nd!e\ngh\n").stdout.split("\n")
+    assert plain == [lines[0]["text"], "", lines[2]["text"], ""]
+
+
+def test_the_only_input_refused_is_one_sentence(ran):
+    folder, _ = ran
+    result = call("predict", folder / "run", "d!e")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_scores_of_groups_are_printed_too(ran):
+    folder, _ = ran
+    group = ["--name", "grouped", "--set", "evaluation.group=letters"]
+    result = call("evaluate", folder / "run", *group)
+    assert result.exit_code == 0, result.output
+    assert "letters" in result.stdout
+    assert "tiny-accuracy [95 %]" in result.stdout
+    stored = json.loads((folder / "run/results/test@grouped/scores.json").read_text())
+    assert all(name in result.stdout for name in stored["groups"])
+
+
 def test_evaluation_uses_the_data_of_the_run(ran):
     folder, _ = ran
     result = call(
@@ -118,6 +162,97 @@ def test_a_dry_run_shows_all_and_writes_nothing(ran, tmp_path):
     assert not out.exists()
 
 
+@pytest.fixture(scope="module")
+def language(ran):
+    """A language model over the tokens of the run, on texts that would make others."""
+    folder, _ = ran
+    settings = {
+        "sources": {},
+        "target": {"field": "source", "tokenizer": {"kind": "word"}},
+        "decoder": {**tiny_runs.RECIPE["decoder"], "initial_state": "zero"},
+        "evaluation": {"metrics": []},
+    }
+    recipe = folder / "language.yaml"
+    recipe.write_text(yaml.safe_dump({**tiny_runs.RECIPE, **settings}))
+    trained = {}
+    for name, options in {"same": ["--tokenizer", folder / "run"], "other": []}.items():
+        trained[name] = folder / f"language-{name}"
+        result = call("train", recipe, "--data", folder, "--out", trained[name], *options)
+        assert result.exit_code == 0, result.output
+    return trained
+
+
+def test_a_language_model_may_take_a_run_s_tokenizer(ran, language):
+    folder, _ = ran
+    file = Path("target", "tokenizer.json")
+    assert (language["same"] / file).read_bytes() == (folder / "run" / file).read_bytes()
+    assert (language["other"] / file).read_bytes() != (folder / "run" / file).read_bytes()
+    assert "kind: char" in (language["same"] / "recipe.yaml").read_text()
+
+
+def test_a_language_model_joins_by_an_option_as_by_the_setting(ran, language):
+    folder, _ = ran
+    run, same = folder / "run", language["same"]
+    alone = call("predict", run, "abc", "--json")
+    fused = call("predict", run, "abc", "--json", "--lm", same, "--lm-weight", 0.5)
+    setting = f"search.language_model={{run: '{same}', weight: 0.5}}"
+    by_setting = call("predict", run, "abc", "--json", "--set", setting)
+    assert fused.stdout == by_setting.stdout
+    assert json.loads(fused.stdout)["score"] < json.loads(alone.stdout)["score"]
+    result = call("evaluate", run, "--name", "fused", "--lm", same)
+    assert result.exit_code == 0, result.output
+    scores = json.loads((run / "results" / "test@fused" / "scores.json").read_text())
+    joined = {"run": str(same), "weight": 0.2}
+    assert scores["decoding"]["search"]["language_model"] == joined
+
+
+def test_a_run_may_be_trained_with_a_language_model(ran, language, tmp_path):
+    folder, _ = ran
+    shared = ["--tokenizer", language["same"], "--lm", language["same"]]
+    short = ["--set", "training.steps=4"]
+    arguments = ["--data", folder, "--out", tmp_path / "run", *shared, *short]
+    result = call("run", folder / "tiny.yaml", *arguments)
+    assert result.exit_code == 0, result.output
+    again = call("run", folder / "tiny.yaml", *arguments)
+    assert again.exit_code == 0, again.output
+
+
+def test_a_language_model_over_other_tokens_is_refused(ran, language):
+    folder, _ = ran
+    result = call("predict", folder / "run", "abc", "--lm", language["other"])
+    assert result.exit_code == 2
+    assert "multiattn run RECIPE --tokenizer RUN" in result.stderr
+
+
+def test_a_tokenizer_of_other_settings_is_refused_with_those_to_write(ran, tmp_path):
+    folder, _ = ran
+    given = ["--set", f"target.tokenizer_of={folder / 'run'}", "--set", "target.tokenizer.size=9"]
+    out = ["--data", folder, "--out", tmp_path / "run"]
+    result = call("train", folder / "tiny.yaml", *out, *given)
+    assert result.exit_code == 2
+    assert "{kind: char, size: 8000, lowercase: False, sampling: 0.0}" in result.stderr
+
+
+def test_a_run_with_a_ctc_head_writes_with_it(tmp_path):
+    objectives = ["cross-entropy", {"name": "ctc", "weight": 0.5}]
+    scorers = [{"name": "ctc", "weight": 0.4}]
+    search = {**tiny_runs.RECIPE["search"], "length_penalty": 0.0, "scorers": scorers}
+    started = tiny_runs.start(tmp_path, objectives=objectives, search=search)
+    for file in (tmp_path / "pairs").glob("*.tsv"):  # one slot per letter: none twice in a row
+        lines = [line for line in file.read_text().splitlines() if not re.search(r"(.)\1", line)]
+        file.write_text("\n".join(lines) + "\n")
+    tiny_runs.trained(started)
+    found = {}
+    for method in ("beam", "ctc"):
+        given = ["--json", "--set", f"search.method={method}"]
+        result = call("predict", started.run.path, "abc", "hgfedc", *given)
+        assert result.exit_code == 0, result.output
+        found[method] = [json.loads(line) for line in result.stdout.splitlines()]
+    for beam, rescored in zip(found["beam"], found["ctc"], strict=True):
+        if beam["text"] == rescored["text"]:
+            assert beam["score"] == pytest.approx(rescored["score"], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
@@ -130,6 +265,13 @@ def test_a_dry_run_shows_all_and_writes_nothing(ran, tmp_path):
         ("evaluate FOLDER", "expected a run folder"),
         ("evaluate FOLDER/run --set search.bean=2", "beam"),
         ("evaluate FOLDER/run --split exam", "exam"),
+        ("evaluate FOLDER/run --name c --set search.method=ctc", "needs the head 'ctc'"),
+        ("predict FOLDER/run abc --set search.scorers=[ctc]", "needs the head 'ctc'"),
+        ("predict FOLDER/run abc --set search.n_best=3", "n_best of at most beam, 2"),
+        ("predict FOLDER/run abc --set search.top_k=3", "search.top_k: expected 0 with method"),
+        ("predict FOLDER/run abc --lm FOLDER/run", "without sources as language model"),
+        ("predict FOLDER/run abc --lm-weight 0.4", "search.language_model.run"),
+        ("run RECIPE --data FOLDER --tokenizer FOLDER", "expected a run folder"),
         ("predict FOLDER/run", "at least one input"),
         ("predict FOLDER abc", "expected a run folder"),
         ("run nowhere.yaml", "nowhere.yaml"),

@@ -49,6 +49,10 @@ def broken(install, distribution: str, component: str = "", check: str = "") -> 
         ("neighbourly", "padding_an_example_changes_nothing"),
         ("contrary", "a_metric_names_its_record_and_prefers_what_is_right"),
         ("contrary", "target_imports_no_torch"),
+        ("contrary", "a_metric_shows_errors_by_id"),
+        ("restless", "a_normaliser_is_done_after_once"),
+        ("backward", "an_aligner_gives_every_word_its_time"),
+        ("blank", "a_renderer_draws_what_it_is_given"),
     ],
 )
 def test_the_suite_finds_what_is_wrong(install, component, check):

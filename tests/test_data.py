@@ -391,6 +391,15 @@ def test_what_is_kept_is_bounded(monkeypatch):
     assert reader.reads == 1 + 3
 
 
+def test_only_texts_and_paths_are_kept():
+    reader = Letters()
+    collate = Collator({"word": reader})
+    for value in (["x", "y"], ("x", "y"), "xy"):
+        rows = [Row("a", {"word": value}), Row("b", {"word": value})]
+        assert collate(rows).sources["word"].values.tolist() == [[120, 121]] * 2
+    assert reader.reads == 2 + 2 + 1
+
+
 def test_a_language_model_has_targets_alone(tokenizer):
     dataset = training(tokenizer, {}, recipe(sources={}))
     _, (batch,) = next(dataset.batches(planned(dataset).steps(0)))

@@ -30,7 +30,10 @@ from multiattn.rendering import (
     label_spans,
     save_pictures,
 )
+from multiattn.results import Results
 from multiattn.training import start_accelerator
+
+TAB = "\t"
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +112,60 @@ def test_n_best_are_listed_best_first(run):
         assert line["n_best"][0]["score"] >= line["n_best"][1]["score"]
 
 
+def test_every_group_has_the_scores_of_its_own_examples(run):
+    evaluated(run, ["evaluation.group=letters"])
+    results = Results.read(run.run.results("test"))
+    assert (results.grouped_by, results.metrics) == ("letters", ("tiny-accuracy",))
+    rows = (run.data_root / "pairs" / "test.tsv").read_text().splitlines()
+    groups = [f"{len(row.partition(TAB)[0])} letters" for row in rows]
+    assert list(results.groups) == sorted(set(groups))
+    for group, scores in results.groups.items():
+        lines = [line for line, own in zip(lines_of(run.run.results("test")), groups, strict=True)
+                 if own == group]  # fmt: skip
+        pairs = [(line["text"], line["references"][0]) for line in lines]
+        right = sum(a == b for pair in pairs for a, b in zip(*pair, strict=False))
+        letters = sum(max(map(len, pair)) for pair in pairs)
+        assert scores["tiny-accuracy"].value == pytest.approx(right / letters)
+        assert scores["tiny-accuracy"].count == len(lines)
+    assert sum(scores["tiny-accuracy"].count for scores in results.groups.values()) == 6
+
+
+def test_groups_may_be_of_a_field_and_some_examples_may_have_none(run):
+    file = run.data_root / "pairs" / "test.tsv"
+    before = file.read_text()
+    try:
+        file.write_text("ab\tBA\n\tCC\n")
+        evaluated(run, ["evaluation.group=letters"])
+        assert list(Results.read(run.run.results("test")).groups) == ["(none)", "2 letters"]
+        evaluated(run, ["evaluation.group=target"], tag="target")
+        assert list(Results.read(run.run.results("test", "target")).groups) == ["BA", "CC"]
+    finally:
+        file.write_text(before)
+
+
+def test_what_a_metric_shows_of_single_errors_is_a_file_beside_the_scores(run):
+    evaluated(run)
+    shown = (run.run.results("test") / "tiny-accuracy.txt").read_text().splitlines()
+    lines = lines_of(run.run.results("test"))
+    assert shown == [f"{row['id']}: {row['text']} for {row['references'][0]}" for row in lines]
+
+
+def test_results_from_before_a_setting_came_are_of_its_default(run):
+    first = evaluated(run)
+    file = run.run.results("test") / "scores.json"
+    content = json.loads(file.read_text())
+    del content["decoding"]["evaluation"]["group"]
+    del content["decoding"]["search"]["block_ngrams"]
+    file.write_text(json.dumps(content))
+    assert evaluated(run) == first
+    with pytest.raises(UserError, match="got other evaluation"):
+        evaluated(run, ["evaluation.group=letters"])
+
+
 @pytest.mark.parametrize(
     ("overrides", "split", "sentence"),
     [
+        (["evaluation.group=speaker"], "test", "one of letters, source, target.*'speaker'"),
         (["training.steps=9"], "test", r"differ only in search, evaluation.*training\.steps"),
         ([], "exam", r"split of the corpus \(test, train, validation\), got 'exam'"),
         (["search.n_best=3"], "test", "n_best of at most"),

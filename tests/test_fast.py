@@ -10,7 +10,7 @@ from torch import Tensor
 
 from multiattn import fast
 from multiattn.attention import Additive, Location, MultiHead, Multiplicative
-from multiattn.fast import feeding, parallel
+from multiattn.fast import energies, feeding, parallel, products
 from multiattn.fusion import Concat, Gate, NoSource
 from multiattn.memory import Memory, MemorySpec, tree_map
 from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, Luong
@@ -33,6 +33,10 @@ def two_sources(fusion, attention):
 
 PATHS = {
     "input feeding": (InputFeeding, one_source(additive)),
+    "input feeding, location": (
+        InputFeeding,
+        one_source(partial(Location, of=additive, filters=2, width=3)),
+    ),
     "luong, additive": (Luong, one_source(additive)),
     "luong, two layers": (partial(Luong, layers=2), one_source(Multiplicative)),
     "luong, heads": (Luong, one_source(partial(MultiHead, of=Multiplicative, heads=2))),
@@ -45,6 +49,10 @@ OTHERS = {
     "conditional": (Conditional, one_source(additive)),
     "input feeding, two layers": (partial(InputFeeding, layers=2), one_source(additive)),
     "input feeding, two sources": (InputFeeding, two_sources(Concat, additive)),
+    "input feeding, location of another": (
+        InputFeeding,
+        one_source(partial(Location, of=Multiplicative, width=3)),
+    ),
     "input feeding, multiplicative": (InputFeeding, one_source(Multiplicative)),
     "luong, recurrent attention": (Luong, one_source(partial(Location, of=additive, width=3))),
 }
@@ -117,6 +125,14 @@ def test_what_no_path_knows_is_read_step_by_step(form, memories):
     assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == []
 
 
+def test_a_window_in_search_is_read_step_by_step(memories):
+    windowed = partial(Location, of=additive, width=3, window=1)
+    recurrence, memories = build((InputFeeding, one_source(windowed)), memories)
+    embedded = torch.randn(13, EMBEDDING)
+    assert chosen(recurrence.train(), embedded, memories) == ["feeding"]
+    assert chosen(recurrence.eval(), embedded, memories) == []
+
+
 def test_a_class_of_the_user_is_read_step_by_step(memories):
     class Mine(InputFeeding):
         pass
@@ -184,16 +200,38 @@ def test_single_precision_matches_double(form, memories):
     ],
 )
 def test_fast_additive_scores_hold_where_large_keys_and_queries_cancel(size):
-    assert feeding.within_limit(torch.tensor([size], dtype=torch.float32))
+    assert energies.within_limit(torch.tensor([size], dtype=torch.float32))
     keys, energy = size + torch.randn(3, 4, 5), torch.randn(5)
     query = torch.randn(3, 5) - size
     expected = torch.tanh(keys + query.unsqueeze(1)) @ energy - energy.sum()
-    found = feeding.additive_scores(
-        feeding.doubled_exponential(keys.float()), query.float(), energy.float()
+    found = energies.additive_scores(
+        energies.doubled_exponential(keys.float()), query.float(), energy.float()
     )
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("rows", [1, 8, 70])
+@pytest.mark.parametrize("dtype", [torch.float, torch.double, torch.bfloat16])
+def test_products_with_a_weight_made_ready_are_the_librarys(dtype, rows):
+    left, weight = torch.randn(rows, 33).to(dtype), torch.randn(50, 33).to(dtype)
+    expected = left.double() @ weight.double().t()
+    tolerance = {torch.float: 1e-6, torch.double: 1e-14, torch.bfloat16: 1e-2}[dtype]
+    for found in (
+        products.Factor(weight)(left),
+        products.Factor(weight.t().contiguous().t())(left),
+        products.product(left, weight.t()),
+        products.product(left.t().contiguous().t(), weight.t().contiguous()),
+    ):
+        assert found.dtype == dtype
+        assert (found.double() - expected).norm() < tolerance * expected.norm()
+
+
+def test_rows_are_rounded_to_the_precision_of_the_weight_and_given_back_in_their_own():
+    left, weight = torch.randn(3, 33).float(), torch.randn(50, 33).bfloat16()
+    for found in (products.Factor(weight)(left), products.product(left, weight.t())):
+        assert torch.equal(found, torch.mm(left.bfloat16(), weight.t()).float())
+
+
 def test_keys_too_large_for_their_exponentials_take_the_readable_path():
-    assert not feeding.within_limit(torch.tensor([[0.5, -20.5]], dtype=torch.float32))
-    assert feeding.within_limit(torch.tensor([[0.5, -20.5]], dtype=torch.float64))
+    assert not energies.within_limit(torch.tensor([[0.5, -20.5]], dtype=torch.float32))
+    assert energies.within_limit(torch.tensor([[0.5, -20.5]], dtype=torch.float64))

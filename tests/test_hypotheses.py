@@ -108,7 +108,6 @@ def test_every_output_begins_with_its_prefix(method: str) -> None:
 @pytest.mark.parametrize(
     ("options", "prefixes", "message"),
     [
-        (Search(beam=2, n_best=3), [], "expected n_best of at most beam, 2, got 3; widen the beam"),
         (Search(), [[4]], "expected a prefix for each of 2 inputs, got 1"),
         (Search(), [[4], [EOS]], "expected words in a forced prefix"),
         (

@@ -66,7 +66,7 @@ def build(fusion="concat", output="copy", hidden_dim=6) -> Model:
         fusion=FUSIONS[fusion],
         output=OUTPUTS[output],
     )
-    return Model(encoders, decoder, {"ctc": nn.Linear(6, VOCABULARY)})
+    return Model(encoders, decoder, {"ctc-german": nn.Linear(6, VOCABULARY)})
 
 
 def inputs_of(sentences: dict[int, list[int]]) -> Inputs:
@@ -185,7 +185,7 @@ def test_a_recipe_names_what_a_model_is_built_from():
     assert model.encoders["dutch"].embedding.weight.shape == (12, 6)
     assert model.decoder.vocabulary_size == VOCABULARY
     assert model.decoder.initial_state.bridge.in_features == 3 + 6
-    assert model.heads["ctc"].weight.shape == (VOCABULARY, 6)
+    assert model.heads["ctc-dutch"].weight.shape == (VOCABULARY, 6)
     assert [(one.name, one.weight) for one in objectives] == [("cross-entropy", 1.0), ("ctc", 0.3)]
 
 

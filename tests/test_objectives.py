@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.data import Batch
+from multiattn.data import Batch, Inputs
 from multiattn.decoder import Output, Packing
 from multiattn.errors import UserError
 from multiattn.memory import MemorySpec
 from multiattn.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
+from multiattn.rows import BadRows
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -35,8 +36,9 @@ def memories(memory_of):
 
 @pytest.fixture
 def model():
-    """What objectives see of a model: a CTC head on the sound, of width 2."""
-    return SimpleNamespace(heads={"ctc": nn.Linear(2, VOCABULARY)})
+    """What objectives see of a model: a CTC head on the sound, of width 2, alone or not."""
+    head = nn.Linear(2, VOCABULARY)
+    return SimpleNamespace(heads={"ctc": head, "ctc-sound": head})
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_an_objective_names_what_it_needs(objective, memories, output):
     specs = {name: MemorySpec(memory.values.size(2)) for name, memory in memories.items()}
     assert set(objective.keep) <= set(output.kept)
     heads = objective.heads(VOCABULARY, specs)
-    assert set(heads) == ({"ctc"} if isinstance(objective, CTC) else set())
+    assert set(heads) == ({"ctc-sound"} if isinstance(objective, CTC) else set())
 
 
 def collapsed(path: tuple[int, ...]) -> list[int]:
@@ -169,6 +171,25 @@ def test_ctc_names_the_example_whose_target_is_too_long(
         CTC(source="sound").loss(model, batch, {"sound": memory}, None)
 
 
+def test_ctc_adds_nothing_for_a_bad_row_that_is_skipped_and_counts_it_once(
+    model, memory_of, targets_of
+):
+    memory = memory_of([9, 2], 2)
+    batch = Batch(("fits", "long"), {}, targets_of([1, 2], [1, 2, 3]))
+    ctc = CTC(source="sound")
+    ctc.bad_rows = BadRows("skip")
+    for _epoch in range(2):
+        total, count = ctc.loss(model, batch, {"sound": memory}, None)
+    fits = Batch(("fits",), {}, targets_of([1, 2]))
+    alone, _ = CTC(source="sound").loss(model, fits, {"sound": memory.select(slice(1))}, None)
+    assert total.item() == pytest.approx(alone.item(), rel=1e-9)
+    assert count.item() == 2 + 3  # what ``count`` said before
+    assert len(ctc.bad_rows.sentences) == 1
+    assert "'long'" in ctc.bad_rows.sentences[0]
+    total.backward()
+    assert all(leaf.grad.isfinite().all() for leaf in model.heads["ctc"].parameters())
+
+
 def test_ctc_accepts_a_target_that_just_fits(model, memory_of, targets_of):
     batch = Batch(("fits",), {}, targets_of([1, 1, 2]))
     total, _ = CTC(source="sound").loss(model, batch, {"sound": memory_of([4], 2)}, None)
@@ -178,13 +199,36 @@ def test_ctc_accepts_a_target_that_just_fits(model, memory_of, targets_of):
 def test_ctc_takes_the_only_source_and_asks_where_there_are_several():
     assert CTC().heads(VOCABULARY, {"sound": MemorySpec(3)})["ctc"].in_features == 3
     specs = {"text": MemorySpec(3), "sound": MemorySpec(2)}
-    assert CTC(source="sound").heads(VOCABULARY, specs)["ctc"].in_features == 2
+    assert CTC(source="sound").heads(VOCABULARY, specs)["ctc-sound"].in_features == 2
     with pytest.raises(UserError, match="got None; choose one of text, sound"):
         CTC().heads(VOCABULARY, specs)
     with pytest.raises(UserError, match="got 'speech'; choose one of text, sound"):
         CTC(source="speech").heads(VOCABULARY, specs)
     with pytest.raises(UserError, match="no sources"):
         CTC().heads(VOCABULARY, {})
+
+
+def test_two_ctc_objectives_have_a_head_each(memories):
+    specs = {name: MemorySpec(memory.values.size(2)) for name, memory in memories.items()}
+    heads = CTC(source="text").heads(VOCABULARY, specs) | CTC(source="sound").heads(
+        VOCABULARY, specs
+    )
+    assert {name: head.in_features for name, head in heads.items()} == {
+        "ctc-text": 3,
+        "ctc-sound": 2,
+    }
+
+
+@pytest.mark.parametrize("source", [None, "sound"])
+def test_ctc_says_before_it_is_computed_what_it_is_a_mean_over(
+    source, model, batch, memories, output
+):
+    there = Inputs(torch.zeros(2, 1), torch.ones(2), torch.tensor([0, 2]))
+    batch = replace(batch, sources={"sound": there})
+    objective = CTC(source=source)
+    _, count = objective.loss(model, batch, {"sound": memories["sound"]}, output)
+    assert objective.count(batch) == count.item() == 1 + 2
+    assert CTC(source="text").count(batch) == objective.count(replace(batch, sources={})) == 0
 
 
 def test_coverage_is_its_loop(model, batch, memories, output):

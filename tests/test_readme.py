@@ -112,7 +112,7 @@ def test_every_shipped_recipe_is_without_mistakes(host):
 def test_the_table_of_components_is_what_is_registered(host):
     table = rows("What is in it")
     by_kind = {kind: cells for kind, *cells in table}
-    for column, distribution in enumerate(("multiattn", "multiattn-text")):
+    for column, distribution in enumerate(("multiattn", "multiattn-text", "multiattn-audio")):
         if distribution not in {plugin.found.distribution for plugin in host.plugins}:
             continue
         registered = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import sys
@@ -20,6 +21,7 @@ from multiattn.evaluation import evaluate
 from multiattn.overlap import shared_with_training
 from multiattn.preparation import open_corpus, open_system
 from multiattn.report import write_report
+from multiattn.results import Results
 from multiattn.runfolder import RunFolder
 from multiattn.runlog import display_for
 from multiattn.training import start_accelerator
@@ -48,6 +50,27 @@ def test_the_page_holds_scores_curves_and_examples_with_attention(trained, tmp_p
     assert page.count("data:image/png;base64,") == 5
     first = (trained.data_root / "pairs" / "test.tsv").read_text().split("\t")[0]
     assert f"<b>letters</b> {first}" in page
+
+
+def test_the_page_has_the_scores_of_groups(trained, tmp_path):
+    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / "grouped"))
+    system = open_system(run, tiny_runs.host(), ["evaluation.group=letters"])
+    accelerator = start_accelerator(trained.settings, run)
+    scores = evaluate(system, "test", "grouped", trained.data_root, accelerator)
+    page = page_of(tmp_path, run)
+    assert "<summary>test@grouped by letters</summary>" in page
+    assert page.count(" letters</td>") == len(Results.read(run.results("test", "grouped")).groups)
+    assert scores
+
+
+def test_an_example_that_is_refused_leaves_the_others(trained, tmp_path):
+    shutil.copytree(trained.data_root / "pairs", tmp_path / "pairs")
+    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / "refusing"))
+    run.start.write_text(json.dumps({"data": str(tmp_path)}))
+    test = tmp_path / "pairs" / "test.tsv"
+    test.write_text("ab\tBA\nc!\tC\nef\tFE\n")
+    page = page_of(tmp_path, run)
+    assert page.count("data:image/png;base64,") == 2
 
 
 def test_the_page_loads_nothing_from_anywhere(trained, tmp_path):

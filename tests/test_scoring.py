@@ -68,6 +68,14 @@ def test_a_score_says_all_that_it_depends_on_in_the_keys_of_scores_json():
     assert found["signature"] == "per-word|nrefs:1|bs:1000|seed:12345|case:mixed|version:7"
 
 
+def test_a_group_is_scored_as_if_there_were_no_other():
+    numbers, lengths = [1, 3, 2, 5, 4], words([1, 9, 3, 4, 7])
+    found = scoring.score_groups(RECORD, PerWord(), texts(numbers), lengths, list("yxyxy"))
+    assert list(found) == ["x", "y"]
+    assert found["x"] == score([3, 5], words([9, 4]))
+    assert found["y"] == score([1, 2, 4], words([1, 3, 7]))
+
+
 def test_a_varying_number_of_references_is_said():
     found = score([1, 2], [["a"], ["a", "b"]], resamples=3, seed=4)["per-word"]
     assert found.signature == "per-word|nrefs:var|bs:3|seed:4|case:mixed|version:7"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given, settings, strategies
+from pydantic import ValidationError
 
 sys.path.append(str(Path(__file__).parent / "tiny"))
 from naive_search import (
@@ -288,6 +289,26 @@ def test_the_same_generators_draw_the_same_and_others_do_not() -> None:
     assert draw(1, 2) == draw(1, 2)
     assert draw(1, 2) != draw(3, 4)
     assert draw(1, 2)[0] == draw(1, 4)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"beam": 2, "n_best": 3}, "n_best of at most beam, 2"),
+        ({"beam": 2, "n_best": 3, "method": "ctc"}, "n_best of at most beam, 2"),
+        ({"temperature": 0.7}, "1.0 with method 'beam' .or method: sample"),
+        ({"top_k": 4}, "0 with method 'beam'"),
+        ({"top_p": 0.9, "method": "ctc"}, "1.0 with method 'ctc'"),
+    ],
+)
+def test_settings_that_a_method_would_ignore_are_refused(
+    options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Search(**options)
+    whole = Search(method="sample", beam=1, n_best=3, temperature=0.7, top_k=4, top_p=0.9)
+    assert Search(**whole.model_dump()) == whole
+    assert Search(**Search().model_dump()) == Search()
 
 
 def test_search_leaves_no_gradients_behind() -> None:

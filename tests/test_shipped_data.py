@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,10 @@ def lines(name: str) -> list[str]:
 
 def mails(split: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in lines(f"summarization/{split}.jsonl")]
+
+
+def recordings(split: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines(f"speech/{split}.jsonl")]
 
 
 def content(path: Path) -> bytes:
@@ -47,9 +52,11 @@ def test_the_script_makes_the_same_files_again(tmp_path):
     assert different == []
 
 
-def test_all_of_it_is_under_a_megabyte():
+def test_all_of_it_is_under_a_megabyte_and_six_of_speech():
     files = [path for path in DATA.rglob("*") if "__pycache__" not in path.parts and path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 1_000_000
+    speech = [path for path in files if DATA / "speech" in path.parents]
+    assert sum(path.stat().st_size for path in speech) < 6_000_000
+    assert sum(path.stat().st_size for path in set(files) - set(speech)) < 1_000_000
 
 
 def test_the_readme_counts_the_rows():
@@ -59,6 +66,7 @@ def test_the_readme_counts_the_rows():
     assert said == {
         "translation": [len(lines(f"translation/{split}.de")) for split in SPLITS],
         "summarization": [len(mails(split)) for split in SPLITS],
+        "speech": [len(recordings(split)) for split in SPLITS],
     }
 
 
@@ -66,7 +74,8 @@ def test_the_examples_in_the_readme_are_in_the_test_files():
     quoted = re.findall(r"^> (.+)$", (DATA / "README.md").read_text("utf-8"), re.MULTILINE)
     pairs = zip(lines("translation/test.en"), lines("translation/test.de"), strict=True)
     assert tuple(quoted[:2]) in set(pairs)
-    assert tuple(quoted[2:]) in {(mail["body"], mail["subject"]) for mail in mails("test")}
+    assert tuple(quoted[2:4]) in {(mail["body"], mail["subject"]) for mail in mails("test")}
+    assert set(quoted[4:]) <= {row["text"] for row in recordings("test")}
 
 
 def test_no_english_sentence_occurs_twice():
@@ -175,3 +184,51 @@ def test_no_two_splits_share_an_invented_name():
     )
     assert min(len(train), len(validation), len(test)) > 20
     assert not train & validation | train & test | validation & test
+
+
+def test_no_two_splits_share_a_sentence_or_a_voice():
+    texts = [row["text"] for split in SPLITS for row in recordings(split)]
+    assert len(texts) == len(set(texts))
+    train, validation, test = (
+        {row["speaker"].split("+")[1] for row in recordings(split)} for split in SPLITS
+    )
+    assert not train & validation | train & test | validation & test
+
+
+def test_every_word_and_accent_to_recognise_was_heard_in_training():
+    train = recordings("train")
+    words = {word for row in train for word in row["text"].split()}
+    accents = {row["speaker"].split("+")[0] for row in train}
+    for row in recordings("validation") + recordings("test"):
+        assert set(row["text"].split()) <= words
+        assert row["speaker"].split("+")[0] in accents
+
+
+def test_every_recording_is_there_and_as_long_as_said():
+    soundfile = pytest.importorskip("soundfile")
+    rows = [row for split in SPLITS for row in recordings(split)]
+    there = {path.relative_to(DATA / "speech") for path in (DATA / "speech/audio").iterdir()}
+    assert there == {Path(row["audio"]) for row in rows}
+    for row in rows:
+        header = soundfile.info(DATA / "speech" / row["audio"])
+        assert (header.samplerate, header.channels) == (8_000, 1)
+        assert header.frames / header.samplerate == row["seconds"]
+        assert 0.5 < row["seconds"] < 3.5
+
+
+def test_three_recordings_made_again_are_the_same(monkeypatch):
+    pytest.importorskip(
+        "espeakng_loader", reason="only making speech needs it: pip install espeakng-loader"
+    )
+    if not sys.platform.startswith("linux"):
+        pytest.skip("other systems round and draw otherwise in espeak-ng; speech is made on Linux")
+    soundfile = pytest.importorskip("soundfile")
+    pytest.importorskip("soxr")
+    monkeypatch.syspath_prepend(str(DATA))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    from generators import speech
+
+    for split, utterances in speech.utterances().items():
+        utterance = utterances[len(utterances) // 2]
+        there, _ = soundfile.read(DATA / "speech/audio" / f"{utterance.id}.flac", dtype="int16")
+        assert (speech.recording(utterance.sentence) == there).all(), (split, utterance)

@@ -1,14 +1,16 @@
-"""multiattn in the race: workloads W1 (training step) and W2 (decoding) with public names only.
+"""multiattn in the race, with public names only: translation (W1 trains, W2 decodes), speech (W3).
 
     make(workload, variant) -> harness.Case
 
 Variants: ``additive`` (input feeding) and ``multiplicative`` (no input feeding); in W2 with
-``-greedy``, ``-beam`` or ``-beam1`` behind. It refuses to measure: the race's harness does.
+``-greedy``, ``-beam`` or ``-beam1`` behind. In W3 ``additive`` and ``location``, both with input
+feeding. It refuses to measure: the race's harness does.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import harness
 import torch
@@ -16,14 +18,16 @@ import workload as workloads
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multiattn.attention import Additive, Multiplicative
+from multiattn.attention import Additive, Location, Multiplicative
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.fast import for_decoding
-from multiattn.memory import Memory, MemorySpec, Tokens, length_mask
+from multiattn.memory import Memory, MemorySpec, Time, Tokens, length_mask
 from multiattn.optimizer import build_optimizer
 from multiattn.recurrence import InputFeeding, Luong
 from multiattn.search import beam_search
 from multiattn.settings import Search, Training
+from multiattn_audio.encoder import FilterbankBiLSTM
+from multiattn_audio.reader import AudioSpec
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import TextSpec
 
@@ -32,6 +36,9 @@ FORMS = {
     "additive": (InputFeeding, partial(Additive, dim=SIZES["att"]), "input feeding"),
     "multiplicative": (Luong, Multiplicative, "no input feeding"),
 }
+SPEECH = workloads.ASR
+HEARD = partial(Additive, dim=SPEECH["att"])
+LISTENING = {"additive": HEARD, "location": partial(Location, of=HEARD, filters=10, width=201)}
 MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam, sentences in a batch
 
 
@@ -66,22 +73,61 @@ class Translator(nn.Module):
         return functional.cross_entropy(output.scores, gold)
 
 
+class Transcriber(nn.Module):
+    """Speech encoder, from given features on, and decoder at the sizes that every peer has."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.encoder = FilterbankBiLSTM(
+            AudioSpec(),
+            bands=SPEECH["feats"],
+            reduction="frames",
+            hidden_dim=SPEECH["enc"],
+            layers=SPEECH["layers"],
+        )
+        self.decoder = LSTMDecoder(
+            SPEECH["vocab"],
+            {"speech": MemorySpec(self.encoder.out_dim)},
+            embedding_dim=SPEECH["hid"],
+            hidden_dim=SPEECH["hid"],
+            attention=LISTENING[form],
+            initial_state="zero",
+        )
+
+    def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor]:
+        """Values: what the race cuts the graph at."""
+        return (self.encoder.encode(batch["feats"], batch["feat_len"]).values,)
+
+    def loss(self, batch: dict[str, Tensor], values: Tensor) -> Tensor:
+        """Mean cross-entropy of the target tokens; all recordings are of one length."""
+        mask = torch.ones(values.shape[:2], dtype=torch.bool)
+        targets = Targets(batch["tgt_out"], torch.full((len(values),), SPEECH["tgt"]))
+        memory = Memory(values, mask, Time(4 * SPEECH["frame_s"]))
+        output = self.decoder(targets, {"speech": memory})
+        gold = targets.tokens[output.rows, output.steps]  # (M,)
+        return functional.cross_entropy(output.scores, gold)
+
+
 def make(workload: str, variant: str) -> harness.Case:
-    """A training step (w1) or a batch decoded (w2)."""
+    """A training step (w1, w3) or a batch decoded (w2)."""
+    if workload == "w3":
+        batches, counts = workloads.asr_batches(), ["utts", "audio_s"]
+        return training(Transcriber(variant), batches, counts, "2 strided convs + LSTMs")
     form, _, mode = variant.partition("-")
     model = Translator(form)
     if workload == "w1":
-        return training(model, FORMS[form][2])
+        counts = ["tokens", "sentences"]
+        return training(model, workloads.mt_batches(4), counts, FORMS[form][2])
     if workload == "w2":
         return decoding(model, *MODES[mode])
-    raise ValueError(f"expected w1 or w2, got {workload}")
+    raise ValueError(f"expected w1, w2 or w3, got {workload}")
 
 
-def training(model: Translator, note: str) -> harness.Case:
+def training(model: Any, batches: list[Any], counts: list[str], note: str) -> harness.Case:
     """The step that all peers share, with this project's optimiser."""
     optimizer = build_optimizer(model, Training(learning_rate=1e-4))
     step = harness.split_train(model.encode, model.loss, harness.params_of(model), optimizer)
-    return harness.cycle(step, workloads.mt_batches(4), ["tokens", "sentences"], (model,), note)
+    return harness.cycle(step, batches, counts, (model,), note)
 
 
 def decoding(model: Translator, beam: int, batch_size: int) -> harness.Case:

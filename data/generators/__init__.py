@@ -1,1 +1,1 @@
-"""What makes the shipped corpora. Standard library only; `data/make.py` runs it."""
+"""What makes the shipped corpora: standard library only, but for ``espeak`` and ``speech``."""

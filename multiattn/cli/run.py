@@ -13,13 +13,12 @@ import typer
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from rich.console import Console
 
     from multiattn.entering import Start
     from multiattn.plugins import Host
-    from multiattn.scoring import Score
 
 T = TypeVar("T")
 
@@ -41,6 +40,17 @@ Settings = Annotated[
 Init = Annotated[
     Path | None, typer.Option("--init", metavar="RUN", help="Start from the weights of a run.")
 ]
+TokenizerOf = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", metavar="RUN", help="Take the target's tokenizer of a run."),
+]
+LanguageModel = Annotated[
+    Path | None,
+    typer.Option("--lm", metavar="RUN", help="A run without sources joins the search."),
+]
+LanguageModelWeight = Annotated[
+    float | None, typer.Option("--lm-weight", help="Of its log-probabilities; else 0.2.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show settings, sizes and plan; train nothing.")
 ]
@@ -57,11 +67,15 @@ def run(
     seed: Seed = None,
     settings: Settings = None,
     init: Init = None,
+    tokenizer: TokenizerOf = None,
+    lm: LanguageModel = None,
+    lm_weight: LanguageModelWeight = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train (or continue), evaluate, and say how to use what came of it."""
-    start = _start(context, recipe, data, out, seed, settings, init)
     host = context.obj.host
+    overrides = [*_given(settings, seed, tokenizer, host), *_fused(lm, lm_weight)]
+    start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
         _dry_run(start, host)
         return
@@ -71,8 +85,8 @@ def run(
     finished = _continuable(lambda: runs.train_and_evaluate(start, host, _console()))
     if not _is_first_process():
         return
-    for split, scores in finished.scores.items():
-        _print_scores(split, scores)
+    for split in finished.scores:
+        _print_results(split, start.run.results(split))
     write_report([start.run], host, start.run.report)
     for doubt in finished.doubts:
         typer.echo(f"warning: {doubt}", err=True)
@@ -89,11 +103,12 @@ def train(
     seed: Seed = None,
     settings: Settings = None,
     init: Init = None,
+    tokenizer: TokenizerOf = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train (or continue) and stop there; `multiattn evaluate` does the rest."""
-    start = _start(context, recipe, data, out, seed, settings, init)
     host = context.obj.host
+    start = _start(recipe, _given(settings, seed, tokenizer, host), host, data, out, init)
     if dry_run:
         _dry_run(start, host)
         return
@@ -113,6 +128,8 @@ def evaluate(
     name: Name = "",
     data: Data = None,
     settings: Settings = None,
+    lm: LanguageModel = None,
+    lm_weight: LanguageModelWeight = None,
 ) -> None:
     """Write outputs for a split and score them; results with other settings are kept apart."""
     from multiattn.evaluation import evaluate as evaluate_split
@@ -121,13 +138,14 @@ def evaluate(
     from multiattn.training import start_accelerator
 
     folder = RunFolder(path)
-    system = open_system(folder, context.obj.host, settings or ())
+    overrides = [*(settings or ()), *_fused(lm, lm_weight)]
+    system = open_system(folder, context.obj.host, overrides)
     split = split or system.settings.splits.test
     accelerator = start_accelerator(system.settings, folder)
     root = data or Path(folder.started()["data"])
-    scores = evaluate_split(system, split, name, root, accelerator)
+    evaluate_split(system, split, name, root, accelerator)
     if accelerator.is_main_process:
-        _print_scores(split, scores)
+        _print_results(split, folder.results(split, name))
         typer.echo(f"results: {folder.results(split, name)}")
 
 
@@ -153,6 +171,8 @@ def predict(
     ] = False,
     prefix: Annotated[str, typer.Option("--prefix", help="What outputs must begin with.")] = "",
     settings: Settings = None,
+    lm: LanguageModel = None,
+    lm_weight: LanguageModelWeight = None,
 ) -> None:
     """Write for inputs of your own, one line each."""
     import json
@@ -163,16 +183,38 @@ def predict(
     from multiattn.rendering import save_pictures
 
     host = context.obj.host
-    predictor = load(path, overrides=settings or (), host=host)
+    overrides = [*(settings or ()), *_fused(lm, lm_weight)]
+    predictor = load(path, overrides=overrides, host=host)
     parser = InputParser.of(predictor.system.settings, host, text)
     values = list(parser.parse(inputs or (), sys.stdin)) if predictor.sources else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
-    for number, prediction in enumerate(predictor.each(values, prefix=prefix), start=1):
-        line = json.dumps(prediction.as_json(), ensure_ascii=False) if as_json else prediction.text
-        typer.echo(line)
+    refused = 0
+    for number, found in enumerate(predictor.attempts(values, prefix=prefix), start=1):
+        if isinstance(found, UserError):
+            if len(values) == 1:
+                raise found
+            refused += 1
+            _refuse(number, found, as_json)
+            continue
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.text)
+        for doubt in found.doubts:
+            typer.echo(f"warning: input {number}: {doubt}", err=True)
         if attention is not None:
-            save_pictures(attention / f"{number:04d}", prediction.records(), host)
+            save_pictures(attention / f"{number:04d}", found.records(), host)
+    if refused:
+        raise UserError(
+            f"expected {len(values)} inputs that can be read, got {refused} that cannot, named "
+            "above; the outputs of the others are written"
+        )
+
+
+def _refuse(number: int, error: UserError, as_json: bool) -> None:
+    """Keep the line of an input that is refused, so that outputs belong to inputs by number."""
+    import json
+
+    typer.echo(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else "")
+    typer.echo(f"input {number}: {error}", err=True)
 
 
 def report(
@@ -192,21 +234,51 @@ def report(
     typer.echo(f"report: {file}")
 
 
+def _given(
+    settings: list[str] | None, seed: int | None, tokenizer: Path | None, host: Host
+) -> list[str]:
+    """Options of a new run as the overrides of its recipe that they are short for."""
+    import json
+
+    from multiattn.recipe import load_recipe
+    from multiattn.runfolder import RunFolder
+
+    overrides = list(settings or ())
+    if seed is not None:
+        overrides.append(f"seed={seed}")
+    if tokenizer is not None:
+        other = load_recipe(RunFolder(tokenizer).require().recipe, (), host).target.tokenizer
+        overrides.append(f"target.tokenizer={json.dumps(other.model_dump(mode='json'))}")
+        overrides.append(f"target.tokenizer_of={json.dumps(str(tokenizer), ensure_ascii=False)}")
+    return overrides
+
+
+def _fused(lm: Path | None, weight: float | None) -> list[str]:
+    """As ``_given``, of the language model that joins a search."""
+    import json
+
+    overrides = []
+    if lm is not None:
+        named = json.dumps(str(lm), ensure_ascii=False)
+        overrides.append(f"search.language_model.run={named}")
+    if weight is not None:
+        overrides.append(f"search.language_model.weight={weight}")
+    return overrides
+
+
 def _start(
-    context: typer.Context,
     recipe: str,
+    overrides: list[str],
+    host: Host,
     data: Path | None,
     out: Path | None,
-    seed: int | None,
-    settings: list[str] | None,
     init: Path | None,
 ) -> Start:
     from multiattn.entering import Start
     from multiattn.recipe import load_recipe, shipped
     from multiattn.runfolder import RunFolder
 
-    overrides = [*(settings or ()), *([] if seed is None else [f"seed={seed}"])]
-    checked = load_recipe(recipe, overrides, context.obj.host)
+    checked = load_recipe(recipe, overrides, host)
     name = Path(recipe).stem if Path(recipe).suffix else recipe.replace("/", "-")
     return Start(
         recipe=recipe,
@@ -233,12 +305,16 @@ def _dry_run(start: Start, host: Host) -> None:
         typer.echo(line)
 
 
-def _print_scores(split: str, scores: Mapping[str, Score]) -> None:
-    from multiattn.cli.score import score_table
+def _print_results(split: str, folder: Path) -> None:
+    from multiattn.cli.score import group_table, score_table
+    from multiattn.results import Results
 
+    results = Results.read(folder)
     typer.echo(f"{split}:")
-    _console().print(score_table(scores))
-    for signature in sorted({score.signature for score in scores.values()}):
+    _console().print(score_table(results.scores))
+    if results.groups:
+        _console().print(group_table(results))
+    for signature in sorted({score.signature for score in results.scores.values()}):
         typer.echo(signature)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multiattn import records
     from multiattn.cli.outputs import Outputs
     from multiattn.plugins import Host
+    from multiattn.results import Results
     from multiattn.scoring import Comparison, Metric, Score
     from multiattn.settings import Named
 
@@ -103,6 +104,20 @@ def score_table(scores: Mapping[str, Score]) -> Table:
             _shown(number, found) for number in (found.value, found.low, found.high)
         )
         table.add_row(name, value, f"{low} - {high}", _unit(found), str(found.count))
+    return table
+
+
+def group_table(results: Results) -> Table:
+    """A row per group, such as a speaker, with each metric's own value and interval."""
+    columns = [f"{name} [95 %]" for name in results.metrics]
+    table = _table(results.grouped_by, "examples", *columns)
+    for group, scores in results.groups.items():
+        found = [scores[name] for name in results.metrics]
+        cells = [
+            f"{_shown(one.value, one)} [{_shown(one.low, one)}, {_shown(one.high, one)}]"
+            for one in found
+        ]
+        table.add_row(group, str(found[0].count), *cells)
     return table
 
 

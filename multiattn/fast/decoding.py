@@ -4,40 +4,26 @@
 
 - linear maps use weights packed once for oneDNN, 2-20 times faster for the few rows of a beam;
 - an LSTM cell is one product of [input; hidden] instead of two;
-- additive attention keeps e^{2k} as its keys, so that a step takes no tanh (see ``feeding.py``).
+- additive attention keeps e^{2k} as its keys, so that a step takes no tanh (see ``energies.py``).
 
-The packing operators are internal to PyTorch, so they are tried on a small product first; where
-they are missing or wrong, ``F.linear`` does the same. The copy is for inference: no gradient.
+Where PyTorch lacks oneDNN's operators (see ``products.py``), the decoder stays as it is. The copy
+is for inference: no gradient.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.attention import Additive, Keys, look
-from multiattn.fast.feeding import additive_scores, doubled_exponential, lstm_forward, within_limit
+from multiattn.fast.energies import additive_scores, doubled_exponential, within_limit
+from multiattn.fast.feeding import lstm_forward
+from multiattn.fast.products import packed, packed_linear, packing_works
 from multiattn.memory import Memory
 from multiattn.recurrence import LSTMStack, LSTMState
-
-ROWS_HINT = 64  # oneDNN chooses its layout for about so many rows; any number of rows may come
-
-
-@functools.cache
-def packing_works() -> bool:
-    """Whether this build has the packing operators and they agree with ``F.linear``."""
-    try:
-        weight, rows = torch.randn(24, 16), torch.randn(3, 16)
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS_HINT)
-        found = torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], "")
-        return bool(torch.allclose(found, F.linear(rows, weight), atol=1e-5))
-    except (AttributeError, NotImplementedError, RuntimeError):
-        return False
 
 
 def for_decoding(decoder: nn.Module) -> Any:
@@ -81,14 +67,11 @@ class PackedLinear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.weight, self.bias = weight, bias
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS_HINT)
+        self.packed = packed(weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(…, I) -> (…, O)."""
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(
-            inputs, self.packed, self.bias, "none", [], ""
-        )
-        return output
+        return packed_linear(inputs, self.packed, self.bias)
 
 
 class PackedLSTMStack(nn.Module):

@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -21,6 +20,7 @@ from multiattn.errors import UserError
 from multiattn.plugins import Host
 from multiattn.recipe import load_recipe
 from multiattn.report.pictures import Curve, curves_of, draw_attention, draw_curves
+from multiattn.results import Results
 from multiattn.rows import BadRows
 from multiattn.runfolder import RunFolder, write_bytes
 from multiattn.runlog import read_log
@@ -41,21 +41,12 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Results:
-    """The scores of one split with one way to decode."""
-
-    name: str
-    scores: dict[str, dict[str, Any]]
-    decoding: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Part:
     """What the page says of one run. ``missing``: why there are no examples, if so."""
 
     name: str
     summary: str
-    results: tuple[Results, ...]
+    results: dict[str, Results]
     examples: tuple[Example, ...]
     missing: str
     recipe: str
@@ -102,7 +93,10 @@ def _part(name: str, run: RunFolder, host: Host) -> Part:
     return Part(
         name=name,
         summary=settings.summary,
-        results=tuple(map(_results, sorted(run.path.glob("results/*/scores.json")))),
+        results={
+            file.parent.name: Results.read(file.parent)
+            for file in sorted(run.path.glob("results/*/scores.json"))
+        },
         examples=examples,
         missing=missing,
         recipe=run.recipe.read_text(encoding="utf-8"),
@@ -115,12 +109,6 @@ def _part(name: str, run: RunFolder, host: Host) -> Part:
             if line["kind"] in ("data", "init")
         ),
     )
-
-
-def _results(file: Path) -> Results:
-    scores = json.loads(file.read_text(encoding="utf-8"))
-    decoding = scores.pop("decoding")
-    return Results(file.parent.name, scores, decoding)
 
 
 def _examples(
@@ -144,11 +132,14 @@ def _examples(
         {name: example.fields[source.field] for name, source in settings.sources.items()}
         for example in chosen
     ]
-    examples = []
-    for example, prediction in zip(chosen, predictor.each(inputs), strict=True):
+    examples, refused = [], ""
+    for example, prediction in zip(chosen, predictor.attempts(inputs), strict=True):
+        if isinstance(prediction, UserError):
+            refused = str(prediction)
+            continue
         target = example.fields[settings.target.field] or ()
         references = (target,) if isinstance(target, str) else target
         pictures = tuple(draw_attention(record, host) for record in prediction.records())
         given = dict(prediction.inputs)
         examples.append(Example(example.id, given, prediction.text, references, pictures))
-    return tuple(examples), ""
+    return tuple(examples), "" if examples else refused

@@ -27,6 +27,9 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "objective": others.OBJECTIVE_CHECKS,
     "scorer": others.SCORER_CHECKS,
     "metric": (outside.target_imports_no_torch, *others.METRIC_CHECKS),
+    "normaliser": (outside.target_imports_no_torch, *others.NORMALISER_CHECKS),
+    "aligner": others.ALIGNER_CHECKS,
+    "renderer": others.RENDERER_CHECKS,
     "recipe": (outside.every_recipe_in_it_loads,),
 }
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from multiattn.alignment import TimedWord
 from multiattn.attention import Additive
 from multiattn.hooks import hookimpl
 from multiattn.memory import Memory, Tokens, length_mask
-from multiattn.records import Attention, Encoder, Metric
+from multiattn.records import Aligner, Attention, Encoder, Metric, Normaliser, Renderer
 
 
 @hookimpl
@@ -28,6 +29,12 @@ def multiattn_components():
         higher_is_better=True,
         unit="0-1",
     )
+    summary = "breaks its contract"
+    yield Normaliser(name="restless", target="broken_contracts:Restless", summary=summary)
+    yield Aligner(
+        name="backward", target="broken_contracts:Backward", summary=summary, layout="time"
+    )
+    yield Renderer(name="blank", target="broken_contracts:Blank", summary=summary, layout="grid")
 
 
 class Unmasked(Additive):
@@ -115,3 +122,33 @@ class Contrary:
 
     def signature(self):
         return "contrary"
+
+    def details(self, hypotheses, references, ids):
+        return "some are wrong"
+
+
+class Restless:
+    """Is never done."""
+
+    def __call__(self, text):
+        return f"{text}."
+
+    def signature(self):
+        return "restless-v1"
+
+
+class Backward:
+    """Gives the last word the first time."""
+
+    def align(self, evidence):
+        return [
+            TimedWord(word, 5.0 - place, 6.0 - place, 0.5, "attention")
+            for place, (word, _, _) in enumerate(evidence.words)
+        ]
+
+
+class Blank:
+    """Draws nothing."""
+
+    def draw(self, figure, record):
+        pass

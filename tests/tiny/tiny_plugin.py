@@ -16,7 +16,7 @@ import numpy as np
 
 from multiattn.errors import UserError
 from multiattn.hooks import hookimpl
-from multiattn.records import Corpus, Encoder, Example, Metric, Reader, Record
+from multiattn.records import Aligner, Corpus, Encoder, Example, Metric, Reader, Record
 
 TOLD: list[tuple[str, Any]] = []
 
@@ -39,6 +39,12 @@ def multiattn_components() -> Iterator[Record]:
         higher_is_better=True,
         unit="0-1",
         summary="the share of right letters",
+    )
+    yield Aligner(
+        name="tiny-places",
+        target="tiny_plugin:Places",
+        layout="tokens",
+        summary="the place of the letter that was looked at most",
     )
 
 
@@ -72,7 +78,11 @@ class Pairs:
             raise UserError(f"expected the file {file}, got none; write it")
         rows = [line.split("\t") for line in file.read_text().splitlines()]
         return [
-            Example(f"{split}-{number}", {"source": source or None, "target": target})
+            Example(
+                f"{split}-{number}",
+                {"source": source or None, "target": target},
+                {"letters": f"{len(source)} letters"} if source else {},
+            )
             for number, (source, target) in enumerate(rows)
         ]
 
@@ -105,6 +115,8 @@ class Letters:
     def read(self, value: str, generator: Any = None) -> Any:
         import torch
 
+        if "!" in value:
+            raise UserError(f"expected letters, got {value!r}; leave the ! out")
         known = [self._known.index(letter) + 1 if letter in self._known else 0 for letter in value]
         return torch.tensor(known)
 
@@ -115,7 +127,7 @@ class Letters:
         return torch.nn.utils.rnn.pad_sequence(list(items), batch_first=True), lengths
 
     def labels(self, value: str) -> list[str]:
-        return [f"▁{letter}" for letter in value]
+        return [f"▁{letter}" if letter in self._known else "<unk>" for letter in value]
 
 
 class Accuracy:
@@ -131,6 +143,23 @@ class Accuracy:
 
     def signature(self) -> str:
         return "letters"
+
+    def details(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]], ids: Sequence[str]
+    ) -> str:
+        rows = zip(ids, hypotheses, references, strict=True)
+        return "".join(f"{name}: {text} for {first}\n" for name, text, (first, *_) in rows)
+
+
+class Places:
+    def align(self, evidence: Any) -> list[Any]:
+        from multiattn.alignment import TimedWord
+
+        timed = []
+        for word, first, end in evidence.words:
+            place = float(evidence.weights[first:end].mean(0).argmax())
+            timed.append(TimedWord(word, place, place + 1, 0.5, "attention"))
+        return timed
 
 
 def write_corpus(folder: Path, train: int = 60, others: int = 6, seed: int = 3) -> None:

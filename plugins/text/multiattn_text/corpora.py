@@ -7,17 +7,15 @@ a UserError naming file and line; with, the sentence is passed on and the row le
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from multiattn.errors import UserError
 from multiattn.records import Example
-from multiattn_text.files import (
-    BadRowError,
+from multiattn.tables import TableRow, Value, table_examples, table_path, table_splits
+from multiattn.textfiles import (
     OnBadRow,
     Place,
     collect,
@@ -27,9 +25,6 @@ from multiattn_text.files import (
     read_lines,
     splits_named,
 )
-
-Value = str | tuple[str, ...] | None
-Record = Mapping[str, Any]
 
 
 class Parallel:
@@ -118,7 +113,7 @@ class Multi30k:
 
 
 class Table:
-    """A table per split: ``SPLIT.jsonl``, or ``SPLIT.tsv`` with column names first; plain or .gz.
+    """A table per split: ``SPLIT.jsonl``, or ``SPLIT.tsv``, ``SPLIT.csv`` with column names first.
 
     fields: each field and its column. A JSON list of texts is several values of one field, null is
         a field that the row does not have.
@@ -132,27 +127,18 @@ class Table:
 
     def splits(self) -> tuple[str, ...]:
         """Names of the tables in the folder."""
-        kinds = (splits_named(self._folder, f"{{split}}.{kind}") for kind in ("jsonl", "tsv"))
-        return tuple(sorted(set.union(*kinds)))
+        return table_splits(self._folder)
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Read the rows of a table in their order."""
-        path = existing(self._folder, [f"{split}.jsonl", f"{split}.tsv"])
-        lines = enumerate(read_lines(path), start=1)
-        record_of = _json_record
-        if ".tsv" in path.suffixes:
-            record_of = partial(_tab_separated_record, _header(path, lines))
 
-        def example(line: int, raw: bytes) -> Example:
-            place = Place(path, line)
-            record = record_of(decoded(raw, place), place)
-            fields = {
-                field: _value(record, column, place) for field, column in self._fields.items()
-            }
-            name = _identity(record, self._id, place) if self._id else f"{split}-{line}"
-            return Example(name, fields, {"file": path.name, "line": str(line)})
+        def example(row: TableRow) -> Example:
+            fields = {field: row.value(column) for field, column in self._fields.items()}
+            line = str(row.place.line)
+            name = row.name(self._id) if self._id else f"{split}-{line}"
+            return Example(name, fields, {"file": row.place.path.name, "line": line})
 
-        return collect(lines, example, on_bad_row)
+        return table_examples(table_path(self._folder, split), example, on_bad_row)
 
 
 class Aeslc:
@@ -213,82 +199,3 @@ def _aligned(
             "line n of one must belong to line n of the others"
         )
     return _AlignedFiles(split, paths, columns, optional)
-
-
-def _json_record(text: str, place: Place) -> Record:
-    try:
-        record = json.loads(filled(text, "a row", place))
-    except (ValueError, RecursionError) as error:
-        raise BadRowError(
-            f"expected a JSON object in {place}, got: {error}; correct the row"
-        ) from error
-    if not isinstance(record, dict):
-        raise BadRowError(
-            f'expected a JSON object in {place}, got {text[:40]!r}; write {{"column": "text", ...}}'
-        )
-    return record
-
-
-def _header(path: Path, lines: Iterator[tuple[int, bytes]]) -> list[str]:
-    """Take the column names from the first line. Raises UserError where one stands there twice."""
-    line, raw = next(lines)
-    columns = decoded(raw, Place(path, line)).split("\t")
-    if len(set(columns)) < len(columns):
-        raise UserError(
-            f"expected different column names in {path}, line {line}, got {', '.join(columns)}; "
-            "name the columns there"
-        )
-    return columns
-
-
-def _tab_separated_record(columns: Sequence[str], text: str, place: Place) -> Record:
-    cells = text.split("\t")
-    if len(cells) != len(columns):
-        raise BadRowError(
-            f"expected {len(columns)} cells in {place}, as many as columns in its first line, "
-            f"got {len(cells)}; correct the row"
-        )
-    return dict(zip(columns, cells, strict=True))
-
-
-def _value(record: Record, column: str, place: Place) -> Value:
-    """Take a column's text, texts or null. Raises BadRowError for anything else."""
-    what = f"text in the column {column!r}"
-    value = _cell(record, column, place)
-    texts = value if isinstance(value, list) else [] if value is None else [value]
-    for text in texts:
-        if not isinstance(text, str) or not _encodable(text):
-            raise BadRowError(
-                f"expected {what} in {place}, got {json.dumps(text)[:40]}; "
-                "write a string, a list of strings or null"
-            )
-        filled(text, what, place)
-    return tuple(texts) if isinstance(value, list) else value
-
-
-def _identity(record: Record, column: str, place: Place) -> str:
-    value = _cell(record, column, place)
-    if isinstance(value, str | int) and str(value).strip():
-        return str(value)
-    raise BadRowError(
-        f"expected a name in the column {column!r} in {place}, got {json.dumps(value)[:40]}; "
-        "give the row one"
-    )
-
-
-def _cell(record: Record, column: str, place: Place) -> Any:
-    if column in record:
-        return record[column]
-    raise BadRowError(
-        f"expected the column {column!r} in {place}, got {', '.join(record)}; "
-        "correct the row, or the corpus's settings in the recipe"
-    )
-
-
-def _encodable(text: str) -> bool:
-    r"""Tell apart text from what JSON can also spell: half a surrogate pair (``\ud83d``)."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

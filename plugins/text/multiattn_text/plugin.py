@@ -39,7 +39,7 @@ def _corpora() -> Iterator[Record]:
     yield Corpus(
         name="table",
         target="multiattn_text.corpora:Table",
-        summary="named columns: SPLIT.jsonl or SPLIT.tsv, plain or .gz",
+        summary="named columns: SPLIT.jsonl, SPLIT.tsv or SPLIT.csv, plain or .gz",
     )
     yield Corpus(
         name="multi30k",

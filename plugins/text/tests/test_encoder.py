@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from multiattn.bilstm import similar_lengths
 from multiattn.memory import length_mask
 from multiattn.tokenizer import EOS, PAD, UNK
-from multiattn_text import encoder as encoder_module
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import TextSpec
 
@@ -64,7 +64,7 @@ def test_it_is_the_librarys_bidirectional_lstm_over_packed_sequences(layers, len
     outputs, (states, _) = library(packed)
     expected, _ = pad_packed_sequence(outputs, batch_first=True)
     memory = encoder(inputs, counts)
-    assert (len(encoder_module._groups(counts)) > 1) is (lengths is MANY)
+    assert (len(similar_lengths(counts)) > 1) is (lengths is MANY)
     torch.testing.assert_close(memory.values, expected, **EXACT)
     torch.testing.assert_close(memory.summary, torch.cat([states[-2], states[-1]], 1), **EXACT)
 
@@ -115,13 +115,6 @@ def test_a_batch_equals_its_inputs_one_by_one_in_any_order(lengths):
         single = encoder(inputs[row : row + 1, :length], counts[row : row + 1])
         torch.testing.assert_close(single.values[0], memory.values[row, :length], **EXACT)
         torch.testing.assert_close(single.summary[0], memory.summary[row], **EXACT)
-
-
-def test_rows_are_grouped_where_that_saves_slots_and_every_row_is_in_one_group():
-    groups = encoder_module._groups(torch.tensor(MANY))
-    assert torch.cat(groups).sort().values.tolist() == list(range(len(MANY)))
-    assert encoder_module._groups(torch.full((64,), 9)) == []
-    assert encoder_module._groups(torch.tensor([1, 30] * 8)) == []
 
 
 def test_symbols_are_the_targets_ids_where_the_tokenizer_is_shared():

@@ -1,6 +1,6 @@
-"""Lines of text files, plain or .gz, with every mistake named by file and line.
+"""Lines of text files, plain or .gz, with every mistake named by file and line. For corpora.
 
-It refuses to know what a line means: ``corpora.py`` does.
+It refuses to know what a line means: ``tables.py`` and the corpora of plugins do. No torch.
 """
 
 from __future__ import annotations

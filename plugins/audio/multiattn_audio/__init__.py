@@ -1,0 +1,1 @@
+"""Speech for multiattn; ``plugin.py`` is the table of contents. Nothing is imported here."""

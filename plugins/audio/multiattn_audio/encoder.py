@@ -1,0 +1,129 @@
+"""Waveforms -> a memory of moments: filterbanks, fewer frames, a deep bidirectional LSTM.
+
+It refuses to know files and words. Letters: B batch, L samples, F frames, S slots, H width of one
+direction.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from multiattn.bilstm import bidirectional, direction, final_states, in_groups
+from multiattn.errors import UserError
+from multiattn.memory import Memory, Time, length_mask
+from multiattn.settings import Probability
+from multiattn_audio.augmentation import SpecAugment, spec_augment
+from multiattn_audio.filterbank import hop_seconds, log_mel
+from multiattn_audio.normalisation import Global, PerUtterance
+from multiattn_audio.reader import AudioSpec
+from multiattn_audio.reduction import FrameConvolutions, PlaneConvolutions, halved, paired
+
+NORMALISATIONS: dict[str, Any] = {"utterance": PerUtterance, "global": Global}
+DEFAULT_AUGMENTATION = SpecAugment()
+
+
+class FilterbankBiLSTM(nn.Module):
+    """Log-mel filterbanks, their normalisation, SpecAugment, time reduction, bidirectional LSTM.
+
+    bands: of the filterbank, 25 ms every 10 ms.
+    reduction: how frames become slots of ``slot_frames`` each: ``planes``, 3 × 3 convolutions;
+        ``frames``, convolutions over time alone; ``pyramid``, two slots side by side after each of
+        the first layers (Chan et al. 2016), the slowest, because the first layer sees every frame.
+    projection_dim: each layer's outputs go through a tanh layer of this width; 0 is none.
+    dropout: on what each layer reads, and on the slots; not on the final states.
+    Raises UserError for a pyramid that has too few layers.
+    """
+
+    def __init__(
+        self,
+        input_spec: AudioSpec,
+        *,
+        bands: Annotated[int, Field(ge=4)] = 80,
+        normalisation: Literal["utterance", "global"] = "utterance",
+        augmentation: SpecAugment = DEFAULT_AUGMENTATION,
+        reduction: Literal["planes", "frames", "pyramid"] = "planes",
+        slot_frames: Literal[1, 2, 4, 8] = 4,
+        hidden_dim: PositiveInt = 320,
+        layers: PositiveInt = 3,
+        projection_dim: NonNegativeInt = 0,
+        dropout: Probability = 0.0,
+    ) -> None:
+        super().__init__()
+        self.spec, self.bands, self.slot_frames = input_spec, bands, slot_frames
+        self.normalisation = NORMALISATIONS[normalisation](bands)
+        self.augmentation = augmentation
+        halvings = slot_frames.bit_length() - 1
+        self.pairings = halvings if reduction == "pyramid" else 0
+        if self.pairings >= layers:
+            raise UserError(
+                f"reduction 'pyramid' to slots of {slot_frames} frames pairs slots after each of "
+                f"{self.pairings} layers and needs one more, got layers {layers}; add layers or "
+                "lower slot_frames"
+            )
+        self.reduction: Any = (
+            PlaneConvolutions(bands, halvings)
+            if reduction == "planes"
+            else FrameConvolutions(bands, halvings - self.pairings, hidden_dim)
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.out_dim = projection_dim or 2 * hidden_dim
+        self.summary_dim = 2 * hidden_dim
+        widths: list[int] = [self.reduction.out_dim]
+        widths += [self.out_dim * (1 + (layer <= self.pairings)) for layer in range(1, layers)]
+        self.forwards: Any = nn.ModuleList(direction(width, hidden_dim) for width in widths)
+        self.backwards: Any = nn.ModuleList(direction(width, hidden_dim) for width in widths)
+        self.projections: Any = nn.ModuleList(
+            nn.Linear(2 * hidden_dim, projection_dim) for _ in widths if projection_dim
+        )
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
+        """Encode waveforms (B, L) in [-1, 1] of these lengths (B,) in samples, each at least 1.
+
+        Whatever its length, an input has at least one slot.
+        """
+        with torch.no_grad():
+            features, frames = log_mel(inputs, lengths, self.spec.sample_rate_hz, self.bands)
+            features = self.normalisation(features, frames)  # (B, F, bands)
+            if self.training:
+                features = spec_augment(features, frames, self.augmentation)
+        return self.encode(features, frames)
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Memory:
+        """Encode features (B, F, bands), normalised and zero in padding, of these lengths (B,).
+
+        values: (B, S, out_dim). summary: (B, 2H), the state after the last slot of the forward and
+        after the first of the backward direction, of the last layer.
+        """
+        values, summary = in_groups(self._encode, features, lengths)
+        for _ in range(self.slot_frames.bit_length() - 1):
+            lengths = halved(lengths)
+        seconds = self.slot_frames * hop_seconds(self.spec.sample_rate_hz)
+        return Memory(values, length_mask(lengths, values.shape[1]), Time(seconds), summary)
+
+    def example_inputs(self) -> tuple[Tensor, Tensor]:
+        """Make a batch of a fifth and of a tenth of a second of noise."""
+        lengths = torch.tensor([self.spec.sample_rate_hz // 5, self.spec.sample_rate_hz // 10])
+        noise = 0.1 * torch.randn(2, int(lengths[0]))
+        return noise.masked_fill(~length_mask(lengths, noise.shape[1]), 0.0), lengths
+
+    def _encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode features that share a call: slots (B, S, out_dim), final states (B, 2H)."""
+        values, lengths = self.reduction(values, lengths)
+        for layer, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
+            if 0 < layer <= self.pairings:
+                values, lengths = paired(values, lengths)
+            states = bidirectional(self.dropout(values), lengths, ahead, back)  # (B, S, 2H)
+            values = self._projected(states, layer, lengths)
+        return self.dropout(values), final_states(states, lengths)
+
+    def _projected(self, states: Tensor, layer: int, lengths: Tensor) -> Tensor:
+        """States (B, S, 2H) through the layer's projection, if it has one; zero in padded slots."""
+        if not self.projections:
+            return states
+        mask = length_mask(lengths, states.shape[1])  # (B, S)
+        projected = torch.tanh(self.projections[layer](states))
+        return projected.masked_fill(~mask.unsqueeze(2), 0.0)

@@ -1,0 +1,117 @@
+"""What the audio plugin brings. Strings only: a target is imported when a recipe builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multiattn.hooks import hookimpl
+from multiattn.records import (
+    Aligner,
+    Corpus,
+    Encoder,
+    Metric,
+    Normaliser,
+    Reader,
+    Record,
+    Renderer,
+)
+from multiattn_audio.formats import SUFFIXES
+
+
+@hookimpl
+def multiattn_components() -> Iterator[Record]:
+    """Yield encoder, reader, corpora, metrics, and what shows words over time."""
+    yield Encoder(
+        name="filterbank-bilstm",
+        target="multiattn_audio.encoder:FilterbankBiLSTM",
+        consumes="audio",
+        summary="log-mel filterbanks, time reduction, bidirectional LSTM: a slot per moment",
+        paper="Chan et al. 2016, Listen, attend and spell",
+    )
+    yield Reader(
+        name="audio",
+        target="multiattn_audio.reader:Audio",
+        produces="audio",
+        suffixes=SUFFIXES,
+        summary="a recording as one waveform at one sampling rate",
+    )
+    yield from _corpora()
+    yield from _metrics()
+    yield Aligner(
+        name="word-times",
+        target="multiattn_audio.times:WordTimes",
+        layout="time",
+        summary="seconds of each word, from a CTC head where there is one, else from attention",
+        paper="Kürzinger et al. 2020, CTC-segmentation of large corpora",
+    )
+    yield Renderer(
+        name="time",
+        target="multiattn_audio.rendering:OverTime",
+        layout="time",
+        summary="attention over seconds, below the spectrogram of the recording",
+    )
+
+
+def _corpora() -> Iterator[Record]:
+    speech = {"audio": "audio", "text": "text", "speaker": "text"}
+    yield Corpus(
+        name="manifest",
+        target="multiattn_audio.corpora:Manifest",
+        fields=speech,
+        summary="recordings listed with their texts: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
+    )
+    yield Corpus(
+        name="an4",
+        target="multiattn_audio.corpora:An4",
+        fields=speech,
+        summary="people who spell names, addresses and numbers",
+        paper="Acero and Stern 1990, Environmental robustness in automatic speech recognition",
+    )
+    yield Corpus(
+        name="librispeech",
+        target="multiattn_audio.corpora:Librispeech",
+        fields=speech,
+        summary="read audiobooks, as released: SPLIT/SPEAKER/CHAPTER/*.flac and *.trans.txt",
+        paper="Panayotov et al. 2015, Librispeech: an ASR corpus based on public domain audio "
+        "books",
+    )
+    yield Corpus(
+        name="common-voice",
+        target="multiattn_audio.corpora:CommonVoice",
+        fields=speech,
+        summary="sentences read by volunteers, as released: SPLIT.tsv and clips/",
+        paper="Ardila et al. 2020, Common Voice: a massively-multilingual speech corpus",
+    )
+    yield Corpus(
+        name="folder",
+        target="multiattn_audio.corpora:Folder",
+        fields=speech,
+        summary="recordings with their texts beside them: SPLIT/NAME.wav and SPLIT/NAME.txt",
+    )
+
+
+def _metrics() -> Iterator[Record]:
+    yield Metric(
+        name="wer",
+        target="multiattn_audio.metrics:Wer",
+        higher_is_better=False,
+        unit="%",
+        summary="word error rate of jiwer: wrong, missing and added words per word said",
+        paper="Morris et al. 2004, From WER and RIL to MER and WIL",
+    )
+    yield Metric(
+        name="cer",
+        target="multiattn_audio.metrics:Cer",
+        higher_is_better=False,
+        unit="%",
+        summary="character error rate of jiwer",
+        paper="Morris et al. 2004, From WER and RIL to MER and WIL",
+    )
+    for name, attribute, summary in (
+        ("none", "Verbatim", "the text as it is"),
+        ("plain", "Plain", "small letters and digits, without punctuation, any script"),
+        ("english", "English", "as plain, without noises and hesitations, nothing contracted"),
+    ):
+        yield Normaliser(
+            name=name, target=f"multiattn_audio.normalisers:{attribute}", summary=summary
+        )

@@ -1,0 +1,97 @@
+"""Attention over a recording: seconds from left to right, a row per word, its spectrogram above.
+
+It refuses to know how the weights came about. No torch but what reading a recording takes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib import mlab
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from multiattn.errors import UserError
+from multiattn.rendering import AttentionRecord
+
+WINDOW, HOP = 400, 160  # samples at 16 kHz: 25 ms and 10 ms, what a filterbank sees
+FLOOR_DB = 80.0  # what is weaker than the strongest by more is drawn as silence
+
+
+class OverTime:
+    """A heat map of words over seconds; above it the recording, where it can still be read."""
+
+    def draw(self, figure: Figure, record: AttentionRecord) -> None:
+        """Fill an empty figure: wider for a longer recording, higher for more words."""
+        words, slots = record.weights.shape
+        seconds = slots * record.layout.seconds_per_slot
+        recording = spectrogram(record.value)
+        above = 0.0 if recording is None else 1.4
+        height = 0.9 + 0.24 * max(1, words)
+        figure.set_size_inches(min(24.0, max(6.0, 1.6 + 1.2 * seconds)), min(40.0, above + height))
+        figure.set_layout_engine("constrained")
+        if recording is None:
+            axes = figure.add_subplot()
+        else:
+            ratios = {"height_ratios": [above, height]}
+            top, axes = figure.subplots(2, 1, sharex=True, gridspec_kw=ratios)
+            _draw_recording(top, recording)
+        _draw_weights(axes, record, seconds)
+
+
+def spectrogram(value: Any) -> tuple[NDArray[np.float64], float] | None:
+    """Decibels below the strongest (frequencies, frames), and the seconds it lasts.
+
+    None where the recording cannot be read, or is shorter than two windows.
+    """
+    from multiattn_audio.reader import Audio
+
+    reader = Audio()
+    try:
+        samples = reader.read(value).double().numpy()
+    except UserError:
+        return None
+    if len(samples) < 2 * WINDOW:
+        return None
+    rate = reader.spec.sample_rate_hz
+    power: NDArray[np.float64] = np.asarray(
+        mlab.specgram(samples, NFFT=WINDOW, Fs=rate, noverlap=WINDOW - HOP)[0]
+    )
+    strongest = max(float(power.max()), np.finfo(np.float64).tiny)
+    floor = 10 ** (-FLOOR_DB / 10)
+    return 10 * np.log10(np.maximum(power / strongest, floor)), len(samples) / rate
+
+
+def _draw_recording(axes: Axes, recording: tuple[NDArray[np.float64], float]) -> None:
+    decibels, seconds = recording
+    extent = (0.0, seconds, 0.0, 8.0)  # kHz, half of the reader's 16
+    axes.imshow(decibels, cmap="Greys", aspect="auto", origin="lower", extent=extent)
+    axes.set_ylabel("kHz", fontsize=8)
+    axes.tick_params(labelsize=8, labelbottom=False, length=2)
+
+
+def _draw_weights(axes: Axes, record: AttentionRecord, seconds: float) -> None:
+    words = len(record.words)
+    axes.set_xlabel("seconds", fontsize=8)
+    axes.tick_params(labelsize=8, length=2)
+    axes.set_xlim(0.0, seconds)
+    if not words:
+        axes.set_yticks([])
+        axes.set_title("nothing was written", fontsize=9)
+        return
+    # a slot's share is small where there are many: black is the most, but even looks stay pale
+    strongest = max(float(record.weights.max()), 8 / record.weights.shape[1])
+    extent = (0.0, seconds, words - 0.5, -0.5)
+    axes.imshow(
+        record.weights,
+        cmap="Greys",
+        vmin=0.0,
+        vmax=strongest,
+        aspect="auto",
+        interpolation="nearest",
+        extent=extent,
+    )
+    axes.set_yticks(range(words), record.words, fontsize=max(4, min(9, math.floor(500 / words))))

@@ -1,0 +1,41 @@
+"""What the audio plugin's tests share: real corpora, if there are any, and sounds to write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def real_corpus() -> Callable[[str], Path]:
+    """Folder of a real corpus by its name; the test is skipped where there is none."""
+
+    def find(name: str) -> Path:
+        folder = Path(os.environ.get("MULTIATTN_DATA") or ROOT.parent / "shared" / "data") / name
+        if not folder.is_dir():
+            pytest.skip(f"no {name} in {folder.parent}; set MULTIATTN_DATA to where corpora lie")
+        return folder
+
+    return find
+
+
+@pytest.fixture
+def voice() -> Callable[..., NDArray[np.float32]]:
+    """Make something like a vowel: a fundamental with falling overtones, loud and soft in turn."""
+
+    def make(
+        seconds: float = 1.0, sample_rate_hz: int = 16_000, pitch_hz: float = 120.0
+    ) -> NDArray[np.float32]:
+        times = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
+        tones = [np.sin(2 * np.pi * pitch_hz * n * times) / n**2 for n in range(1, 20)]
+        loudness = 0.2 * (1.2 + np.sin(2 * np.pi * 3 * times))
+        return np.float32(loudness * np.sum(tones, axis=0))
+
+    return make
