@@ -272,19 +272,21 @@ def _measured_outputs(
 def _groups(settings: RecipeSettings, corpus: Any, split: str) -> dict[str, str]:
     """What ``evaluation.group`` names of each example by id: a field, or a note of the corpus.
 
-    Raises UserError where no example has it.
+    None at all where the corpus knows the name but no value of it. Raises UserError for another.
     """
     name = settings.evaluation.group
     if name is None:
         return {}
     examples = corpus.examples(split, BadRows(settings.training.bad_rows).handler)
     values = {example.id: {**example.fields, **example.meta} for example in examples}
-    if not any(found.get(name) for found in values.values()):
-        known = sorted({key for found in values.values() for key in found})
+    known = sorted({key for found in values.values() for key in found})
+    if name not in known:
         raise UserError(
             f"expected evaluation.group to be one of {', '.join(known)}, as the corpus has no "
             f"other fields and notes, got {name!r}; name one of these"
         )
+    if not any(found.get(name) for found in values.values()):
+        return {}
     return {key: str(found.get(name) or UNGROUPED) for key, found in values.items()}
 
 

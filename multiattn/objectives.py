@@ -137,7 +137,8 @@ class CTC:
             self.bad_rows.refuse(
                 f"objective 'ctc' needs {int(lengths[place] + repeats[place])} slots for the "
                 f"target of example {name!r}, got {int(slots[place])}; remove the example, let "
-                "the encoder reduce its input less, or set training.bad_rows=skip"
+                "the encoder reduce its input less, or set training.bad_rows=skip",
+                name,
             )
 
 

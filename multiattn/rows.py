@@ -46,6 +46,7 @@ class BadRows:
 
     policy: Literal["stop", "skip"]
     sentences: list[str] = field(default_factory=list)
+    _examples: set[str] = field(default_factory=set)
 
     @property
     def handler(self) -> Callable[[str], None] | None:
@@ -60,12 +61,14 @@ class BadRows:
             self.refuse(str(error))
             return None
 
-    def refuse(self, sentence: str) -> None:
-        """Raise a UserError, or remember once what was skipped."""
+    def refuse(self, sentence: str, example: str | None = None) -> None:
+        """Raise a UserError, or remember what was skipped; of an ``example`` only once."""
         if self.policy == "stop":
             raise UserError(sentence)
-        if sentence not in self.sentences:
+        if example is None or example not in self._examples:
             self.sentences.append(sentence)
+        if example is not None:
+            self._examples.add(example)
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,17 @@ def test_groups_may_be_of_a_field_and_some_examples_may_have_none(run):
         file.write_text(before)
 
 
+def test_a_corpus_that_knows_no_group_of_any_example_is_scored_as_a_whole(run):
+    file = run.data_root / "pairs" / "test.tsv"
+    before = file.read_text()
+    try:
+        file.write_text("\tBA\n\tCC\n")
+        assert evaluated(run, ["evaluation.group=source"])
+        assert not Results.read(run.run.results("test")).groups
+    finally:
+        file.write_text(before)
+
+
 def test_what_a_metric_shows_of_single_errors_is_a_file_beside_the_scores(run):
     evaluated(run)
     shown = (run.run.results("test") / "tiny-accuracy.txt").read_text().splitlines()

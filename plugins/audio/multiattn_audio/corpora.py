@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -259,9 +260,10 @@ def _example(
 
 
 def _recording(path: Path, place: Place) -> Path:
-    """Pass on a file that is there."""
-    if path.is_file():
-        return path
+    """Pass on a file that is there; what is too long for a name is not."""
+    with suppress(OSError):
+        if path.is_file():
+            return path
     raise _missing(path, place)
 
 
@@ -289,7 +291,12 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _recordings(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """Hidden files are left out: some systems keep notes in them, called as the recording."""
+    return (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
 
 
 def _beside(place: Place) -> str:

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -65,8 +66,8 @@ class Audio:
     def __init__(
         self,
         *,
-        sample_rate_hz: PositiveInt = 16_000,
-        speed_perturbation: tuple[PositiveFloat, ...] = (),
+        sample_rate_hz: Annotated[int, Field(ge=1_000)] = 16_000,
+        speed_perturbation: tuple[Annotated[float, Field(ge=0.5, le=2.0)], ...] = (),
         max_seconds: PositiveFloat = 60.0,
         raw: RawFormat = DEFAULT_RAW,
         checks: Checks = DEFAULT_CHECKS,

@@ -1,12 +1,12 @@
 """Attention over a recording: seconds from left to right, a row per word, its spectrogram above.
 
-It refuses to know how the weights came about. No torch but what reading a recording takes.
+It refuses to know how the weights came about, and imports no torch.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import mlab
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.rendering import AttentionRecord
+from multiattn_audio.formats import RawFormat
+from multiattn_audio.sound import decode, mix_down, read_header
 
-WINDOW, HOP = 400, 160  # samples at 16 kHz: 25 ms and 10 ms, what a filterbank sees
+WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01  # what a filterbank sees
 FLOOR_DB = 80.0  # what is weaker than the strongest by more is drawn as silence
 
 
@@ -42,33 +44,39 @@ class OverTime:
         _draw_weights(axes, record, seconds)
 
 
-def spectrogram(value: Any) -> tuple[NDArray[np.float64], float] | None:
-    """Decibels below the strongest (frequencies, frames), and the seconds it lasts.
+class Spectrogram(NamedTuple):
+    """Decibels below the strongest (frequencies, frames), how long, and up to which frequency."""
+
+    decibels: NDArray[np.float64]
+    seconds: float
+    kilohertz: float
+
+
+def spectrogram(value: Any) -> Spectrogram | None:
+    """At the recording's own sampling rate.
 
     None where the recording cannot be read, or is shorter than two windows.
     """
-    from multiattn_audio.reader import Audio
-
-    reader = Audio()
     try:
-        samples = reader.read(value).double().numpy()
+        rate = read_header(value, RawFormat()).sample_rate_hz
+        samples = mix_down(decode(value, RawFormat())).astype(np.float64)
     except UserError:
         return None
-    if len(samples) < 2 * WINDOW:
+    window, hop = round(WINDOW_SECONDS * rate), round(HOP_SECONDS * rate)
+    if len(samples) < 2 * window:
         return None
-    rate = reader.spec.sample_rate_hz
     power: NDArray[np.float64] = np.asarray(
-        mlab.specgram(samples, NFFT=WINDOW, Fs=rate, noverlap=WINDOW - HOP)[0]
+        mlab.specgram(samples, NFFT=window, Fs=rate, noverlap=window - hop)[0]
     )
     strongest = max(float(power.max()), np.finfo(np.float64).tiny)
     floor = 10 ** (-FLOOR_DB / 10)
-    return 10 * np.log10(np.maximum(power / strongest, floor)), len(samples) / rate
+    decibels = 10 * np.log10(np.maximum(power / strongest, floor))
+    return Spectrogram(decibels, len(samples) / rate, rate / 2000)
 
 
-def _draw_recording(axes: Axes, recording: tuple[NDArray[np.float64], float]) -> None:
-    decibels, seconds = recording
-    extent = (0.0, seconds, 0.0, 8.0)  # kHz, half of the reader's 16
-    axes.imshow(decibels, cmap="Greys", aspect="auto", origin="lower", extent=extent)
+def _draw_recording(axes: Axes, recording: Spectrogram) -> None:
+    extent = (0.0, recording.seconds, 0.0, recording.kilohertz)
+    axes.imshow(recording.decibels, cmap="Greys", aspect="auto", origin="lower", extent=extent)
     axes.set_ylabel("kHz", fontsize=8)
     axes.tick_params(labelsize=8, labelbottom=False, length=2)
 

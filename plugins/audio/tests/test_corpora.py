@@ -260,3 +260,18 @@ def test_a_recording_without_a_text_is_named(tmp_path, content, sentence):
     told: list[str] = []
     assert [example.id for example in Folder(tmp_path).examples("train", told.append)] == ["b"]
     assert len(told) == 1
+
+
+def test_hidden_files_beside_recordings_are_not_recordings(folder):
+    split = folder / "hidden"
+    split.mkdir()
+    for name in ("a.flac", "._a.flac"):
+        (split / name).write_bytes((folder / "a.flac").read_bytes())
+    write(split / "a.txt", "yes")
+    assert [example.fields["text"] for example in Folder(folder).examples("hidden")] == ["yes"]
+
+
+def test_a_path_too_long_for_any_file_is_a_bad_row(folder):
+    write(folder / "train.jsonl", jsonl({"audio": "a" * 5000 + ".wav", "text": "yes"}))
+    with pytest.raises(UserError, match="got no such file"):
+        Manifest(folder).examples("train")

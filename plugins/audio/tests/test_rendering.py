@@ -16,13 +16,17 @@ from multiattn_audio.rendering import OverTime, spectrogram
 RATE = 16_000
 
 
+def tone_at(rate, folder):
+    """Two seconds, 1 kHz in the second one."""
+    seconds = np.arange(2 * rate) / rate
+    samples = 0.5 * np.sin(2 * np.pi * 1000 * seconds) * (seconds >= 1)
+    soundfile.write(folder / "tone.wav", samples, rate)
+    return str(folder / "tone.wav")
+
+
 @pytest.fixture
 def tone(tmp_path):
-    """Two seconds, 1 kHz in the second one."""
-    seconds = np.arange(2 * RATE) / RATE
-    samples = 0.5 * np.sin(2 * np.pi * 1000 * seconds) * (seconds >= 1)
-    soundfile.write(tmp_path / "tone.wav", samples, RATE)
-    return str(tmp_path / "tone.wav")
+    return tone_at(RATE, tmp_path)
 
 
 def drawn(value, words=("one", "two"), slots=50):
@@ -44,11 +48,13 @@ def test_words_are_rows_and_slots_are_seconds(tone):
     assert list(weights.get_extent()) == [0.0, 2.0, 1.5, -0.5]
 
 
-def test_the_spectrogram_shows_the_tone_where_it_sounds(tone):
-    decibels, seconds = spectrogram(tone)
+@pytest.mark.parametrize("rate", [8_000, RATE])
+def test_the_spectrogram_shows_the_tone_where_it_sounds(rate, tmp_path):
+    decibels, seconds, kilohertz = spectrogram(tone_at(rate, tmp_path))
     assert seconds == 2.0
+    assert kilohertz == rate / 2000
     frequencies, frames = decibels.shape
-    loudest = decibels[:, frames * 3 // 4].argmax() * 8000 / (frequencies - 1)
+    loudest = decibels[:, frames * 3 // 4].argmax() * 1000 * kilohertz / (frequencies - 1)
     assert loudest == pytest.approx(1000, abs=20)
     assert decibels[:, frames // 4].max() <= -79
 
