@@ -29,7 +29,7 @@ class Plain:
 
     def __call__(self, text: str) -> str:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
-        spelled = "".join(map(_letter, folded.replace("’", "'")))
+        spelled = re.sub("'+", "'", "".join(map(_letter, folded.replace("’", "'"))))
         return " ".join(re.sub(r"(?<!\S)'+|'+(?!\S)", " ", spelled).split())
 
     def signature(self) -> str:
@@ -51,7 +51,7 @@ class English:
         text = self._plain(BRACKETED.sub(" ", text))
         for contracted, full in CONTRACTIONS:
             text = contracted.sub(full, text)
-        return " ".join(HESITATION.sub(" ", text).split())
+        return self._plain(HESITATION.sub(" ", text))
 
     def signature(self) -> str:
         """The name and the version of the rules."""

@@ -50,6 +50,11 @@ def test_nothing_else_changes_a_text_verbatim():
 ALPHABET = st.sampled_from([*"aAdglmnstuhve'’ -[]()<>.5ßİǅ", "been", "got", "won't", "uh", " mm"])
 
 
+def test_apostrophes_in_a_row_are_one():
+    assert Plain()("it''s") == "it's"
+    assert English()("a''d") == "a would"
+
+
 @pytest.mark.parametrize("normalise", [Plain(), English()])
 @given(text=st.lists(ALPHABET, max_size=12).map("".join) | st.text())
 def test_applied_twice_it_gives_the_same(normalise, text):
