@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multiattn.data import Batch
+from multiattn.batches import Batch
 from multiattn.decoder import Feeding, Output, Targets
 from multiattn.errors import UserError
 from multiattn.memory import Memory

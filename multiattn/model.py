@@ -21,7 +21,7 @@ from multiattn.memory import Memory, MemorySpec, scatter_rows
 from multiattn.rows import BadRows
 
 if TYPE_CHECKING:
-    from multiattn.data import Batch, Inputs
+    from multiattn.batches import Batch, Inputs
     from multiattn.objectives import Objective
     from multiattn.plugins import Host
     from multiattn.settings import RecipeSettings

@@ -24,7 +24,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 
 from multiattn.alignment import Evidence, TimedWord, aligner_for, alone
-from multiattn.data import Collator
+from multiattn.batches import Collator
 from multiattn.errors import UserError
 from multiattn.hypotheses import Hypothesis
 from multiattn.losses import memory_errors

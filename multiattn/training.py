@@ -25,8 +25,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from multiattn import checkpoint
+from multiattn.batches import Batch
 from multiattn.checkpoint import Progress
-from multiattn.data import Batch, Dataset
+from multiattn.data import Dataset
 from multiattn.decoder import ScheduledSampling
 from multiattn.errors import UserError
 from multiattn.losses import Losses, Window, memory_errors, target_tokens

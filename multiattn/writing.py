@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from multiattn import fast
-from multiattn.data import Batch
+from multiattn.batches import Batch
 from multiattn.errors import UserError
 from multiattn.hypotheses import Hypothesis, make_rules
 from multiattn.memory import Memory

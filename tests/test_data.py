@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn import data
-from multiattn.data import Collator, Dataset
+from multiattn import batches
+from multiattn.batches import Collator
+from multiattn.data import Dataset
 from multiattn.errors import UserError
 from multiattn.plan import Plan, Position
 from multiattn.records import Example
@@ -243,8 +244,8 @@ def test_continuing_from_any_step_gives_the_same_batches(sampling, readers):
         start = undisturbed[done - 1][0].after
         fresh = training(sampling, {"word": Letters(), "photo": Noisy()})
         continued = fresh.batches(planned(fresh).follow(start))
-        for (_, expected), (_, batches) in zip(undisturbed[done:], continued, strict=False):
-            assert [unpadded(batch) for batch in batches] == [unpadded(b) for b in expected]
+        for (_, expected), (_, found) in zip(undisturbed[done:], continued, strict=False):
+            assert [unpadded(batch) for batch in found] == [unpadded(b) for b in expected]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -254,8 +255,8 @@ def test_worker_processes_change_nothing(sampling, readers):
     here = list(dataset.batches(steps))
     there = list(dataset.batches(steps, workers=2))
     assert [step for step, _ in there] == [step for step, _ in here] == steps
-    for (_, expected), (_, batches) in zip(here, there, strict=True):
-        assert everything([(None, batches)]) == everything([(None, expected)])
+    for (_, expected), (_, found) in zip(here, there, strict=True):
+        assert everything([(None, found)]) == everything([(None, expected)])
 
 
 class Torn(Letters):
@@ -382,7 +383,7 @@ def test_a_reader_that_promises_nothing_is_asked_every_time():
 
 
 def test_what_is_kept_is_bounded(monkeypatch):
-    monkeypatch.setattr(data, "KEPT_BYTES", 5 * 8)
+    monkeypatch.setattr(batches, "KEPT_BYTES", 5 * 8)
     reader = Letters()
     collate = Collator({"word": reader})
     rows = [Row("a", {"word": "four"}), Row("b", {"word": "long"})]

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from multiattn.attention import Additive
-from multiattn.data import Batch, Inputs
+from multiattn.batches import Batch, Inputs
 from multiattn.decoder import LSTMDecoder
 from multiattn.errors import UserError
 from multiattn.fusion import Concat, Gate, Hierarchical

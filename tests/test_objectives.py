@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.data import Batch, Inputs
+from multiattn.batches import Batch, Inputs
 from multiattn.decoder import Output, Packing
 from multiattn.errors import UserError
 from multiattn.memory import MemorySpec

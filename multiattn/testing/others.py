@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from multiattn.alignment import Evidence
-from multiattn.data import Batch
+from multiattn.batches import Batch
 from multiattn.memory import Grid, Layout, Memory, MemorySpec, Time, Tokens
 from multiattn.model import Model
 from multiattn.plugins import Host, Row
