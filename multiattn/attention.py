@@ -334,3 +334,31 @@ class MultiHead(nn.Module):
         ]
         contexts, weights, after = zip(*looks, strict=True)
         return sum(contexts), torch.stack(weights).mean(0), after
+
+
+class Gated(nn.Module):
+    """A look that may count for less: β c with β = σ(w · q + b). Xu et al. 2015, section 4.2.1.
+
+    β is one number per look, read from the query; in the paper that is the state before the cell,
+    so its form is the one under the recurrence ``bahdanau``. Weights and history are those of
+    ``of``: they say where the look went, not how much of it was taken.
+    """
+
+    def __init__(self, query_dim: int, memory_dim: int, *, of: AttentionFactory = Additive) -> None:
+        super().__init__()
+        self.attention: Any = of(query_dim, memory_dim)
+        self.context_dim = self.attention.context_dim
+        self.recurrent = self.attention.recurrent
+        self.gate = nn.Linear(query_dim, 1)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Any:
+        return self.attention.prepare(memory, value_projection)
+
+    def forward(self, query: Tensor, keys: Any, history: Any) -> tuple[Tensor, Tensor, Any]:
+        context, weights, history = self.attention(query, keys, history)
+        return torch.sigmoid(self.gate(query)) * context, weights, history  # (B, N, 1) · (B, N, C)
+
+
+def ungated(attention: Any) -> Any:
+    """The attention that looks, without the gate on it, if there is one."""
+    return attention.attention if type(attention) is Gated else attention

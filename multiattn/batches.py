@@ -19,10 +19,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from multiattn.decoder import Targets
+from multiattn.errors import UserError
 from multiattn.memory import tree_map
 from multiattn.plan import derive
 from multiattn.rows import Row
-from multiattn.tokenizer import EOS, PAD, Tokenizer
+from multiattn.tokenizer import EOS, PAD, UNK, Tokenizer
 
 # What has been read once and is the same every time is kept, up to so much per source or target.
 KEPT_BYTES = 512 * 2**20
@@ -56,11 +57,13 @@ class Inputs:
     """One source of a batch, of the examples that have it.
 
     values: (R, L, …) padded; lengths: (R,); rows: (R,) their positions in the batch, ascending.
+    features: values are what the encoder's frozen parts gave for them (``features.py``).
     """
 
     values: Tensor
     lengths: Tensor
     rows: Tensor
+    features: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,13 @@ class Batch:
     """What the model sees at once. A source that no example of the batch has is left out.
 
     ids: B names; targets: None where nothing is taught.
+    references: of every example all that may be written, none where that is not known.
     """
 
     ids: tuple[str, ...]
     sources: Mapping[str, Inputs]
     targets: Targets | None = None
+    references: tuple[tuple[str, ...], ...] = ()
 
     @property
     def size(self) -> int:
@@ -102,6 +107,7 @@ class Collator:
         *,
         seed: int | None = None,
     ) -> None:
+        self.seed = seed
         self.sources = {name: _Source(name, reader, seed) for name, reader in readers.items()}
         self.target = None if tokenizer is None else _Target(tokenizer, seed)
 
@@ -112,11 +118,18 @@ class Collator:
             ids=tuple(row.id for row in rows),
             sources={name: inputs for name, inputs in sources.items() if inputs is not None},
             targets=None if self.target is None else self.target(rows, epoch),
+            references=tuple(row.references or row.targets for row in rows),
         )
 
     def measure(self, row: Row) -> tuple[int, ...]:
-        """Give the target's length with EOS, then each source's; 0 for what is not there."""
-        target = 0 if self.target is None else self.target.measure(row)
+        """Give the target's length with EOS, then each source's; 0 for what is not there.
+
+        Raises UserError for a value or a target that cannot be used.
+        """
+        target = 0
+        if self.target is not None:
+            self.target.check(row, taught=self.seed is not None)
+            target = self.target.measure(row)
         return target, *(source.measure(row) for source in self.sources.values())
 
 
@@ -127,7 +140,9 @@ class _Source:
         self._name = name
         self._reader = reader
         self._seed = seed
-        self._kept = _Kept(KEPT_BYTES)
+        self._features = getattr(reader, "gives_features", False)
+        # Features lie in a mapped file, and what is read there the system keeps for all processes.
+        self._kept = _Kept(0 if self._features else KEPT_BYTES)
         self._lengths: dict[str, int] = {}  # five captions, one picture: measured once
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Inputs | None:
@@ -140,7 +155,7 @@ class _Source:
         if not present:
             return None
         values, lengths = self._reader.collate(items)  # (R, L, …), (R,)
-        return Inputs(values, lengths, torch.tensor(present))
+        return Inputs(values, lengths, torch.tensor(present), self._features)
 
     def measure(self, row: Row) -> int:
         value: str | None = row.sources[self._name]
@@ -161,7 +176,7 @@ class _Target:
     """The targets of a batch, and how many texts the tokenizer does not give back."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int | None) -> None:
-        self.lossy = 0
+        self.lossy: list[str] = []  # what rows are called that the tokenizer does not give back
         self._tokenizer = tokenizer
         self._seed = seed if tokenizer.settings.sampling else None
         self._kept = _Kept(KEPT_BYTES)
@@ -172,12 +187,33 @@ class _Target:
         return Targets(pad_sequence(items, batch_first=True, padding_value=PAD), lengths)  # (B, T)
 
     def measure(self, row: Row) -> int:
-        """Without sampling: what is drawn may be longer."""
+        return len(self.ids(row))
+
+    def check(self, row: Row, *, taught: bool) -> None:
+        """Note a target that the tokenizer does not give back.
+
+        Raises UserError where a letter is ``taught`` that an alphabet lacks.
+        """
         (text,) = row.targets
-        ids = self._ids(text, None) if self._seed is not None else self._encode(row, 0)
+        ids = self.ids(row).tolist()
+        if taught and self._tokenizer.settings.kind == "char" and UNK in ids:
+            raise UserError(
+                f"expected characters of the tokenizer in the target of {row.described}, got "
+                f"{self._strange(text)}; correct the target, train a tokenizer of its own, or set "
+                "training.bad_rows=skip"
+            )
         expected = text.lower() if self._tokenizer.settings.lowercase else text
-        self.lossy += self._tokenizer.decode(ids.tolist()).split() != expected.split()
-        return len(ids)
+        if self._tokenizer.decode(ids).split() != expected.split():
+            self.lossy.append(row.described)
+
+    def ids(self, row: Row) -> Tensor:
+        """Encode without sampling; what is drawn may be longer."""
+        (text,) = row.targets
+        return self._ids(text, None) if self._seed is not None else self._encode(row, 0)
+
+    def _strange(self, text: str) -> str:
+        letters = dict.fromkeys(text.lower() if self._tokenizer.settings.lowercase else text)
+        return ", ".join(repr(one) for one in letters if UNK in self._tokenizer.encode(one))
 
     def _encode(self, row: Row, epoch: int) -> Tensor:
         (text,) = row.targets

@@ -73,6 +73,12 @@ def attentions() -> Iterator[Record]:
         summary="a content score that also sees all that was looked at so far",
         paper="See et al. 2017, equations 10-11",
     )
+    yield Attention(
+        name="gated",
+        target="multiattn.attention:Gated",
+        summary="any of them, times how much the state wants to see at all",
+        paper="Xu et al. 2015, section 4.2.1 (β)",
+    )
 
 
 def fusions() -> Iterator[Record]:
@@ -128,6 +134,12 @@ def decoders() -> Iterator[Record]:
         summary="look between two cells",
         paper="Sennrich et al. 2017, section 2",
     )
+    yield Recurrence(
+        name="adaptive",
+        target="multiattn.recurrence:Adaptive",
+        summary="as luong, and what the cell knows may stand for what is seen: a visual sentinel",
+        paper="Lu et al. 2017, equations 9-13",
+    )
     yield Output(
         name="linear",
         target="multiattn.output:Linear",
@@ -173,6 +185,12 @@ def objectives() -> Iterator[Record]:
         target="multiattn.objectives:DoublyStochastic",
         summary="a price for every slot that was not looked at once",
         paper="Xu et al. 2015, equation 14",
+    )
+    yield Objective(
+        name="self-critical",
+        target="multiattn.selfcritical:SelfCritical",
+        summary="a metric of what is drawn, against that of the likeliest words",
+        paper="Rennie et al. 2017, sections 3-4",
     )
 
 

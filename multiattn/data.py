@@ -26,6 +26,8 @@ from multiattn.rows import BadRows, Corpus, Report, Row, scored_rows, taught_row
 from multiattn.settings import RecipeSettings
 from multiattn.tokenizer import Tokenizer
 
+# A row, its target's ids and its sources' sizes -> UserError where something cannot use it.
+Check = Callable[[Row, Sequence[int], Mapping[str, int]], None]
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
@@ -118,6 +120,37 @@ class Dataset:
         kept = self._keep(keep)
         return replace(kept, report=replace(kept.report, too_long=counts))
 
+    def checked(self, check: Check, settings: RecipeSettings) -> Dataset:
+        """Leave out rows that ``check`` refuses and say why, or stop there, as the recipe wants."""
+        target = self.collate.target
+        if target is None:
+            return self
+        bad_rows, keep = BadRows(settings.training.bad_rows), []
+        for place, row in enumerate(self.rows):
+            sizes = {name: int(found[place]) for name, found in self.costs.sources.items()}
+            before = len(bad_rows.sentences)
+            bad_rows.attempt(partial(check, row, target.ids(row).tolist()[:-1], sizes))
+            if len(bad_rows.sentences) == before:
+                keep.append(place)
+        if not keep:
+            raise UserError(
+                f"expected rows to learn from, all were refused: {bad_rows.sentences[0]}"
+            )
+        kept = self._keep(keep)
+        skipped = (*self.report.skipped, *bad_rows.sentences)
+        return replace(kept, report=replace(kept.report, skipped=skipped))
+
+    def without(self, source: str, refused: Mapping[str, str]) -> Dataset:
+        """Leave out rows whose value of a source could not be read, and say why (by value)."""
+        values = [row.sources[source] for row in self.rows]
+        keep = [place for place, value in enumerate(values) if value not in refused]
+        sentences = tuple(refused[value] for value in dict.fromkeys(values) if value in refused)
+        if not keep:
+            raise UserError(f"expected rows to learn from, all were refused: {sentences[0]}")
+        kept = self._keep(keep)
+        skipped = (*self.report.skipped, *sentences)
+        return replace(kept, report=replace(kept.report, skipped=skipped))
+
     def _keep(self, indices: Sequence[int]) -> Dataset:
         at = np.array(indices, dtype=np.int64)
         rows = tuple(self.rows[index] for index in indices)
@@ -192,7 +225,7 @@ def _prepare(
         target=columns[0],
         sources=dict(zip(collate.sources, columns[1:], strict=True)),
     )
-    lossy = 0 if collate.target is None else collate.target.lossy
+    lossy = () if collate.target is None else tuple(collate.target.lossy)
     report = Report(len(rows), tuple(bad_rows.sentences), lossy=lossy)
     return Dataset(tuple(rows), costs, collate, report)
 

@@ -8,28 +8,36 @@ from __future__ import annotations
 import resource
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
 from multiattn.data import Dataset
 from multiattn.entering import Start
+from multiattn.features import values_of
 from multiattn.losses import Losses, memory_errors
 from multiattn.plan import Plan, Step
 from multiattn.plugins import Host
 from multiattn.recipe import dump_recipe
-from multiattn.runs import build
+from multiattn.runs import build, check_splits, job_of
 from multiattn.training import REMEDY, start_accelerator
 
 
-def dry_run(start: Start, host: Host) -> Iterator[str]:
-    """Lines that say what a run would do. Raises UserError for whatever would stop it."""
+def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
+    """Lines that say what a run would do, whose splits ``scored`` are evaluated at its end.
+
+    Raises UserError for whatever would stop it.
+    """
+    check_splits(start, host, scored)
     accelerator = start_accelerator(start.settings, start.run)
     built = build(start, host, None)
+    job_of(start, host, built, accelerator)
     yield dump_recipe(start.settings)
     yield from (f"{line} in {start.settings.splits.train}" for line in built.train.report.lines())
     yield from parameter_lines(built.model)
+    for name, cache in built.caches.items():
+        yield cache.describe(values_of(name, (built.train, built.taught, built.asked)))
     plan = Plan(built.train.costs, start.settings.training, seed=start.settings.seed)
     steps = plan.steps(0)
     yield plan_line(built.train, steps)

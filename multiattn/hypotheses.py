@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -132,45 +133,38 @@ def _block_ngrams(scores: Tensor, written: Tensor, order: int) -> None:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Where the decoder looked at one step, and whose row is whose."""
+class _Step:
+    """What was chosen at one step, where the decoder looked, and whose row is whose."""
 
     rows: Tensor  # (B,)
+    choice: Choice  # leaves (B, K)
     weights: Mapping[str, Tensor]  # (B, N, S)
 
 
 class History:
     """Every choice of a search by back-pointers, and the best hypotheses that ended.
 
-    It stays as large as the search began, whatever leaves it; nothing is copied meanwhile.
+    Nothing is copied before the end.
     """
 
     def __init__(self, rules: Rules, width: int, n_best: int, totals: Tensor) -> None:
         """Room for one search; ``totals`` says the device and the precision of scores."""
         self.steps = int(rules.limits.max()) + 1
-        shape = (self.steps, rules.limits.shape[0], width)
-        self._tokens = rules.limits.new_zeros(shape)
-        self._parents = rules.limits.new_zeros(shape)
-        self._log_probabilities = totals.new_zeros(shape)
-        self._seen: list[_Seen] = []
-        self._scores = totals.new_full((shape[1], n_best), -math.inf)
-        self._ends = rules.limits.new_zeros(shape[1], n_best)  # step · width + hypothesis
+        self._width = width
+        self._steps: list[_Step] = []
+        self._scores = totals.new_full((rules.limits.shape[0], n_best), -math.inf)
+        self._ends = rules.limits.new_zeros(self._scores.shape)  # step · width + hypothesis
 
     def record(self, rows: Tensor, choice: Choice, weights: Mapping[str, Tensor]) -> None:
         """Remember a step. Row r of the batch is input ``rows[r]``; ``weights`` are (B, N, S)."""
-        here = (len(self._seen), rows, slice(choice.tokens.shape[1]))
-        self._tokens[here] = choice.tokens
-        self._parents[here] = choice.parents
-        self._log_probabilities[here] = choice.log_probabilities
-        self._seen.append(_Seen(rows, weights))
+        self._steps.append(_Step(rows, choice, weights))
 
     def finish(self, rows: Tensor, scores: Tensor) -> None:
         """Keep the best of what ended at this step, before it is recorded.
 
         scores: (B, N) final scores, -inf where none ended. Of equals the earlier one stays ahead.
         """
-        width = self._tokens.shape[2]
-        first = len(self._seen) * width
+        first = len(self._steps) * self._width
         places = torch.arange(first, first + scores.shape[1], device=rows.device)
         kept, n_best = self._scores[rows], self._scores.shape[1]
         ranked, order = torch.cat([kept, scores], 1).sort(dim=1, descending=True, stable=True)
@@ -187,16 +181,17 @@ class History:
 
         Errors: ``UserError`` for an input without any.
         """
-        steps = len(self._seen)
+        choices = [step.choice for step in self._steps]
+        rows = _lists([step.rows for step in self._steps])
         walk = _Walk(
-            tokens=self._tokens[:steps].tolist(),
-            parents=self._parents[:steps].tolist(),
-            log_probabilities=self._log_probabilities[:steps].tolist(),
-            places=[{row: at for at, row in enumerate(seen.rows.tolist())} for seen in self._seen],
-            weights=[seen.weights for seen in self._seen],
+            tokens=_lists([choice.tokens for choice in choices]),
+            parents=_lists([choice.parents for choice in choices]),
+            log_probabilities=_lists([choice.log_probabilities for choice in choices]),
+            places=[{row: place for place, row in enumerate(each)} for each in rows],
+            weights=[step.weights for step in self._steps],
             masks={source: memory.mask.cpu() for source, memory in memories.items()},
         )
-        width, outputs = self._tokens.shape[2], []
+        width, outputs = self._width, []
         for row, (scores, ends) in enumerate(
             zip(self._scores.tolist(), self._ends.tolist(), strict=True)
         ):
@@ -216,9 +211,17 @@ class History:
         return outputs
 
 
+def _lists(leaves: Sequence[Tensor]) -> list[Any]:
+    """Tensors of any shapes as lists, fetched from their device at once."""
+    sizes = [leaf.numel() for leaf in leaves]
+    whole = torch.cat([leaf.flatten() for leaf in leaves]).cpu()
+    parts = torch.split(whole, sizes)
+    return [part.view(leaf.shape).tolist() for part, leaf in zip(parts, leaves, strict=True)]
+
+
 @dataclass(frozen=True)
 class _Walk:
-    """A finished search as plain lists: [step][input][hypothesis]."""
+    """A finished search as plain lists: [step][row of the batch at that step][hypothesis]."""
 
     tokens: list[list[list[int]]]
     parents: list[list[list[int]]]
@@ -231,10 +234,11 @@ class _Walk:
         """The hypothesis of input ``row`` that ended at step ``last``."""
         tokens, log_probabilities, queries = [], [], []
         for step in range(last, -1, -1):
-            tokens.append(self.tokens[step][row][hypothesis])
-            log_probabilities.append(self.log_probabilities[step][row][hypothesis])
-            hypothesis = self.parents[step][row][hypothesis]
-            queries.append((self.weights[step], self.places[step][row], hypothesis))
+            place = self.places[step][row]
+            tokens.append(self.tokens[step][place][hypothesis])
+            log_probabilities.append(self.log_probabilities[step][place][hypothesis])
+            hypothesis = self.parents[step][place][hypothesis]
+            queries.append((self.weights[step], place, hypothesis))
         looks = {
             source: torch.stack([weights[source][place, n] for weights, place, n in queries[::-1]])
             for source in self.weights[0]

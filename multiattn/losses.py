@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.batches import Batch
-from multiattn.decoder import Feeding, Output, Targets
+from multiattn.decoder import Feeding, Targets
 from multiattn.errors import UserError
 from multiattn.memory import Memory
 from multiattn.model import Model, WeightedObjective
@@ -31,6 +32,9 @@ class Losses(nn.Module):
         self.model = model
         self.objectives = tuple(objectives)
         self.keep = tuple({name for part in objectives for name in part.objective.keep})
+        self.needs_output = any(
+            getattr(part.objective, "needs_output", True) for part in objectives
+        )
 
     def counts(self, batch: Batch) -> list[float]:
         """What each objective says, before anything is computed, that it is a mean over (K).
@@ -53,6 +57,8 @@ class Losses(nn.Module):
             return touched.expand(len(self.objectives)), torch.zeros_like(touched).expand(
                 len(self.objectives)
             )
+        if not self.needs_output:
+            return self._totals(batch, self.model.encode(batch.sources, batch.size), None)
         return self._totals(batch, *self.model(batch, self.keep, feeding))
 
     @torch.no_grad()
@@ -66,8 +72,9 @@ class Losses(nn.Module):
         return sums, counts, rows
 
     def _totals(
-        self, batch: Batch, memories: Mapping[str, Memory], output: Output
+        self, batch: Batch, memories: Mapping[str, Memory], output: Any
     ) -> tuple[Tensor, Tensor]:
+        """The objectives' sums (K,) and counts (K,); no ``output`` where none of them needs it."""
         found = [
             part.objective.loss(self.model, batch, memories, output) for part in self.objectives
         ]

@@ -5,7 +5,7 @@ Letters: B batch, S slots, D memory width, M real target tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from multiattn.decoder import Feeding, Output
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec, scatter_rows
-from multiattn.rows import BadRows
+from multiattn.rows import BadRows, Row
 
 if TYPE_CHECKING:
     from multiattn.batches import Batch, Inputs
@@ -67,7 +67,11 @@ class Model(nn.Module):
     def _encode(self, encoder: Any, inputs: Inputs | None, batch_size: int) -> Memory:
         if inputs is None or not len(inputs.rows):
             return absent_memory(encoder, batch_size, next(self.decoder.parameters()))
-        memory: Memory = encoder(inputs.values, inputs.lengths)
+        memory: Memory = (
+            encoder.forward_features(inputs.values)
+            if inputs.features
+            else encoder(inputs.values, inputs.lengths)
+        )
         if len(inputs.rows) == batch_size:
             return memory
         return scatter_rows(memory, inputs.rows, batch_size)
@@ -115,6 +119,29 @@ def build_model(
             objective.bad_rows = BadRows(settings.training.bad_rows)
         objectives.append(WeightedObjective(named.name, named.weight, objective))
     return Model(encoders, decoder, heads), tuple(objectives)
+
+
+def check_row(
+    model: Model,
+    objectives: Sequence[WeightedObjective],
+    row: Row,
+    ids: Sequence[int],
+    sizes: Mapping[str, int],
+) -> None:
+    """Ask every objective that looks at rows before training whether it can use this one.
+
+    ids: of its target, without EOS; sizes: what the readers measured, 0 where a source is absent.
+    Raises UserError.
+    """
+    encoders: dict[str, Any] = dict(model.encoders.items())
+    slots = {
+        name: encoder.slots(sizes[name])
+        for name, encoder in encoders.items()
+        if hasattr(encoder, "slots") and sizes[name]
+    }
+    for part in objectives:
+        if hasattr(part.objective, "check"):
+            part.objective.check(row, ids, slots)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

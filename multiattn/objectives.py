@@ -4,6 +4,9 @@
     heads(vocabulary_size, memories) -> modules      what must be in the model to compute it
     loss(model, batch, memories, output) -> (sum, count)
     count(batch)           where it is not of target tokens: the same count, before all else
+    check(row, ids, slots) where not every row is of use: UserError, before the first step
+    prepare(surroundings)  where it must know more than its settings: once, before the first step
+    needs_output = False   where the scores of the targets do not matter: ``output`` may be None
 
 The loop divides the global sum by the global count, so that a step cut into shards, or spread
 over processes, is the same step. Heads belong to the model: the beam scores with the head that
@@ -14,8 +17,10 @@ Letters: B batch, T target steps, S slots, M real target tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +28,32 @@ from torch import Tensor, nn
 
 from multiattn import ctc
 from multiattn.decoder import Output
+from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec
 from multiattn.output import at_least_single
-from multiattn.rows import BadRows
-from multiattn.tokenizer import PAD
+from multiattn.rows import BadRows, Row
+from multiattn.settings import Named, Search
+from multiattn.tokenizer import PAD, Tokenizer
+
+if TYPE_CHECKING:
+    from multiattn.plugins import Host
 
 Loss = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run tells an objective that has ``prepare``.
+
+    named: the objective as the recipe has it; search: how the recipe writes.
+    references: of every training example, all of its targets.
+    """
+
+    named: Named
+    search: Search
+    host: Host
+    tokenizer: Tokenizer
+    references: Sequence[tuple[str, ...]]
 
 
 class Objective(Protocol):
@@ -96,6 +121,18 @@ class CTC:
         source = ctc.source_of(self.source, memories, "objective")
         head = nn.Linear(memories[source].dim, vocabulary_size)
         return {ctc.head_name(source, memories): head}
+
+    def check(self, row: Row, ids: Sequence[int], slots: Mapping[str, int]) -> None:
+        """Refuse a target (ids without EOS) that no path over so many slots can write."""
+        there = [name for name in slots if self.source in (None, name)]
+        needed = len(ids) + sum(left == right for left, right in pairwise(ids))
+        for name in there:
+            if needed > slots[name]:
+                raise UserError(
+                    f"objective 'ctc' needs {needed} slots for the target of {row.described}, got "
+                    f"{slots[name]} of {row.sources[name]}; remove the example, let the encoder "
+                    "reduce its input less, or set training.bad_rows=skip"
+                )
 
     def count(self, batch: Any) -> int:
         """Target tokens, ends not counted, of the inputs that have the source."""

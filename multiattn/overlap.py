@@ -1,4 +1,4 @@
-"""What a split shares with the training split, which its scores should not be trusted to measure.
+"""What a split shares with what was learned from, so that its scores say too much.
 
 An example is shared if all its sources and targets are; a photograph or a recording if its file is.
 A sentence that comes twice with different translations is no fault.
@@ -6,13 +6,19 @@ A sentence that comes twice with different translations is no fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import filecmp
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from multiattn import records
+from multiattn.errors import UserError
 from multiattn.plugins import Host
+from multiattn.preparation import open_corpus
+from multiattn.recipe import load_recipe
 from multiattn.records import Example
 from multiattn.rows import BadRows
+from multiattn.runfolder import RunFolder
 from multiattn.settings import RecipeSettings
 
 
@@ -31,9 +37,78 @@ def shared_with_training(
             questions[f"files of the source {name!r}"] = (source.field,)
     for what, fields in questions.items():
         known = {_values(example, fields) for example in train}
-        count = sum(_values(example, fields) in known for example in scored)
+        asked = [_values(example, fields) for example in scored]
+        count = sum(values in known for values in asked if any(values))
         if count:
-            yield f"{count} of {len(scored)} {what} of {split} are in {settings.splits.train} too"
+            yield f"{count} of {len(asked)} {what} of {split} are in {settings.splits.train} too"
+
+
+def shared_with_ancestors(
+    run: RunFolder, settings: RecipeSettings, host: Host, corpus: Any, splits: Iterable[str]
+) -> Iterator[str]:
+    """A sentence per run that gave this one its first weights, and split of which it knew files.
+
+    Files are those of any field that the corpus's record does not call text, asked for by the
+    recipe or not. They are the same if name and content are, wherever they lie. A run, or the
+    corpus it learned from, that is no longer there is passed over with a sentence.
+    """
+    skip = BadRows(settings.training.bad_rows).handler
+    scored = {
+        split: _files(settings, host, corpus.examples(split, skip))
+        for split in dict.fromkeys(splits)
+    }
+    for path in _ancestors(run):
+        try:
+            known = _learned_from(RunFolder(path), host)
+        except UserError as error:
+            yield f"what the weights from {path} learned from cannot be looked at: {error}"
+            continue
+        for split, files in scored.items():
+            count = sum(_holds(known, file) for file in files)
+            if count:
+                yield (
+                    f"{count} of {len(files)} files of {split} were learned from in {path}, whose "
+                    "weights this run began with"
+                )
+
+
+def _ancestors(run: RunFolder) -> Iterator[Path]:
+    """The run that this one was started from, the one that that was started from, and so on."""
+    seen = {run.path.resolve()}
+    while run.start.exists() and (init := run.started().get("init")) is not None:
+        run = RunFolder(Path(init))
+        if run.path.resolve() in seen:
+            return
+        seen.add(run.path.resolve())
+        yield run.path
+
+
+def _learned_from(run: RunFolder, host: Host) -> dict[str, list[Path]]:
+    """The files of a run's training split, by name."""
+    settings = load_recipe(run.require().recipe, (), host)
+    corpus = open_corpus(settings, host, Path(run.started()["data"]))
+    known: dict[str, list[Path]] = {}
+    for file in _files(settings, host, corpus.examples(settings.splits.train, [].append)):
+        known.setdefault(file.name, []).append(file)
+    return known
+
+
+def _files(settings: RecipeSettings, host: Host, examples: Sequence[Example]) -> list[Path]:
+    """Every file that the examples name."""
+    record = host.find("corpus", settings.corpus.name).record
+    assert isinstance(record, records.Corpus)  # noqa: S101
+    fields = [name for name, kind in record.fields.items() if kind != "text"]
+    values = [example.fields.get(name) for example in examples for name in fields]
+    return [Path(value) for value in values if isinstance(value, str)]
+
+
+def _holds(known: dict[str, list[Path]], file: Path) -> bool:
+    """Whether the file is among the known ones, there or as a copy."""
+    return any(
+        other == file
+        or (other.is_file() and file.is_file() and filecmp.cmp(other, file, shallow=False))
+        for other in known.get(file.name, ())
+    )
 
 
 def _values(example: Example, fields: tuple[str, ...]) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 hypotheses.jsonl     a line per example, in the order of the split
 scores.json          metric -> score; `groups`, where the recipe asks for them; `decoding`
-METRIC.txt           what a metric can show of single errors, such as alignments
+METRIC.txt           what a metric can show of single errors, such as alignments; some, in .json
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Results:
     def write(
         self, folder: Path, lines: Sequence[Mapping[str, Any]], pages: Mapping[str, str]
     ) -> None:
-        """Write the folder beside its place and rename it. pages: metric -> what it can show."""
+        """Write the folder beside its place and rename it. pages: file name -> its text."""
         content: dict[str, Any] = _plain(self.scores)
         if self.groups:
             content["groups"] = {group: _plain(scores) for group, scores in self.groups.items()}
@@ -52,7 +52,7 @@ class Results:
             rows = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             (beside / "hypotheses.jsonl").write_text(rows, encoding="utf-8")
             for name, page in pages.items():
-                (beside / f"{name}.txt").write_text(page, encoding="utf-8")
+                (beside / name).write_text(page, encoding="utf-8")
             text = json.dumps(content, indent=2, ensure_ascii=False)
             (beside / "scores.json").write_text(text + "\n", encoding="utf-8")
 

@@ -5,7 +5,6 @@ Free of torch: what trains a tokenizer and what checks splits for overlap need n
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +37,13 @@ class Row:
     id: str
     sources: Mapping[str, Any]
     targets: tuple[str, ...] = ()
+    place: str = ""  # the file and line of the corpus that it comes from, where these are known
+    references: tuple[str, ...] = ()  # all targets of the example, where a row has but one of them
+
+    @property
+    def described(self) -> str:
+        """What a sentence about the row calls it."""
+        return f"example {self.id!r}" + (f" ({self.place})" if self.place else "")
 
 
 @dataclass
@@ -76,13 +82,13 @@ class Report:
     """What became of a split's examples, for the log.
 
     skipped: a sentence per bad row; too_long: rows left out, per side;
-    lossy: rows whose target does not survive encoding and decoding.
+    lossy: what the rows are called whose target does not survive encoding and decoding.
     """
 
     rows: int
     skipped: tuple[str, ...] = ()
     too_long: Mapping[str, int] = field(default_factory=dict)
-    lossy: int = 0
+    lossy: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Say it, one line per thing worth knowing."""
@@ -93,7 +99,10 @@ class Report:
             f"{count} rows left out: {side} too long" for side, count in self.too_long.items()
         ]
         if self.lossy:
-            lines.append(f"{self.lossy} targets do not survive the tokenizer")
+            lines.append(
+                f"{len(self.lossy)} targets do not survive the tokenizer; the first: "
+                f"{self.lossy[0]}"
+            )
         return lines
 
 
@@ -112,9 +121,12 @@ def taught_rows(
                 f"expected a target in the field {settings.target.field!r} of example "
                 f"{example.id!r}, got none; complete the corpus, or set training.bad_rows=skip"
             )
+        place = _place(example)
         if isinstance(value, str):
-            return [Row(example.id, sources, (value,))]
-        return [Row(f"{example.id}#{n}", sources, (text,)) for n, text in enumerate(value)]
+            return [Row(example.id, sources, (value,), place)]
+        return [
+            Row(f"{example.id}#{n}", sources, (text,), place, value) for n, text in enumerate(value)
+        ]
 
     return _rows(corpus, split, bad_rows, rows_of)
 
@@ -130,7 +142,7 @@ def scored_rows(
     def rows_of(example: Example) -> list[Row]:
         value = _field(example, settings.target.field) or ()
         references = (value,) if isinstance(value, str) else value
-        return [Row(example.id, _sources(example, settings), references)]
+        return [Row(example.id, _sources(example, settings), references, _place(example))]
 
     return _rows(corpus, split, bad_rows, rows_of)
 
@@ -138,18 +150,19 @@ def scored_rows(
 def _rows(
     corpus: Corpus, split: str, bad_rows: BadRows, rows_of: Callable[[Example], list[Row]]
 ) -> list[Row]:
-    rows = [
-        row
-        for example in corpus.examples(split, bad_rows.handler)
-        for row in bad_rows.attempt(partial(rows_of, example)) or ()
-    ]
-    repeated = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
-    if repeated:
-        raise UserError(
-            f"expected a different id for every example of {split!r}, got {repeated[0]!r} twice; "
-            "change the corpus"
-        )
-    return rows
+    rows: dict[str, Row] = {}
+    for example in corpus.examples(split, bad_rows.handler):
+        for row in bad_rows.attempt(partial(rows_of, example)) or ():
+            if row.id in rows:
+                first = rows[row.id].place or "before"
+                bad_rows.refuse(
+                    f"expected a different id for every example of {split!r}, got "
+                    f"{row.described} again, first seen {first}; change the corpus, or set "
+                    "training.bad_rows=skip"
+                )
+            else:
+                rows[row.id] = row
+    return list(rows.values())
 
 
 def _sources(example: Example, settings: RecipeSettings) -> dict[str, str | None]:
@@ -163,6 +176,11 @@ def _sources(example: Example, settings: RecipeSettings) -> dict[str, str | None
             )
         values[name] = value
     return values
+
+
+def _place(example: Example) -> str:
+    file, line = example.meta.get("file"), example.meta.get("line")
+    return ", ".join(part for part in (file, line and f"line {line}") if part)
 
 
 def _field(example: Example, name: str) -> str | tuple[str, ...] | None:

@@ -6,7 +6,7 @@ It refuses to know how a step is made (``training.py``) and how a command is spe
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -16,23 +16,27 @@ from accelerate import Accelerator
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from multiattn import preparation
+from multiattn import checkpoint, preparation
 from multiattn.checkpoint import Progress
 from multiattn.data import Dataset
 from multiattn.entering import Start, describe, enter
-from multiattn.evaluation import Judge, Validation, evaluate
+from multiattn.evaluation import Validation, check_split, evaluate
+from multiattn.features import Cache, fill_caches, open_caches
+from multiattn.judging import Judge
 from multiattn.losses import Losses
-from multiattn.model import Model, WeightedObjective, build_model
-from multiattn.overlap import shared_with_training
+from multiattn.model import Model, WeightedObjective, build_model, check_row
+from multiattn.objectives import Surroundings
+from multiattn.overlap import shared_with_ancestors, shared_with_training
 from multiattn.plugins import Host
 from multiattn.predictor import Predictor
 from multiattn.preparation import Sides
 from multiattn.rendering import figure_of
-from multiattn.rows import BadRows
+from multiattn.rows import BadRows, scored_rows
 from multiattn.runfolder import RunFolder
 from multiattn.runlog import Log, NoLog, RunLog, display_for
 from multiattn.scoring import Score
 from multiattn.settings import RecipeSettings
+from multiattn.tokenizer import Tokenizer
 from multiattn.training import Job, Trainer, seed_generators, start_accelerator
 from multiattn.transfer import take_weights
 
@@ -41,7 +45,10 @@ HINT_WORDS = 20  # of a first input to try; more would hide the command
 
 @dataclass(frozen=True)
 class Built:
-    """Everything that a recipe names, ready to train; ``taken``: what --init gave, in words."""
+    """Everything that a recipe names, ready to train.
+
+    taken: the weights it began with, in words; caches: what is kept of frozen parts, by source.
+    """
 
     sides: Sides
     model: Model
@@ -50,6 +57,7 @@ class Built:
     taught: Dataset
     asked: Dataset
     taken: str
+    caches: Mapping[str, Cache]
 
 
 def train(start: Start, host: Host, accelerator: Accelerator, console: Console) -> Progress:
@@ -59,29 +67,31 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
         with accelerator.main_process_first():
             if main:
                 enter(start, host)
-            built = build(start, host, start.run)
+            built = build(start, host, start.run, console)
             if main:
                 describe(start, host)
         trainer = Trainer(
-            _job(start, host, built, accelerator),
+            job_of(start, host, built, accelerator),
             accelerator,
             lambda progress: _open_log(start, built, progress, accelerator, console),
         )
         host.run_started(start.run.path)
         try:
             trainer.run()
+            for part in built.objectives:
+                _note_skipped(part, trainer, console)
         finally:
             trainer.log.close()
         host.run_finished(start.run.path, trainer.figures)
-    for part in built.objectives:
-        _tell_skipped(part, console)
     return trainer.progress
 
 
-def _tell_skipped(part: WeightedObjective, console: Console) -> None:
-    """Say what this process met that an objective could not use."""
+def _note_skipped(part: WeightedObjective, trainer: Trainer, console: Console) -> None:
+    """Say what this process met that an objective could not use, and log it."""
     skipped = getattr(part.objective, "bad_rows", BadRows("skip")).sentences
     if skipped:
+        found = {"objective": part.name, "examples": len(skipped), "first": skipped[0]}
+        trainer.log.write("skipped", trainer.progress.step, found)
         console.print(
             f"warning: {len(skipped)} examples were left out of {part.name}; the first: "
             f"{skipped[0]}",
@@ -103,20 +113,19 @@ class Finished:
 
 def train_and_evaluate(start: Start, host: Host, console: Console) -> Finished:
     """Train or continue; then score the validation and the test split with the best weights."""
+    splits = dict.fromkeys((start.settings.splits.validation, start.settings.splits.test))
+    check_splits(start, host, splits)
     accelerator = start_accelerator(start.settings, start.run)
     train(start, host, accelerator, console)
     system = preparation.open_system(start.run, host)
-    splits = start.settings.splits
-    scores = {
-        split: evaluate(system, split, "", start.data_root, accelerator)
-        for split in dict.fromkeys((splits.validation, splits.test))
-    }
+    scores = {split: evaluate(system, split, "", start.data_root, accelerator) for split in splits}
     corpus = preparation.open_corpus(start.settings, host, start.data_root)
     doubts = [
         doubt
         for split in scores
         for doubt in shared_with_training(start.settings, host, corpus, split)
     ]
+    doubts += shared_with_ancestors(start.run, start.settings, host, corpus, scores)
     return Finished(scores, tuple(doubts), _example(start.settings, corpus))
 
 
@@ -134,8 +143,12 @@ def _example(settings: RecipeSettings, corpus: Any) -> str:
     return " ".join(f"{name}={value}" for name, value in quoted.items())
 
 
-def build(start: Start, host: Host, run: RunFolder | None) -> Built:
-    """Read the splits, learn or load both sides, build the model with the recipe's seed."""
+def build(start: Start, host: Host, run: RunFolder | None, console: Console | None = None) -> Built:
+    """Read the splits, learn or load both sides, build the model with the recipe's seed.
+
+    What frozen parts give is computed and kept where a recipe wants it, if a console is there to
+    say so; else inputs are read as they are.
+    """
     settings = start.settings
     corpus = preparation.open_corpus(settings, host, start.data_root)
     sides = preparation.learn(settings, host, corpus, run)
@@ -143,22 +156,76 @@ def build(start: Start, host: Host, run: RunFolder | None) -> Built:
     validation = settings.splits.validation
     seed_generators(settings.seed, "weights")
     model, objectives = build_model(settings, host, sides.specs, tokenizer.size)
-    taken = ""
-    if start.init is not None and not (run and run.has_checkpoint):
-        taken = take_weights(model, sides, preparation.open_system(start.init, host))
+    taken = _take_first_weights(start, host, run, model, sides)
+    caches = open_caches(settings, host, dict(model.encoders.items()), readers)
+    if console is not None:
+        readers = {**readers, **{name: cache.stored() for name, cache in caches.items()}}
     limit = settings.training.validation_limit
-    return Built(
-        sides,
-        model,
-        objectives,
-        Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer),
-        Dataset.validation(corpus, validation, settings, readers, tokenizer).first(limit),
+    check = partial(check_row, model, objectives)
+    train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
+    taught = Dataset.validation(corpus, validation, settings, readers, tokenizer)
+    _prepare_objectives(objectives, settings, host, corpus, tokenizer)
+    data = (
+        train.checked(check, settings),
+        taught.checked(check, settings).first(limit),
         Dataset.evaluation(corpus, validation, settings, readers).first(limit),
-        taken,
     )
+    if console is not None:
+        data = fill_caches(caches, data, settings, console)
+    return Built(sides, model, objectives, *data, taken, caches)
 
 
-def _job(start: Start, host: Host, built: Built, accelerator: Accelerator) -> Job:
+def _take_first_weights(
+    start: Start, host: Host, run: RunFolder | None, model: Model, sides: Sides
+) -> str:
+    """Give the model what it begins with; says what. Raises UserError.
+
+    A run that continues has all of it in its checkpoint.
+    """
+    if run is not None and run.has_checkpoint:
+        if any(source.cache for source in start.settings.sources.values()):
+            checkpoint.load(run, model)  # features are kept under the weights that give them
+        return ""
+    encoders: dict[str, Any] = dict(model.encoders.items())
+    taken = [
+        encoder.start_from(start.data_root)
+        for encoder in encoders.values()
+        if hasattr(encoder, "start_from")
+    ]
+    if start.init is not None:
+        taken.append(take_weights(model, sides, preparation.open_system(start.init, host)))
+    return "; ".join(filter(None, taken))
+
+
+def _prepare_objectives(
+    objectives: Sequence[WeightedObjective],
+    settings: RecipeSettings,
+    host: Host,
+    corpus: Any,
+    tokenizer: Tokenizer,
+) -> None:
+    """Tell the objectives that ask what they cannot know from their settings."""
+    pairs = zip(settings.objectives, objectives, strict=True)
+    asking = [
+        (named, part.objective) for named, part in pairs if hasattr(part.objective, "prepare")
+    ]
+    if not asking:
+        return
+    rows = scored_rows(corpus, settings.splits.train, settings, BadRows("skip"))
+    references = tuple(row.targets for row in rows if row.targets)
+    for named, objective in asking:
+        objective.prepare(Surroundings(named, settings.search, host, tokenizer, references))
+
+
+def check_splits(start: Start, host: Host, splits: Iterable[str]) -> None:
+    """Look at what will be scored after training while it costs nothing. Raises UserError."""
+    corpus = preparation.open_corpus(start.settings, host, start.data_root)
+    for split in splits:
+        check_split(start.settings, corpus, split)
+
+
+def job_of(start: Start, host: Host, built: Built, accelerator: Accelerator) -> Job:
+    """What a trainer needs to know of a run. Raises UserError where the search cannot be."""
     settings = start.settings
     judge = Judge(settings.evaluation, host)
     writer = None

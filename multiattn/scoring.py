@@ -30,7 +30,9 @@ class Metric(Protocol):
     """What the target of a ``records.Metric`` can do.
 
     One that can also show errors has ``details(hypotheses, references, ids) -> str``: evaluation
-    writes that to ``METRIC.txt`` beside the scores.
+    writes that to ``METRIC.txt`` beside the scores, or with its ``details_suffix``, such as
+    ``".json"``. One that weighs by a corpus has ``fitted(references) -> Metric``: the same with its
+    weights fixed on these references (a tuple per example), as a reward is measured by.
     """
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> NDArray[np.number]:

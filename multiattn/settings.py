@@ -78,6 +78,7 @@ class Source(Strict):
     field: str
     reader: Component
     encoder: Component
+    cache: bool = False  # what frozen parts of the encoder give is computed once and kept on disk
 
 
 class TokenizerSettings(Strict):

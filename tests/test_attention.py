@@ -13,6 +13,7 @@ from multiattn.attention import (
     Additive,
     Coverage,
     Dot,
+    Gated,
     Location,
     MultiHead,
     Multiplicative,
@@ -47,7 +48,16 @@ HEADS = {
         "three heads of additive": partial(MultiHead, of=CONTENT["additive"], heads=3),
     }.items()
 }
-ALL = CONTENT | LOCATION | COVERAGE | HEADS
+GATED = {
+    f"gated {name}": partial(Gated, of=of)
+    for name, of in {
+        "additive": CONTENT["additive"],
+        "location of dot": LOCATION["location of dot"],
+        "heads of dot": partial(MultiHead, of=Dot, heads=2),
+    }.items()
+}
+HEADS["two gated heads"] = partial(MultiHead, of=GATED["gated additive"], heads=2)
+ALL = CONTENT | LOCATION | COVERAGE | HEADS | GATED
 every_attention = pytest.mark.parametrize("factory", ALL.values(), ids=ALL)
 
 
@@ -78,6 +88,8 @@ def first_history(attention, mask: list[bool]):
             return [0.0 for _ in mask]
         case MultiHead():
             return [first_history(head, mask) for head in attention.attentions]
+        case Gated():
+            return first_history(attention.attention, mask)
     return None
 
 
@@ -118,12 +130,16 @@ def scores_of(attention, query: Tensor, slots: Tensor, before) -> list[float]:
 
 def look_once(attention, query: Tensor, slots: Tensor, mask: list[bool], before):
     """One query at one input: context, weights and what is remembered, in plain loops."""
+    if isinstance(attention, Gated):  # Xu 2015, 4.2.1
+        context, weights, after = look_once(attention.attention, query, slots, mask, before)
+        asked = float(attention.gate.weight[0] @ query) + float(attention.gate.bias)
+        return context / (1 + math.exp(-asked)), weights, after
     if isinstance(attention, MultiHead):
         heads, weights, after = [], [], []
         for head, value, history in zip(attention.attentions, attention.value, before, strict=True):
             _, head_weights, head_after = look_once(head, query, slots, mask, history)
             projected = (value.weight @ slot for slot in slots)
-            if isinstance(head, MultiHead):  # its context is linear in what it looks at
+            if isinstance(head, MultiHead | Gated):  # its context is linear in what it looks at
                 context = value.weight @ look_once(head, query, slots, mask, history)[0]
             else:
                 context = sum(
@@ -429,9 +445,21 @@ def test_a_windowed_decoder_is_stepped_as_it_is_forced(recurrence, dtype, memory
 
 
 @pytest.mark.parametrize("extension", [Location, Coverage])
-def test_what_extends_scores_refuses_an_attention_without_them(extension):
-    with pytest.raises(UserError, match="got MultiHead; use additive"):
-        extension(WIDTH, WIDTH, of=partial(MultiHead, heads=2))
+@pytest.mark.parametrize("of", [partial(MultiHead, heads=2), Gated], ids=["MultiHead", "Gated"])
+def test_what_extends_scores_refuses_an_attention_without_them(extension, of):
+    with pytest.raises(UserError, match=r"got (MultiHead|Gated); use additive"):
+        extension(WIDTH, WIDTH, of=of)
+
+
+def test_a_gate_scales_the_context_and_leaves_the_weights(holed_memory, queries):
+    attention = Gated(WIDTH, WIDTH, of=CONTENT["additive"])
+    gated, weights, _ = attention(queries[0], attention.prepare(holed_memory), None)
+    plain = attention.attention
+    context, plain_weights, _ = plain(queries[0], plain.prepare(holed_memory), None)
+    shares = gated / context
+    torch.testing.assert_close(shares[:3], shares[:3, :, :1].expand(-1, -1, WIDTH))
+    assert 0 < shares[:3].min() < shares[:3].max() < 1
+    assert torch.equal(weights, plain_weights)
 
 
 def test_multi_head_refuses_heads_that_do_not_divide_the_memory():

@@ -162,13 +162,34 @@ def test_a_dry_run_shows_all_and_writes_nothing(ran, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("splits.test=tomorrow", "expected a split of the corpus (test, train, validation), got"),
+        ("evaluation.group=speaker", "expected evaluation.group to be one of"),
+        ("search.scorers=[ctc]", "ctc"),
+    ],
+)
+def test_what_would_stop_a_run_at_its_end_stops_it_before_its_start(
+    ran, tmp_path, setting, sentence, dry
+):
+    folder, _ = ran
+    out = tmp_path / "out"
+    recipe = [folder / "tiny.yaml", "--data", folder, "--out", out, "--set", setting, *dry]
+    result = call("run", *recipe)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.split())
+    assert not (out / "log.jsonl").exists()
+
+
 @pytest.fixture(scope="module")
 def language(ran):
-    """A language model over the tokens of the run, on texts that would make others."""
+    """A language model over the tokens of the run, and one over its own, which are words."""
     folder, _ = ran
     settings = {
         "sources": {},
-        "target": {"field": "source", "tokenizer": {"kind": "word"}},
+        "target": {"field": "target", "tokenizer": {"kind": "word"}},
         "decoder": {**tiny_runs.RECIPE["decoder"], "initial_state": "zero"},
         "evaluation": {"metrics": []},
     }

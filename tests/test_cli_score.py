@@ -166,6 +166,69 @@ def test_a_run_brings_its_own_references(multiattn, tmp_path):
     assert json.loads(compare.stdout)["hits"]["difference"] == pytest.approx(-0.3)
 
 
+def coco(texts):
+    return [{"image_id": place, "caption": text} for place, text in enumerate(texts)]
+
+
+def test_coco_results_are_matched_with_annotations_by_picture(multiattn, tmp_path):
+    captions = [*coco(REFERENCES), *coco(["?"] * 100)]
+    content = {"images": [], "annotations": captions[::-1]}
+    (tmp_path / "annotations.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
+    (tmp_path / "good.json").write_text("\ufeff" + json.dumps(coco(GOOD)[::-1]), "utf-8")
+    (tmp_path / "first.json").write_text(json.dumps(coco(POOR)[:60]))
+    for name, value, count in (("good.json", 1, 100), ("first.json", 1, 60)):
+        words = ("score", "hits", "--hyp", name, "--ref", "annotations.json.gz", "--json")
+        found = json.loads(multiattn(*words).stdout)["hits"]
+        assert (found["value"], found["count"]) == (value, count)
+        assert "nrefs:2" in found["signature"]
+
+
+def test_a_run_is_scored_against_coco_annotations(multiattn, tmp_path):
+    results(tmp_path / "run", "test", [{"id": "7", "text": "a"}, {"id": "x.jpg", "text": "b"}])
+    captions = [{"image_id": "x.jpg", "caption": "b"}, {"image_id": 7, "caption": "c"}]
+    (tmp_path / "refs.json").write_text(json.dumps({"annotations": captions}))
+    result = multiattn("score", "hits", "--hyp", "run", "--ref", "refs.json", "--json")
+    assert json.loads(result.stdout)["hits"]["value"] == 0.5
+
+
+def test_two_coco_results_are_compared(multiattn, tmp_path):
+    for name, texts in (("good", GOOD), ("poor", POOR), ("ref", REFERENCES)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(coco(texts)))
+    words = ("compare", "good.json", "poor.json", "--ref", "ref.json", "--metric", "hits")
+    assert json.loads(multiattn(*words, "--json").stdout)["hits"]["difference"] == pytest.approx(
+        -0.3
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("--hyp good.json --ref part.json", ["part.json", "no '1'", "99 are missing"]),
+        ("--hyp good --ref part.json", ["ids", "part.json", "lines in good", "image_id"]),
+        ("--hyp part.json --ref ref", ["COCO's [{", "part.json", "array"]),
+        ("--hyp cut.json --ref ref", ["cut.json", "JSON"]),
+        ("--hyp wrong.json --ref ref", ["wrong.json", "at 1.caption", "7"]),
+        ("--hyp none.json --ref ref", ["got none in none.json"]),
+        ("--hyp twice.json --ref ref", ["every id once in twice.json"]),
+        ("--hyp good.json --ref scores.json", ["scores.json", '{"annotations"', "required"]),
+    ],
+)
+def test_wrong_coco_json_is_one_sentence(mistake, tmp_path, words, parts):
+    files = {
+        "good": coco(GOOD),
+        "part": {"annotations": coco(GOOD[:1])},
+        "wrong": [*coco(["a"]), {"image_id": 1, "caption": 7}],
+        "none": [],
+        "twice": coco(["a"]) * 2,
+        "scores": {"hits": 1},
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    (tmp_path / "cut.json").write_text('[{"image_id"')
+    sentence = mistake("score", "hits", *words.split())
+    assert all(part in sentence for part in parts), sentence
+
+
 def test_a_narrow_place_cuts_nothing_off(multiattn, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     result = multiattn("compare", "good", "good", "--ref", "ref", "--metric", "hits")

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -350,14 +351,59 @@ def test_targets_that_do_not_survive_the_tokenizer_are_counted(tokenizer, sampli
     corpus = Listed([Example(text, {**fields, "de": text}) for text in texts])
     for each in (tokenizer, sampling):
         report = training(each, readers, corpus=corpus).report
-        assert report.lossy == 2
-        assert report.lines() == ["4 rows", "2 targets do not survive the tokenizer"]
+        assert len(report.lossy) == 2
+        assert report.lines() == [
+            "4 rows",
+            "2 targets do not survive the tokenizer; the first: example 'ein Hund'",
+        ]
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_a_letter_that_the_alphabet_lacks_is_a_bad_row_of_what_is_taught(readers, policy):
+    alphabet = Tokenizer.train(["ein hund"], TokenizerSettings(kind="char"))
+    meta = {"file": "train.jsonl", "line": "7"}
+    fields = {"en": "x", "image": None}
+    texts = {"good": "ein hund", "bad": "ein süßer hund"}
+    corpus = Listed([Example(name, {**fields, "de": t}, meta) for name, t in texts.items()])
+    settings = recipe(training={"bad_rows": policy})
+    sentence = re.escape("in the target of example 'bad' (train.jsonl, line 7), got 's', 'ü', 'ß'")
+    if policy == "stop":
+        with pytest.raises(UserError, match=sentence):
+            training(alphabet, readers, settings, corpus)
+        return
+    dataset = training(alphabet, readers, settings, corpus)
+    assert [row.id for row in dataset.rows] == ["good"]
+    assert re.search(sentence, dataset.report.skipped[0])
+    heard = Dataset.validation(corpus, "train", settings, readers, alphabet)
+    assert heard.report.lossy == ("example 'bad' (train.jsonl, line 7)",)
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_rows_that_a_check_refuses_stop_the_run_or_are_left_out(tokenizer, readers, policy):
+    settings = recipe(training={"bad_rows": policy})
+
+    def check(row, ids, sizes) -> None:
+        assert ids == tokenizer.encode(row.targets[0])
+        assert sizes["word"] == readers["word"].measure(row.sources["word"])
+        if row.id in ("e3", "e5"):
+            raise UserError(f"{row.id} is refused")
+
+    dataset = training(tokenizer, readers, settings)
+    if policy == "stop":
+        with pytest.raises(UserError, match="e3 is refused"):
+            dataset.checked(check, settings)
+        return
+    kept = dataset.checked(check, settings)
+    assert [row.id for row in kept.rows] == [
+        row.id for row in dataset.rows if row.id not in ("e3", "e5")
+    ]
+    assert kept.report.skipped == ("e3 is refused", "e5 is refused")
 
 
 def test_a_lowercasing_tokenizer_loses_nothing_by_lowercasing(readers):
     tokenizer = Tokenizer.train(["ein hund"], TokenizerSettings(kind="char", lowercase=True))
     corpus = Listed([Example("a", {"en": "x", "image": None, "de": "Ein Hund"})])
-    assert training(tokenizer, readers, corpus=corpus).report.lossy == 0
+    assert training(tokenizer, readers, corpus=corpus).report.lossy == ()
 
 
 def test_a_split_without_examples_is_a_mistake(readers):

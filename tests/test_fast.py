@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from multiattn import fast
-from multiattn.attention import Additive, Location, MultiHead, Multiplicative
+from multiattn.attention import Additive, Gated, Location, MultiHead, Multiplicative
 from multiattn.fast import energies, feeding, parallel, products
 from multiattn.fusion import Concat, Gate, NoSource
 from multiattn.memory import Memory, MemorySpec, tree_map
-from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -37,7 +37,13 @@ PATHS = {
         InputFeeding,
         one_source(partial(Location, of=additive, filters=2, width=3)),
     ),
+    "input feeding, gated": (InputFeeding, one_source(partial(Gated, of=additive))),
+    "input feeding, gated location": (
+        InputFeeding,
+        one_source(partial(Gated, of=partial(Location, of=additive, filters=2, width=3))),
+    ),
     "luong, additive": (Luong, one_source(additive)),
+    "luong, gated": (Luong, one_source(partial(Gated, of=additive))),
     "luong, two layers": (partial(Luong, layers=2), one_source(Multiplicative)),
     "luong, heads": (Luong, one_source(partial(MultiHead, of=Multiplicative, heads=2))),
     "luong, two sources": (Luong, two_sources(Concat, additive)),
@@ -47,6 +53,11 @@ PATHS = {
 OTHERS = {
     "bahdanau": (Bahdanau, one_source(additive)),
     "conditional": (Conditional, one_source(additive)),
+    "adaptive": (partial(Adaptive, dim=5), one_source(additive)),
+    "input feeding, gated twice": (
+        InputFeeding,
+        one_source(partial(Gated, of=partial(Gated, of=additive))),
+    ),
     "input feeding, two layers": (partial(InputFeeding, layers=2), one_source(additive)),
     "input feeding, two sources": (InputFeeding, two_sources(Concat, additive)),
     "input feeding, location of another": (
@@ -170,8 +181,9 @@ def test_under_autocast_the_fast_path_errs_no_more_than_the_readable_one(memorie
     assert (quick - exact).norm() < 1.5 * (readable - exact).norm()
 
 
-def test_a_comparison_too_large_to_hold_is_made_step_by_step(memories, monkeypatch):
-    recurrence, memories = build(PATHS["luong, additive"], memories)
+@pytest.mark.parametrize("form", ["luong, additive", "luong, gated"])
+def test_a_comparison_too_large_to_hold_is_made_step_by_step(form, memories, monkeypatch):
+    recurrence, memories = build(PATHS[form], memories)
     monkeypatch.setattr(parallel, "LARGEST_COMPARISON", 4 * 5 * 5 * 5 - 1)  # B · T · S · A
     assert chosen(recurrence, torch.randn(13, EMBEDDING), memories) == []
 
@@ -208,6 +220,13 @@ def test_fast_additive_scores_hold_where_large_keys_and_queries_cancel(size):
         energies.doubled_exponential(keys.float()), query.float(), energy.float()
     )
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_asking_for_packed_products_draws_nothing_from_the_generator():
+    """Or a run that continues, and asks at another step, would go on differently."""
+    before = torch.get_rng_state()
+    products.packing_works.__wrapped__()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("rows", [1, 8, 70])

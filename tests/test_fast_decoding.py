@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 import torch
 
-from multiattn.attention import Additive, Coverage, Location, MultiHead, Multiplicative
+from multiattn.attention import Additive, Coverage, Gated, Location, MultiHead, Multiplicative
 from multiattn.decoder import LSTMDecoder
 from multiattn.fast import decoding, for_decoding
 from multiattn.fusion import Concat, Gate, Hierarchical
 from multiattn.memory import MemorySpec, tree_map
 from multiattn.output import Copy, Deep, Linear
-from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
 
 SPECS = {"text": MemorySpec(6, 3), "photo": MemorySpec(4)}
 RECURRENCES = {
@@ -22,6 +22,7 @@ RECURRENCES = {
     "luong": Luong,
     "input feeding": InputFeeding,
     "conditional": Conditional,
+    "adaptive": partial(Adaptive, dim=5),
 }
 ATTENTIONS = {
     "additive": partial(Additive, dim=5),
@@ -29,6 +30,7 @@ ATTENTIONS = {
     "location": partial(Location, of=partial(Additive, dim=5), width=3),
     "heads": partial(MultiHead, of=partial(Additive, dim=5), heads=2),
     "coverage": partial(Coverage, of=Multiplicative),
+    "gated": partial(Gated, of=partial(Additive, dim=5)),
 }
 FUSIONS = {
     "concat": Concat,
@@ -103,6 +105,12 @@ def test_a_language_model_made_ready_writes_what_it_writes(recurrence):
     decoder = build(recurrence, specs={})
     for found, expected in zip(searched(ready(decoder), {}), searched(decoder, {}), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_behind_a_gate_an_additive_attention_takes_no_tanh_either():
+    made = ready(build(attention="gated"))
+    for attention in made.recurrence.fusion.attentions.values():
+        assert type(attention.attention) is decoding.ExponentialAdditive
 
 
 def test_making_ready_copies_no_parameter_and_leaves_the_decoder_as_it_was():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from multiattn.decoder import Output, Packing
 from multiattn.errors import UserError
 from multiattn.memory import MemorySpec
 from multiattn.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
-from multiattn.rows import BadRows
+from multiattn.rows import BadRows, Row
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -156,6 +157,21 @@ def test_ctc_of_a_batch_without_the_source_is_nothing(model, batch, memories, ou
     assert (total.item(), count.item()) == (0, 0)
     total.backward()
     assert all(not leaf.grad.any() for leaf in model.heads["ctc"].parameters())
+
+
+@pytest.mark.parametrize(
+    ("words", "slots", "needed"), [([1, 2, 3], 2, 3), ([1, 1], 2, 3), ([2, 2, 2], 4, 5)]
+)
+def test_ctc_names_a_row_whose_target_is_too_long_before_training(words, slots, needed):
+    row = Row("long", {"sound": "long.wav"}, ("…",), "train.jsonl, line 3")
+    CTC().check(row, words, {"sound": needed})
+    CTC(source="text").check(row, words, {"sound": slots})
+    message = re.escape(
+        f"objective 'ctc' needs {needed} slots for the target of example 'long' (train.jsonl, "
+        f"line 3), got {slots} of long.wav"
+    )
+    with pytest.raises(UserError, match=message):
+        CTC().check(row, words, {"sound": slots})
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(not README.exists(), reason="the READMEs are in 
 
 PAGES = [README, *sorted((ROOT / "recipes").glob("*/README.md"))]
 COMMAND = re.compile(r"^(?:    )?(?:pip install uv && uv run )?(multiattn [a-z].*)$", re.MULTILINE)
+DISTRIBUTIONS = ("multiattn", "multiattn-text", "multiattn-audio", "multiattn-image")
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -112,7 +113,7 @@ def test_every_shipped_recipe_is_without_mistakes(host):
 def test_the_table_of_components_is_what_is_registered(host):
     table = rows("What is in it")
     by_kind = {kind: cells for kind, *cells in table}
-    for column, distribution in enumerate(("multiattn", "multiattn-text", "multiattn-audio")):
+    for column, distribution in enumerate(DISTRIBUTIONS):
         if distribution not in {plugin.found.distribution for plugin in host.plugins}:
             continue
         registered = {

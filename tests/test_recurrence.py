@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.attention import Additive
-from multiattn.fusion import Concat, NoSource
-from multiattn.memory import Memory, MemorySpec
-from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, LSTMStack, Luong
+from multiattn.fusion import Concat, Gate, Hierarchical, NoSource
+from multiattn.memory import Memory, MemorySpec, tree_map
+from multiattn.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, LSTMStack, Luong
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -25,6 +25,8 @@ FORMS = {
     "input feeding": InputFeeding,
     "input feeding, two layers": partial(InputFeeding, layers=2),
     "conditional": Conditional,
+    "adaptive": partial(Adaptive, dim=7),
+    "adaptive, two layers": partial(Adaptive, dim=7, layers=2),
 }
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
@@ -89,6 +91,26 @@ def attentional_vector(recurrence, hidden: Tensor, memory: Memory | None) -> Ten
     )
 
 
+def sentinel(recurrence, word: Tensor, before: Tensor, memory_cell: Tensor) -> Tensor:
+    """Lu et al. 2017, equations 9-10, with a bias."""
+    by_word = F.linear(word, recurrence.gate_of_word.weight, recurrence.gate_of_word.bias)
+    by_state = F.linear(before, recurrence.gate_of_hidden.weight)
+    return F.sigmoid(by_word + by_state) * F.tanh(memory_cell)
+
+
+def sentinel_share(recurrence, hidden: Tensor, known: Tensor, context: Tensor) -> Tensor:
+    """β (B, 1): the first of a softmax over two scores, that of the sentinel and of the context."""
+    asked = F.linear(hidden, recurrence.query.weight, recurrence.query.bias)
+    scores = [
+        F.tanh(asked + key) @ recurrence.energy
+        for key in (
+            F.linear(known, recurrence.key_of_sentinel.weight),
+            F.linear(context, recurrence.key_of_context),
+        )
+    ]
+    return (scores[0].exp() / (scores[0].exp() + scores[1].exp())).unsqueeze(1)
+
+
 def transcribed(recurrence, words: Tensor, memory: Memory | None, layers) -> Tensor:
     """Words (T, B, E) -> features (T, B, F), equation by equation."""
     layers = [tuple(leaf.squeeze(1) for leaf in layer) for layer in layers]
@@ -112,6 +134,14 @@ def transcribed(recurrence, words: Tensor, memory: Memory | None, layers) -> Ten
                 context = attend(recurrence, query, memory)
                 hidden, layers = stack_step(recurrence.reads_context, context, layers)
                 features.append(torch.cat([hidden, context], -1))
+            case Adaptive():
+                before = layers[-1][0]
+                hidden, layers = stack_step(recurrence.cell, word, layers)
+                known = sentinel(recurrence, word, before, layers[-1][1])
+                context = attend(recurrence, hidden, memory)
+                share = sentinel_share(recurrence, hidden, known, context)
+                seen = F.linear(context, recurrence.from_context)
+                features.append(share * known + (1 - share) * seen + hidden)
     return torch.stack(features)
 
 
@@ -172,6 +202,30 @@ def test_a_state_keeps_its_shape_from_step_to_step(form, memory_of):
         assert [leaf.shape for leaf in old] == [leaf.shape for leaf in new]
     assert (after.fed is None) == (state.fed is None)
     assert weights["text"].shape == (2, 1, 5)
+
+
+@pytest.mark.parametrize("fusion", [Concat, Gate, Hierarchical])
+def test_the_weights_of_every_source_leave_what_the_sentinel_takes(fusion, memory_of):
+    specs = {"text": MemorySpec(WIDTH), "photo": MemorySpec(WIDTH)}
+    recurrence = Adaptive(
+        EMBEDDING, HIDDEN, lambda query: fusion(query, specs, partial(Additive, dim=5)), dim=7
+    )
+    memories = {"text": memory_of([5, 2], WIDTH), "photo": memory_of([3, 0], WIDTH)}
+    keys, state = recurrence.prepare(memories), recurrence.begin(start(1))
+    word = torch.randn(2, 3, EMBEDDING)
+    state = tree_map(lambda leaf: leaf.expand(-1, 3, -1), state)
+    features, after, weights = recurrence(word, state, keys)
+    hidden, ((_, memory_cell),) = after.layers[0][0], after.layers
+    known = sentinel(recurrence, word, state.layers[0][0], memory_cell)
+    joined, plain, _ = recurrence.fusion(hidden, keys, None)
+    taken = weights["text"].sum(2)  # 1 - β
+    assert ((taken > 0) & (taken < 1)).all()
+    torch.testing.assert_close(weights["photo"][0].sum(1), taken[0])
+    assert not weights["photo"][1].any()
+    for name, leaf in weights.items():
+        torch.testing.assert_close(leaf, plain[name] * taken.unsqueeze(2))
+    mixture = (1 - taken).unsqueeze(2) * known + taken.unsqueeze(2) * joined[..., :HIDDEN]
+    torch.testing.assert_close(features, mixture + hidden)
 
 
 def test_luong_looks_for_all_steps_at_once_as_for_each_in_turn(memory_of):

@@ -1,7 +1,9 @@
 """What a recipe makes of a corpus's examples, good ones and bad ones."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -50,8 +52,8 @@ def test_a_row_has_the_raw_values_of_the_recipe():
 def test_several_targets_are_rows_to_learn_from_and_references_to_score_against():
     several = Example("five", {"en": "x", "de": ("ein hund", "ein weg")})
     assert taught(several, GOOD[0]) == [
-        Row("five#0", {"word": "x"}, ("ein hund",)),
-        Row("five#1", {"word": "x"}, ("ein weg",)),
+        Row("five#0", {"word": "x"}, ("ein hund",), references=("ein hund", "ein weg")),
+        Row("five#1", {"word": "x"}, ("ein weg",), references=("ein hund", "ein weg")),
         Row("a", {"word": "dog"}, ("hund",)),
     ]
     assert scored_rows(Listed(several, GOOD[0]), "test", RECIPE, BadRows("stop")) == [
@@ -89,9 +91,14 @@ def test_a_field_that_the_corpus_lacks_is_named():
         taught(Example("a", {"en": "dog", "fr": "chien"}))
 
 
-def test_two_examples_of_one_id_are_a_mistake():
-    with pytest.raises(UserError, match="different id for every example of 'train', got 'b' twice"):
-        taught(*GOOD, GOOD[1])
+def test_a_second_example_of_one_id_is_a_bad_row():
+    again = replace(GOOD[1], meta={"file": "train.tsv", "line": "9"})
+    sentence = r"id for every example of 'train', got example 'b' \(train.tsv, line 9\) again"
+    with pytest.raises(UserError, match=sentence):
+        taught(*GOOD, again)
+    policy = BadRows("skip")
+    assert taught_rows(Listed(*GOOD, again), "train", RECIPE, policy) == taught(*GOOD)
+    assert re.search(sentence, policy.sentences[0])
 
 
 def test_rows_are_free_of_torch():

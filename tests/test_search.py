@@ -28,9 +28,11 @@ from naive_search import (
     naive_beam,
 )
 
+from multiattn.attention import Gated
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec
+from multiattn.recurrence import Adaptive
 from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward
 from multiattn.search import Ensemble, beam_search, sample
 from multiattn.settings import Search
@@ -196,8 +198,9 @@ def test_an_input_is_decoded_alone_as_in_a_batch(method: str, kind: str) -> None
     assert [[h.tokens for h in hypotheses] for hypotheses in reversed_outputs] == tokens
 
 
-def test_the_lstm_decoder_under_a_wide_beam_is_brute_force() -> None:
-    memories, decoder = lstm_memories(), lstm()
+@pytest.mark.parametrize("parts", [{}, {"attention": Gated}, {"recurrence": Adaptive}], ids=str)
+def test_the_lstm_decoder_under_a_wide_beam_is_brute_force(parts: dict[str, Any]) -> None:
+    memories, decoder = lstm_memories(), lstm(**parts)
     found = beam_search(decoder, memories, 5, Search(beam=100, max_length=3, length_penalty=0.0))
     sentences = all_sentences(3)
     padded = torch.tensor([[*words, EOS] + [PAD] * (3 - len(words)) for words in sentences])

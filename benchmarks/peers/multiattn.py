@@ -1,14 +1,18 @@
-"""multiattn in the race, with public names only: translation (W1 trains, W2 decodes), speech (W3).
+"""multiattn in the race, with public names only.
+
+Translation (W1 trains, W2 decodes), speech (W3), captions of given grids (W4 trains and decodes).
 
     make(workload, variant) -> harness.Case
 
 Variants: ``additive`` (input feeding) and ``multiplicative`` (no input feeding); in W2 with
 ``-greedy``, ``-beam`` or ``-beam1`` behind. In W3 ``additive`` and ``location``, both with input
-feeding. It refuses to measure: the race's harness does.
+feeding; in W4 ``additive`` trains, with ``-b1`` or ``-b32`` behind it decodes so many images at
+once. It refuses to measure: the race's harness does.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -21,7 +25,7 @@ from torch.nn import functional
 from multiattn.attention import Additive, Location, Multiplicative
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.fast import for_decoding
-from multiattn.memory import Memory, MemorySpec, Time, Tokens, length_mask
+from multiattn.memory import Grid, Memory, MemorySpec, Time, Tokens, length_mask
 from multiattn.optimizer import build_optimizer
 from multiattn.recurrence import InputFeeding, Luong
 from multiattn.search import beam_search
@@ -39,6 +43,7 @@ FORMS = {
 SPEECH = workloads.ASR
 HEARD = partial(Additive, dim=SPEECH["att"])
 LISTENING = {"additive": HEARD, "location": partial(Location, of=HEARD, filters=10, width=201)}
+GRIDS = workloads.CAP
 MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam, sentences in a batch
 
 
@@ -108,8 +113,45 @@ class Transcriber(nn.Module):
         return functional.cross_entropy(output.scores, gold)
 
 
+class Captioner(nn.Module):
+    """Decoder over given grids at the sizes that every peer has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = LSTMDecoder(
+            GRIDS["vocab"],
+            {"image": MemorySpec(GRIDS["feat"], GRIDS["feat"])},
+            embedding_dim=GRIDS["emb"],
+            hidden_dim=GRIDS["hid"],
+            attention=partial(Additive, dim=GRIDS["att"]),
+        )
+
+    def loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """Mean cross-entropy of the target tokens; all captions are of one length."""
+        targets = Targets(batch["tgt_out"], torch.full((GRIDS["batch"],), GRIDS["tgt"]))
+        output = self.decoder(targets, {"image": grid_memory(batch["grid"])})
+        gold = targets.tokens[output.rows, output.steps]  # (M,)
+        return functional.cross_entropy(output.scores, gold)
+
+
+def grid_memory(grid: Tensor) -> Memory:
+    """Cells (B, S, D), all real, and their mean."""
+    side = math.isqrt(GRIDS["cells"])
+    mask = torch.ones(grid.shape[:2], dtype=torch.bool)
+    return Memory(grid, mask, Grid(side, side), grid.mean(1))
+
+
 def make(workload: str, variant: str) -> harness.Case:
-    """A training step (w1, w3) or a batch decoded (w2)."""
+    """A training step (w1, w3, w4), a batch decoded (w2), or all images captioned (w4decode)."""
+    if workload == "w4":
+        model = Captioner()
+        optimizer = build_optimizer(model, Training(learning_rate=1e-4))
+        step = harness.split_train(
+            lambda batch: (), model.loss, harness.params_of(model), optimizer
+        )
+        return harness.cycle(step, workloads.cap_batches(), ["images"], (model,), "input feeding")
+    if workload == "w4decode":
+        return captioning(Captioner(), int(variant.partition("-b")[2]))
     if workload == "w3":
         batches, counts = workloads.asr_batches(), ["utts", "audio_s"]
         return training(Transcriber(variant), batches, counts, "2 strided convs + LSTMs")
@@ -120,7 +162,7 @@ def make(workload: str, variant: str) -> harness.Case:
         return training(model, workloads.mt_batches(4), counts, FORMS[form][2])
     if workload == "w2":
         return decoding(model, *MODES[mode])
-    raise ValueError(f"expected w1, w2 or w3, got {workload}")
+    raise ValueError(f"expected w1, w2, w3, w4 or w4decode, got {workload}")
 
 
 def training(model: Any, batches: list[Any], counts: list[str], note: str) -> harness.Case:
@@ -145,3 +187,19 @@ def decoding(model: Translator, beam: int, batch_size: int) -> harness.Case:
 
     batches = workloads.mt_batches(4, batch_size, seed=11)
     return harness.cycle(run, batches, ["sentences"], (model,), "20 words and the end")
+
+
+def captioning(model: Captioner, batch_size: int) -> harness.Case:
+    """12 words for each image, and then the end."""
+    length = GRIDS["tgt"]
+    settings = Search(beam=GRIDS["beam"], min_length=length, max_length=length)
+    decoder = for_decoding(model.eval().decoder)
+    images = workloads.cap_images()
+
+    @torch.inference_mode()
+    def run(_: int) -> None:
+        for grid in images.split(batch_size):
+            found = beam_search(decoder, {"image": grid_memory(grid)}, len(grid), settings)
+            assert all(len(best[0].tokens) == length for best in found)
+
+    return harness.Case(run, (model,), lambda _: {"images": len(images)}, "12 words and the end")

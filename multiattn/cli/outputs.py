@@ -1,22 +1,27 @@
-"""The files that outputs and references lie in, read strictly; nothing is scored here."""
+"""The files that outputs and references lie in, read strictly; nothing is scored here.
+
+A text per line; a run's JSON lines; COCO's JSON of results and of annotations.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from multiattn.errors import UserError
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """A system's outputs, or one set of references: a text per example.
+    """A system's outputs: a text per example.
 
     A run's outputs bring ids and references with them; elsewhere these are None.
     """
@@ -27,27 +32,38 @@ class Outputs:
     references: tuple[tuple[str, ...], ...] | None = None
 
 
-def read_outputs(source: str) -> Outputs:
-    """Texts of a file (one per line, or .jsonl; plain or .gz), a run's results, or ``-`` (stdin).
+@dataclass(frozen=True)
+class References:
+    """A file of references: of every example one or several. ``whole``: it may hold other examples.
 
-    Raises UserError when that is missing, unreadable, empty, ambiguous or not UTF-8.
+    COCO's annotations are of whole sets of pictures, and splits of these have no files.
     """
-    if source == "-":
-        return Outputs("standard input", _lines("standard input", sys.stdin.buffer.read()))
-    path = hypotheses_file(Path(source))
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(
-            f"expected a file of outputs that can be read, got {path} ({reason}); check the path"
-        ) from error
-    lines = _lines(str(path), content)
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        return _from_rows(str(path), lines)
-    return Outputs(str(path), lines)
+
+    name: str
+    texts: tuple[tuple[str, ...], ...]
+    ids: tuple[str, ...] | None
+    whole: bool = False
+
+
+Same = TypeVar("Same", Outputs, References)
+
+
+def read_outputs(source: str) -> Outputs:
+    """Texts of a file, a run's results, or ``-`` (stdin).
+
+    A file has one per line, or is .jsonl, or COCO's results in .json; plain or .gz. Raises
+    UserError when that is missing, unreadable, empty, ambiguous or not UTF-8.
+    """
+    return _outputs(*_content(source))
+
+
+def read_references(source: str) -> References:
+    """As ``read_outputs``; a .json may also be COCO's annotations. Raises UserError."""
+    name, content = _content(source)
+    if _kind(name) == ".json" and content.lstrip().startswith(b"{"):
+        return _from_annotations(name, content)
+    outputs = _outputs(name, content)
+    return References(name, tuple((text,) for text in outputs.texts), outputs.ids)
 
 
 def hypotheses_file(path: Path) -> Path:
@@ -71,26 +87,62 @@ def hypotheses_file(path: Path) -> Path:
     )
 
 
-def aligned(outputs: Outputs, other: Outputs) -> Outputs:
+def aligned(outputs: Outputs, other: Same) -> Same:
     """``other`` in the order of ``outputs``: by id if both have ids, else line by line.
 
-    Raises UserError when the two are not of the same examples.
+    Raises UserError when the two are not of the same examples; a whole set of references may be
+    of more.
     """
-    if len(outputs.texts) != len(other.texts):
+    whole = isinstance(other, References) and other.whole
+    if whole and outputs.ids is None:
+        raise UserError(
+            f"expected outputs with ids, as {other.name} is of pictures by their ids, got lines in "
+            f'{outputs.name}; give a results.json of [{{"image_id": ..., "caption": ...}}]'
+        )
+    if not whole and len(outputs.texts) != len(other.texts):
         raise UserError(
             f"expected as many lines in {other.name} as in {outputs.name}, got {len(other.texts)} "
             f"and {len(outputs.texts)}; give files of the same examples in the same order"
         )
     if outputs.ids is None or other.ids is None:
         return other
-    by_id = dict(zip(other.ids, other.texts, strict=True))
-    missing = [name for name in outputs.ids if name not in by_id]
+    places = {name: place for place, name in enumerate(other.ids)}
+    missing = [name for name in outputs.ids if name not in places]
     if missing:
         raise UserError(
             f"expected the examples of {outputs.name} in {other.name}, got no {missing[0]!r} "
             f"({len(missing)} are missing); give files of the same split"
         )
-    return Outputs(other.name, tuple(by_id[name] for name in outputs.ids), outputs.ids)
+    texts = tuple(other.texts[places[name]] for name in outputs.ids)
+    return replace(other, texts=texts, ids=outputs.ids)
+
+
+def _content(source: str) -> tuple[str, bytes]:
+    """What is read, by its name in errors, and its bytes, unpacked."""
+    if source == "-":
+        return "standard input", sys.stdin.buffer.read()
+    path = hypotheses_file(Path(source))
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"expected a file of outputs that can be read, got {path} ({reason}); check the path"
+        ) from error
+    return str(path), content.removeprefix(codecs.BOM_UTF8)
+
+
+def _kind(name: str) -> str:
+    return Path(name.removesuffix(".gz")).suffix
+
+
+def _outputs(name: str, content: bytes) -> Outputs:
+    if _kind(name) == ".json":
+        return _from_results(name, content)
+    lines = _lines(name, content)
+    return _from_rows(name, lines) if _kind(name) == ".jsonl" else Outputs(name, lines)
 
 
 def _lines(name: str, content: bytes) -> tuple[str, ...]:
@@ -130,10 +182,7 @@ def _from_rows(name: str, lines: Sequence[str]) -> Outputs:
                 f"({reason}); correct the line"
             ) from error
     ids = tuple(row.id for row in rows if row.id is not None)
-    if len(set(ids)) < len(ids):
-        raise UserError(
-            f"expected every id once in {name}, got one twice; remove the repeated lines"
-        )
+    _require_unique(name, ids)
     references = tuple(row.references for row in rows)
     return Outputs(
         name,
@@ -141,3 +190,57 @@ def _from_rows(name: str, lines: Sequence[str]) -> Outputs:
         ids=ids if len(ids) == len(rows) else None,
         references=references if all(references) else None,
     )
+
+
+class _Caption(BaseModel):
+    """One caption in COCO's JSON, a system's or a person's; other keys are passed over."""
+
+    image_id: int | str
+    caption: str
+
+
+class _Annotations(BaseModel):
+    annotations: list[_Caption]
+
+
+def _from_results(name: str, content: bytes) -> Outputs:
+    try:
+        rows = TypeAdapter(list[_Caption]).validate_json(content)
+    except ValidationError as error:
+        raise _not_coco(name, '[{"image_id": ..., "caption": ...}, ...]', error) from error
+    if not rows:
+        raise UserError(
+            f"expected a caption per picture, got none in {name}; give a file with some"
+        )
+    ids = tuple(str(row.image_id) for row in rows)
+    _require_unique(name, ids)
+    return Outputs(name, tuple(row.caption for row in rows), ids)
+
+
+def _from_annotations(name: str, content: bytes) -> References:
+    """Captions by picture, both in the order of the file."""
+    try:
+        rows = _Annotations.model_validate_json(content).annotations
+    except ValidationError as error:
+        form = '{"annotations": [{"image_id": ..., "caption": ...}, ...]}'
+        raise _not_coco(name, form, error) from error
+    captions: dict[str, list[str]] = {}
+    for row in rows:
+        captions.setdefault(str(row.image_id), []).append(row.caption)
+    return References(name, tuple(map(tuple, captions.values())), tuple(captions), whole=True)
+
+
+def _not_coco(name: str, form: str, error: ValidationError) -> UserError:
+    mistake = error.errors()[0]
+    place = ".".join(map(str, mistake["loc"]))
+    return UserError(
+        f"expected COCO's {form} in {name}, got {str(mistake['input'])[:60]!r}"
+        f"{f' at {place}' if place else ''} ({mistake['msg']}); correct the file"
+    )
+
+
+def _require_unique(name: str, ids: Sequence[str]) -> None:
+    if len(set(ids)) < len(ids):
+        raise UserError(
+            f"expected every id once in {name}, got one twice; remove the repeated lines"
+        )

@@ -77,7 +77,7 @@ def run(
     overrides = [*_given(settings, seed, tokenizer, host), *_fused(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
-        _dry_run(start, host)
+        _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
         return
     from multiattn import runs
     from multiattn.report import write_report
@@ -110,7 +110,7 @@ def train(
     host = context.obj.host
     start = _start(recipe, _given(settings, seed, tokenizer, host), host, data, out, init)
     if dry_run:
-        _dry_run(start, host)
+        _dry_run(start, host, (start.settings.splits.validation,))
         return
     from multiattn import runs
     from multiattn.training import start_accelerator
@@ -298,10 +298,10 @@ def _continuable(work: Callable[[], T]) -> T:
         raise typer.Exit(130) from None
 
 
-def _dry_run(start: Start, host: Host) -> None:
+def _dry_run(start: Start, host: Host, scored: tuple[str, ...]) -> None:
     from multiattn.dryrun import dry_run
 
-    for line in dry_run(start, host):
+    for line in dry_run(start, host, scored):
         typer.echo(line)
 
 

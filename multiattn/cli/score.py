@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,14 +27,22 @@ if TYPE_CHECKING:
     from multiattn.settings import Named
 
 SIGNIFICANT = 0.05
-_FACTORS = {"0-1": 100.0}  # scales that tables show as papers print them; JSON keeps the scale
+_FACTORS = {
+    "0-1": 100.0,
+    "0-10": 100.0,
+}  # scales that tables show as papers print them; JSON keeps the scale
 
 FILE = "FILE"
-OUTPUTS_HELP = "One output per line, or .jsonl, plain or .gz; a run folder; - is standard input."
+OUTPUTS_HELP = (
+    "One output per line, .jsonl or COCO results (.json), plain or .gz; a run folder; "
+    "- is standard input."
+)
 References = Annotated[
     list[str] | None,
     typer.Option(
-        "--ref", metavar=FILE, help="References; repeat for several sets. A run has its own."
+        "--ref",
+        metavar=FILE,
+        help="References, or COCO annotations (.json); repeat for several sets. A run has its own.",
     ),
 ]
 Settings = Annotated[
@@ -184,18 +193,20 @@ def _read(
     systems: Sequence[str], references: Sequence[str]
 ) -> tuple[list[Outputs], Sequence[tuple[str, ...]]]:
     """Read every file; the examples of all are put in the order of the first system's."""
-    from multiattn.cli.outputs import aligned, read_outputs
+    from multiattn.cli.outputs import aligned, read_outputs, read_references
 
     sources = [*systems, *references]
     if sources.count("-") > 1:
         raise UserError("expected - (standard input) once, got it twice; give a file for the other")
-    first, *others = (read_outputs(source) for source in sources)
+    first, *others = map(read_outputs, systems)
     ordered = [first, *(aligned(first, other) for other in others)]
-    texts = [outputs.texts for outputs in ordered[len(systems) :]]
-    targets = list(zip(*texts, strict=True)) if texts else first.references
-    if targets is None:
+    texts = [aligned(first, read_references(source)).texts for source in references]
+    if texts:
+        sets = zip(*texts, strict=True)
+        return ordered, [tuple(chain.from_iterable(of_example)) for of_example in sets]
+    if first.references is None:
         raise UserError(f"expected --ref, as {first.name} holds no references, got none; give one")
-    return ordered[: len(systems)], targets
+    return ordered, first.references
 
 
 def _named(names: Sequence[str], settings: Sequence[str] | None) -> list[Named]:

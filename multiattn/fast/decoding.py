@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.attention import Additive, Keys, look
+from multiattn.attention import Additive, Gated, Keys, look
 from multiattn.fast.energies import additive_scores, doubled_exponential, within_limit
 from multiattn.fast.feeding import lstm_forward
 from multiattn.fast.products import packed, packed_linear, packing_works
@@ -53,10 +53,12 @@ def _replace(module: nn.Module) -> None:
 
 
 def _replace_attentions(attentions: nn.Module) -> None:
-    """Those that a fusion or a multi-head asks directly; elsewhere something may join the keys."""
+    """Those that are asked directly, gated or not; elsewhere something may join the keys."""
     for name, attention in attentions.named_children():
         if type(attention) is Additive:
             setattr(attentions, name, ExponentialAdditive(attention))
+        elif type(attention) is Gated:
+            _replace_attentions(attention)  # its gate has one row: nothing to pack
         else:
             _replace(attention)
 
@@ -111,18 +113,21 @@ class ExponentialAdditive(nn.Module):
     def __init__(self, attention: Additive) -> None:
         super().__init__()
         self.context_dim = attention.context_dim
-        self.query = PackedLinear(attention.query.weight, None)
+        _replace(attention)
         self.attention = attention
 
     def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
-        keys = self.attention.prepare(memory, value_projection)
-        if not within_limit(keys.keys):
-            return keys
-        return ExponentialKeys(doubled_exponential(keys.keys), keys.values, keys.mask)
+        keys, values = self.attention.key(memory.values), memory.values
+        if value_projection is not None:
+            values = packed_linear(values, value_projection)
+        if not within_limit(keys):
+            return Keys(keys, values, memory.mask)
+        return ExponentialKeys(doubled_exponential(keys), values, memory.mask)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
         if not isinstance(keys, ExponentialKeys):
             found: tuple[Tensor, Tensor, None] = self.attention(query, keys, history)
             return found
-        scores = additive_scores(keys.keys.unsqueeze(1), self.query(query), self.attention.energy)
+        asked = self.attention.query(query)
+        scores = additive_scores(keys.keys.unsqueeze(1), asked, self.attention.energy)
         return *look(scores, keys), history

@@ -1,7 +1,7 @@
 """Input feeding with additive attention as one node of the graph, with a backward written out.
 
-The definition is ``InputFeeding`` over ``Additive``, or over ``Location`` of it; this is the same
-mathematics arranged for few, large products. Three things make it fast:
+The definition is ``InputFeeding`` over ``Additive``, or over ``Location`` of it, ``Gated`` or not;
+this is the same mathematics arranged for few, large products. Three things make it fast:
 
 - All that does not wait for the previous step is hoisted: the word's part of the gates is one
   product over all tokens, values are already multiplied by W_c. A step is two products.
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from multiattn.attention import Keys
+from multiattn.attention import Keys, ungated
 from multiattn.fast.energies import KEY_LIMIT, energies_of, known, parameters
 from multiattn.fast.products import Factor, product
 from multiattn.fusion import Concat
@@ -38,7 +38,7 @@ def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
         and len(recurrence.fusion.attentions) == 1
         and embedded.dtype in KEY_LIMIT
         and all(
-            known(attention, keys.sources[source])
+            known(ungated(attention), keys.sources[source])
             for source, attention in recurrence.fusion.attentions.items()
         )
     )
@@ -59,16 +59,18 @@ def unroll(
         cell.bias_ih + cell.bias_hh, embedded, cell.weight_ih[:, :word_width].t()
     )
     gate_weight = torch.cat([cell.weight_ih[:, word_width:], cell.weight_hh], 1)  # (4H, 2H)
-    query_map, *scoring = parameters(attention)
-    query_weight = torch.cat([query_map, recurrence.from_hidden.weight])  # (A + H, H)
+    query_map, *scoring = parameters(ungated(attention))
+    gate = None if attention is ungated(attention) else attention.gate
+    maps = [query_map, recurrence.from_hidden.weight, *([] if gate is None else [gate.weight])]
     ((hidden, cell_state),) = state.layers
     leaves = (word_gates, memory.keys, memory.values, hidden.squeeze(1), cell_state.squeeze(1))
     with torch.autocast(device, enabled=False):
         features, weights = InputFeedingLoop.apply(  # type: ignore[no-untyped-call]
             *(leaf.to(embedded.dtype) for leaf in leaves),
             gate_weight,
-            query_weight,
+            torch.cat(maps),  # (A + H, H), or (A + H + 1, H)
             recurrence.from_hidden.bias,
+            None if gate is None else gate.bias,
             *scoring,
             memory.mask,
             tuple(counts),
@@ -81,7 +83,8 @@ class Tape(NamedTuple):
     """What the forward leaves for the backward, packed over steps.
 
     inputs (M, 2H) [fed; hidden before], gates (M, 4H) after their nonlinearity, cells (M, H),
-    hiddens (M, H), queries (M, A), features (M, H), weights (M, S).
+    hiddens (M, H), queries (M, A), features (M, H), weights (M, S), shares (M, 1), how much of each
+    context is taken, only where a gate says so.
     """
 
     inputs: Tensor
@@ -91,10 +94,11 @@ class Tape(NamedTuple):
     queries: Tensor
     features: Tensor
     weights: Tensor
+    shares: Tensor
 
     @classmethod
     def blank(cls, like: Tensor, tokens: int, hidden: int, attention: int, slots: int) -> Tape:
-        widths = (2 * hidden, 4 * hidden, hidden, hidden, attention, hidden, slots)
+        widths = (2 * hidden, 4 * hidden, hidden, hidden, attention, hidden, slots, 1)
         return cls(*(like.new_empty(tokens, width) for width in widths))
 
     def at(self, first: int, alive: int) -> Tape:
@@ -116,6 +120,7 @@ class InputFeedingLoop(torch.autograd.Function):
         gate_weight: Tensor,
         query_weight: Tensor,
         feature_bias: Tensor,
+        share_bias: Tensor | None,
         energy: Tensor,
         convolution: Tensor | None,
         feature: Tensor | None,
@@ -148,11 +153,14 @@ class InputFeedingLoop(torch.autograd.Function):
             torch.softmax(scores.add_(blocked[:alive]), 1, out=now.weights)
             now.weights.mul_(seen[:alive])
             context = torch.bmm(now.weights.unsqueeze(1), values[:alive]).squeeze(1)
-            before_tanh = context.add_(asked[:, keys.size(2) :]).add_(feature_bias)
-            torch.tanh(before_tanh, out=now.features)
+            if share_bias is not None:
+                torch.sigmoid(asked[:, -1:] + share_bias, out=now.shares)
+                context *= now.shares
+            plain = asked[:, keys.size(2) : keys.size(2) + width]
+            torch.tanh(context.add_(plain).add_(feature_bias), out=now.features)
             before, first = now, first + alive
         ctx.save_for_backward(values, cell, gate_weight, query_weight, share, *tape, *energies)
-        ctx.counts, ctx.energies = counts, type(energies)
+        ctx.counts, ctx.energies, ctx.gated = counts, type(energies), share_bias is not None
         return tape.features, tape.weights
 
     @staticmethod
@@ -163,7 +171,8 @@ class InputFeedingLoop(torch.autograd.Function):
         hidden_dim, width = cell.size(1), tape.queries.size(1)
         from_gates, from_queries = Factor(gate_weight.t()), Factor(query_weight.t())
         d_gates = torch.empty_like(tape.gates)
-        d_asked = tape.queries.new_empty(len(tape.queries), width + hidden_dim)
+        d_asked = tape.queries.new_empty(len(tape.queries), len(query_weight))
+        d_sums = d_asked[:, width : width + hidden_dim]
         d_inputs = cell.new_zeros(len(cell), 2 * hidden_dim)
         d_before = torch.zeros_like(share)
         d_cell = torch.zeros_like(cell)
@@ -174,9 +183,11 @@ class InputFeedingLoop(torch.autograd.Function):
             now = tape.at(first, alive)
             asked = d_asked[first : first + alive]
             d_feature = d_features[first : first + alive] + d_inputs[:alive, :hidden_dim]
-            d_sum = asked[:, width:]
+            d_sum = d_sums[first : first + alive]
             torch.mul(d_feature, 1 - now.features.square(), out=d_sum)
             d_weight = torch.bmm(values[:alive], d_sum.unsqueeze(2)).squeeze(2)
+            if ctx.gated:
+                share_backward(now.shares, now.weights, d_weight, asked[:, -1:])
             d_weight += d_weights[first : first + alive]
             d_weight += d_before[:alive]
             d_score = now.weights * (
@@ -198,7 +209,8 @@ class InputFeedingLoop(torch.autograd.Function):
                 d_gates[first : first + alive],
             )
             d_inputs[:alive] = from_gates(d_gates[first : first + alive])
-        d_values = values_gradient(tape.weights, d_asked[:, width:], counts, values)
+        d_contexts = d_sums * tape.shares if ctx.gated else d_sums
+        d_values = values_gradient(tape.weights, d_contexts, counts, values)
         d_keys, *d_scoring = pull.gradients(looked_before(share, tape.weights, counts))
         return (
             d_gates,
@@ -208,7 +220,8 @@ class InputFeedingLoop(torch.autograd.Function):
             d_cell,
             product(d_gates.t(), tape.inputs.to(gate_weight.dtype)),
             product(d_asked.t(), tape.hiddens.to(gate_weight.dtype)),
-            d_asked[:, width:].sum(0),
+            d_sums.sum(0),
+            d_asked[:, -1].sum(0, keepdim=True) if ctx.gated else None,
             *d_scoring,
             None,
             None,
@@ -244,6 +257,13 @@ def lstm_backward(
     torch.mul(d_cell * last_cell, keep * (1 - keep), out=d_keep)
     torch.mul(d_cell * enter, 1 - candidate * candidate, out=d_candidate)
     d_cell.mul_(keep)
+
+
+def share_backward(shares: Tensor, weights: Tensor, d_weight: Tensor, d_asked: Tensor) -> None:
+    """Writes d_asked (n, 1) before the sigmoid; turns d_weight (n, S) from that of all to taken."""
+    d_share = (weights * d_weight).sum(1, keepdim=True)
+    torch.mul(d_share, shares * (1 - shares), out=d_asked)
+    d_weight *= shares
 
 
 def values_gradient(

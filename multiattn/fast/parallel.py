@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.attention import Additive
+from multiattn.attention import Additive, ungated
 from multiattn.recurrence import Luong, State
 
 LARGEST_COMPARISON = 2**26  # elements of a (B, T, S, A) tensor worth holding at once
@@ -27,7 +27,7 @@ def applies(recurrence: Any, counts: Sequence[int], keys: Any) -> bool:
     return all(
         cells * keys.sources[name].keys.shape[1:].numel() <= LARGEST_COMPARISON
         for name, attention in attentions.items()
-        if type(attention) is Additive
+        if type(ungated(attention)) is Additive
     )
 
 
@@ -57,6 +57,6 @@ def lstm(recurrence: Luong, inputs: Tensor, state: State) -> Tensor:
     start = [
         torch.stack([layer[part].squeeze(1) for layer in state.layers]) for part in range(2)
     ]  # each (L, B, H)
-    layers, training = len(state.layers), recurrence.training
-    output, _, _ = torch.lstm(inputs, start, weights, True, layers, 0.0, training, False, False)
+    layers, learning = len(state.layers), torch.is_grad_enabled()  # cuDNN asks before a backward
+    output, _, _ = torch.lstm(inputs, start, weights, True, layers, 0.0, learning, False, False)
     return output

@@ -101,7 +101,7 @@ def padding_an_example_changes_nothing(host: Host, row: Row) -> None:
     """Longer neighbours in a batch are not seen."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
-    if _of_one_length(lengths, inputs):
+    if _of_one_length(lengths):
         return
     more = torch.cat([inputs, torch.zeros_like(inputs[:, :3])], 1)  # (B, L + 3, …)
     memory, wanted = encoder(more, lengths), encoder(inputs, lengths)
@@ -125,14 +125,14 @@ def a_batch_of_examples_is_its_examples_one_by_one(host: Host, row: Row) -> None
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     together: Memory = encoder(inputs, lengths)
-    one_length = _of_one_length(lengths, inputs)
+    one_length = _of_one_length(lengths)
     for place, length in enumerate(lengths.tolist()):
         own = inputs[[place]] if one_length else inputs[[place], :length]
         _expect_same(encoder(own, lengths[[place]]), together, [place])
 
 
-def _of_one_length(lengths: Tensor, inputs: Tensor) -> bool:
-    return not bool((lengths < inputs.size(1)).any())
+def _of_one_length(lengths: Tensor) -> bool:
+    return bool((lengths == lengths[0]).all())
 
 
 def _expect_same(memory: Memory, together: Memory, places: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ from multiattn.testing.materials import expect
 
 METHODS = {
     "encoder": ("forward", "example_inputs"),
-    "reader": ("fit", "save", "load", "spec", "measure", "read", "collate", "labels"),
+    "reader": ("spec", "measure", "read", "collate", "labels"),
     "corpus": ("splits", "examples"),
     "attention": ("prepare", "forward"),
     "fusion": ("prepare", "forward"),
@@ -34,6 +34,12 @@ METHODS = {
     "normaliser": ("__call__", "signature"),
     "aligner": ("align",),
     "renderer": ("draw",),
+}
+
+# Who has the first has all of them.
+TOGETHER = {
+    "reader": ("fit", "save", "load"),
+    "encoder": ("features", "forward_features", "frozen"),
 }
 
 WITHOUT_TORCH = """
@@ -96,7 +102,10 @@ def its_signature_is_its_settings(host: Host, row: Row) -> None:
 def it_has_what_the_engine_asks_for(host: Host, row: Row) -> None:
     """Methods by name; attributes that a constructor sets are seen by the other checks."""
     target = host.target(row.record.kind, row.full_name)
-    missing = [name for name in METHODS.get(row.record.kind, ()) if not hasattr(target, name)]
+    asked, together = METHODS.get(row.record.kind, ()), TOGETHER.get(row.record.kind, ())
+    if any(hasattr(target, name) for name in together[:1]):
+        asked = (*asked, *together)
+    missing = [name for name in asked if not hasattr(target, name)]
     expect(
         not missing or not inspect.isclass(target),
         f"expected {row.record.target} to have {', '.join(missing)}",

@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from multiattn.memory import Memory, Tokens, length_mask
+
+
+class Frozen(nn.Module):
+    """Two slots of fixed numbers, the mean and the greatest over the letters, and a layer on them.
+
+    A file named in ``TINY_COMPUTED`` gets a line per input; ``TINY_SLOW`` seconds each is waited.
+    """
+
+    def __init__(
+        self, input_spec: Any, *, dim: int = 8, dropout: float = 0.1, learning: bool = False
+    ) -> None:
+        super().__init__()
+        self.out_dim, self.summary_dim = dim, 0
+        self.feature_settings = {"dim": dim}
+        self.embedding = nn.Embedding(input_spec.vocabulary_size, dim)
+        self.embedding.requires_grad_(learning)
+        self.layer = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.frozen = not learning
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
+        return self.forward_features(self.features(inputs, lengths))
+
+    @torch.no_grad()
+    def features(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        rows = []
+        for letters, length in zip(inputs, lengths.tolist(), strict=True):
+            embedded = self.embedding(letters[:length])  # (L, D)
+            rows.append(torch.stack([embedded.mean(0), embedded.amax(0)]).half())
+            time.sleep(float(os.environ.get("TINY_SLOW", "0")))
+            if "TINY_COMPUTED" in os.environ:
+                with Path(os.environ["TINY_COMPUTED"]).open("a") as file:
+                    file.write(f"{letters[:length].tolist()}\n")
+        return torch.stack(rows)  # (B, 2, D)
+
+    def forward_features(self, features: Tensor) -> Memory:
+        mask = features.new_ones(features.shape[:2], dtype=torch.bool)
+        values = self.dropout(self.layer(features.to(self.layer.weight.dtype)).tanh())
+        return Memory(values, mask, Tokens())
 
 
 class Embedded(nn.Module):

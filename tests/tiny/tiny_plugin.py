@@ -33,6 +33,18 @@ def multiattn_components() -> Iterator[Record]:
         consumes="text",
         summary="an embedding per letter",
     )
+    yield Reader(
+        name="tiny-fixed",
+        target="tiny_plugin:Fixed",
+        produces="text",
+        summary="letters as ids, the same every time unless it is to be noisy",
+    )
+    yield Encoder(
+        name="tiny-frozen",
+        target="tiny_encoder:Frozen",
+        consumes="text",
+        summary="random numbers for letters that nothing changes, and a layer that learns",
+    )
     yield Metric(
         name="tiny-accuracy",
         target="tiny_plugin:Accuracy",
@@ -128,6 +140,11 @@ class Letters:
 
     def labels(self, value: str) -> list[str]:
         return [f"▁{letter}" if letter in self._known else "<unk>" for letter in value]
+
+
+class Fixed(Letters):
+    def __init__(self, *, noisy: bool = False, offset: int = 0) -> None:
+        self.random = noisy
 
 
 class Accuracy:

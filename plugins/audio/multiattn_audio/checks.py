@@ -82,6 +82,11 @@ def check_samples(samples: Samples, sample_rate_hz: int, name: str, checks: Chec
     waveform = mix_down(samples)
     loudest = float(np.abs(waveform - waveform.mean()).max())
     if loudest < checks.silent_peak:
+        if samples.shape[1] > 1 and float(np.abs(samples).max()) >= checks.silent_peak:
+            raise UserError(
+                f"expected channels of {name} that add up to sound, got some that cancel each "
+                "other out; keep one of them"
+            )
         raise UserError(
             f"expected sound in {name}, got silence: the loudest sample is {loudest:.2g} of full "
             "scale; remove it, or record it again"
@@ -124,4 +129,6 @@ def spectral_flatness(waveform: Samples, sample_rate_hz: int) -> float:
     centred = frames - frames.mean(axis=1, keepdims=True)
     power = np.square(np.abs(np.fft.rfft(centred * np.hanning(width)))).mean(axis=0)
     inner = power[1:-1].astype(np.float64) + np.finfo(np.float64).tiny
+    if not len(inner):
+        return 0.0  # too short to have a spectrum
     return float(np.exp(np.log(inner).mean()) / inner.mean())

@@ -17,7 +17,7 @@ from multiattn.errors import UserError
 from multiattn.memory import Memory, Time, length_mask
 from multiattn.settings import Probability
 from multiattn_audio.augmentation import SpecAugment, spec_augment
-from multiattn_audio.filterbank import hop_seconds, log_mel
+from multiattn_audio.filterbank import check_bands, frames_of, hop_seconds, log_mel
 from multiattn_audio.normalisation import Global, PerUtterance
 from multiattn_audio.reader import AudioSpec
 from multiattn_audio.reduction import FrameConvolutions, PlaneConvolutions, halved, paired
@@ -35,7 +35,8 @@ class FilterbankBiLSTM(nn.Module):
         the first layers (Chan et al. 2016), the slowest, because the first layer sees every frame.
     projection_dim: each layer's outputs go through a tanh layer of this width; 0 is none.
     dropout: on what each layer reads, and on the slots; not on the final states.
-    Raises UserError for a pyramid that has too few layers.
+    Raises UserError for a pyramid that has too few layers, and for more bands than the sampling
+    rate has room for.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FilterbankBiLSTM(nn.Module):
         dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
+        check_bands(bands, input_spec.sample_rate_hz)
         self.spec, self.bands, self.slot_frames = input_spec, bands, slot_frames
         self.normalisation = NORMALISATIONS[normalisation](bands)
         self.augmentation = augmentation
@@ -103,6 +105,13 @@ class FilterbankBiLSTM(nn.Module):
             lengths = halved(lengths)
         seconds = self.slot_frames * hop_seconds(self.spec.sample_rate_hz)
         return Memory(values, length_mask(lengths, values.shape[1]), Time(seconds), summary)
+
+    def slots(self, size: int) -> int:
+        """At most so many slots has a recording of ``size`` hundredths of a second."""
+        lengths = torch.tensor([frames_of(size)])
+        for _ in range(self.slot_frames.bit_length() - 1):
+            lengths = halved(lengths)
+        return int(lengths)
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
         """Make a batch of a fifth and of a tenth of a second of noise."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,11 @@ def resample(waveform: Samples, source_hz: float, target_hz: float) -> Samples:
 @contextmanager
 def _opened(recording: str | Path | bytes, raw: RawFormat) -> Iterator[soundfile.SoundFile]:
     """A file or bytes as libsndfile sees them; its errors are ours."""
+    if not isinstance(recording, str | Path | bytes):
+        raise UserError(
+            "expected a path, bytes or Sound(samples, sample_rate_hz), got "
+            f"{type(recording).__name__}; an array alone does not say its sampling rate"
+        )
     name = name_of(recording)
     settings: dict[str, Any] = {}
     if isinstance(recording, bytes):
@@ -191,10 +197,11 @@ def _two_dimensional(sound: Sound) -> NDArray[Any]:
     samples = np.asarray(sound.samples)
     columns = samples[:, None] if samples.ndim == 1 else samples
     fits = columns.ndim == 2 and 0 < columns.shape[1] <= MOST_CHANNELS
-    if not fits or samples.dtype.kind not in "fiu" or sound.sample_rate_hz <= 0:
+    rate = sound.sample_rate_hz
+    if not isinstance(rate, Real) or rate <= 0 or not fits or samples.dtype.kind not in "fiu":
         raise UserError(
             "expected an array of samples (L,) or (L, channels) and a sampling rate in Hz, got "
-            f"{samples.shape} of {samples.dtype} and {sound.sample_rate_hz}; transpose or convert "
+            f"{samples.shape} of {samples.dtype} and {rate!r}; transpose or convert "
             "it"
         )
     return columns

@@ -360,6 +360,22 @@ def test_dropout_is_on_in_training_only_and_leaves_final_states_whole():
     assert (trained.summary[0] != 0).all()
 
 
+@pytest.mark.parametrize("slot_frames", [1, 2, 4, 8])
+def test_the_slots_of_a_length_are_known_before_it_is_heard(slot_frames):
+    encoder = FilterbankBiLSTM(AudioSpec(), hidden_dim=4, layers=1, slot_frames=slot_frames)
+    for samples in (1, 400, 560, 1_599, 1_600, 1_601, 12_345):
+        hundredths = -(-samples // 160)
+        memory = encoder(torch.randn(1, samples), torch.tensor([samples]))
+        assert memory.mask.sum() <= encoder.slots(hundredths)
+        assert samples % 160 or memory.mask.sum() == encoder.slots(hundredths)
+
+
+def test_bands_that_hold_no_frequency_are_refused_in_a_sentence():
+    FilterbankBiLSTM(AudioSpec(), bands=120, hidden_dim=4, layers=1)
+    with pytest.raises(UserError, match="frequency each at 16000 Hz, got 300, of which 41 hold"):
+        FilterbankBiLSTM(AudioSpec(), bands=300, hidden_dim=4, layers=1)
+
+
 def test_silence_gives_finite_slots():
     memory = small()(torch.zeros(1, 8_000), torch.tensor([8_000]))
     assert memory.values.isfinite().all()

@@ -109,11 +109,18 @@ def test_an_array_is_scaled_by_the_range_of_its_type(kind, scale, middle):
         Sound(np.zeros((3, 2, 1)), 16_000),
         Sound(np.array(["a", "b"]), 16_000),
         Sound(np.zeros(9), 0),
+        Sound(np.zeros(9), "16000"),
     ],
 )
 def test_an_array_that_is_no_recording_is_refused(sound):
     with pytest.raises(UserError, match=r"array of samples \(L,\) or \(L, channels\)"):
         read_header(sound, RAW)
+
+
+@pytest.mark.parametrize("value", [np.zeros(9), None, 17])
+def test_what_is_no_recording_at_all_is_refused(value):
+    with pytest.raises(UserError, match=f"a path, bytes or Sound.*got {type(value).__name__};"):
+        read_header(value, RAW)
 
 
 def test_eight_channels_are_averaged(tmp_path):
@@ -203,7 +210,7 @@ def swapped(samples):
         (lambda samples: samples * 0, "silence"),
         (lambda samples: samples * 0 + 0.3, "silence"),
         (lambda samples: samples * 1e-4, "silence"),
-        (lambda samples: np.hstack([samples, -samples]), "silence"),
+        (lambda samples: np.hstack([samples, -samples]), "cancel each other out"),
         (lambda samples: (samples * 20).clip(-1, 1), "clipped"),
         (lambda samples: samples * 32767, "divide them by full scale"),
         (swapped, "white noise"),
@@ -236,6 +243,10 @@ def test_limits_are_settings():
     check_header(Header(800, 8_000, 1), "a", Checks(upsample=True), 16_000, 60.0)
     check_header(Header(800, 16_000, 1), "a", Checks(shortest_seconds=0.01), 16_000, 60.0)
     check_samples(noise(), 16_000, "a", Checks(noise_flatness=1.0))
+    for length in (2, 3, 20):
+        check_samples(
+            noise()[:length], 16_000, "a", Checks(shortest_seconds=0.0, noise_flatness=1.0)
+        )
     with pytest.raises(UserError, match="at least 0 seconds"):
         check_header(Header(0, 16_000, 1), "a", Checks(shortest_seconds=0.0), 16_000, 60.0)
 

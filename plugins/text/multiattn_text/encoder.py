@@ -59,6 +59,10 @@ class Lstm(nn.Module):
         mask = length_mask(lengths, inputs.shape[1])  # (B, S)
         return Memory(values, mask, Tokens(), summary=summary, symbols=self._symbols(inputs))
 
+    def slots(self, size: int) -> int:
+        """A slot per token."""
+        return size
+
     def example_inputs(self) -> tuple[Tensor, Tensor]:
         """Make a batch of two texts, of five ids and of three."""
         inputs = torch.randint(UNK, self.embedding.num_embeddings, (2, 5))  # (B, S)

@@ -49,6 +49,14 @@ def _corpora() -> Iterator[Record]:
         paper="Elliott et al. 2016, Multi30K: multilingual English-German image descriptions",
     )
     yield Corpus(
+        name="multi30k-masked",
+        target="multiattn_text.masked:MaskedMulti30k",
+        fields={"en": "text", "masked": "text", "de": "text", "image": "image"},
+        summary="Multi30k with nouns and colours masked; photographs as they are, none, shuffled",
+        paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
+        "translation",
+    )
+    yield Corpus(
         name="aeslc",
         target="multiattn_text.corpora:Aeslc",
         fields={"source": "text", "subject": "text", "annotations": "text"},
@@ -81,6 +89,15 @@ def _metrics() -> Iterator[Record]:
         unit="0-100",
         summary="translation edit rate of sacrebleu",
         paper="Snover et al. 2006",
+    )
+    yield Metric(
+        name="masked-recall",
+        target="multiattn_text.masked:MaskedRecall",
+        higher_is_better=True,
+        unit="0-1",
+        summary="German words for what multi30k-masked masks, found again",
+        paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
+        "translation",
     )
     for name, attribute, counted in (
         ("rouge-1", "Rouge1", "words"),

@@ -39,8 +39,14 @@ def test_the_issues_components_are_all_there():
     names = {(record.kind, record.name) for record in RECORDS}
     assert names == {
         *[("encoder", "lstm"), ("reader", "text")],
-        *[("corpus", name) for name in ("parallel", "table", "multi30k", "aeslc")],
-        *[("metric", name) for name in ("bleu", "chrf", "ter", "rouge-1", "rouge-2", "rouge-l")],
+        *[
+            ("corpus", name)
+            for name in ("parallel", "table", "multi30k", "multi30k-masked", "aeslc")
+        ],
+        *[
+            ("metric", name)
+            for name in ("bleu", "chrf", "ter", "masked-recall", "rouge-1", "rouge-2", "rouge-l")
+        ],
     }
 
 

@@ -1,0 +1,96 @@
+"""What the image plugin brings. Strings only: a target is imported when a recipe builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from multiattn.hooks import hookimpl
+from multiattn.records import Corpus, Encoder, Metric, Reader, Record, Renderer
+from multiattn_image.formats import SUFFIXES
+
+
+@hookimpl
+def multiattn_components() -> Iterator[Record]:
+    """Yield encoder, reader, corpora, metrics, and what shows words over a picture."""
+    yield Encoder(
+        name="cnn-grid",
+        target="multiattn_image.encoder:CNNGrid",
+        consumes="image",
+        summary="a torchvision backbone up to its last grid: a slot per cell of the picture",
+        paper="Xu et al. 2015, Show, attend and tell",
+    )
+    yield Reader(
+        name="image",
+        target="multiattn_image.reader:Image",
+        produces="image",
+        suffixes=SUFFIXES,
+        summary="a picture as one square of pixels",
+    )
+    yield from _corpora()
+    yield from _metrics()
+    yield Renderer(
+        name="grid",
+        target="multiattn_image.rendering:OverPicture",
+        layout="grid",
+        summary="the picture once per word, lit where the model looked",
+    )
+
+
+def _corpora() -> Iterator[Record]:
+    captioned = {"image": "image", "captions": "text"}
+    yield Corpus(
+        name="flickr8k",
+        target="multiattn_image.corpora:Flickr8k",
+        fields=captioned,
+        summary="photographs of people and animals, five captions each: tables, released, Karpathy",
+        paper="Hodosh et al. 2013, Framing image description as a ranking task",
+    )
+    yield Corpus(
+        name="coco-captions",
+        target="multiattn_image.corpora:CocoCaptions",
+        fields=captioned,
+        summary="photographs of everyday scenes, five captions each: COCO's JSON or Karpathy's",
+        paper="Chen et al. 2015, Microsoft COCO captions: data collection and evaluation server",
+    )
+    yield Corpus(
+        name="captions",
+        target="multiattn_image.corpora:Captions",
+        fields=captioned,
+        summary="pictures listed with their captions: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
+    )
+
+
+def _metrics() -> Iterator[Record]:
+    yield Metric(
+        name="cider",
+        target="multiattn_image.metrics:Cider",
+        higher_is_better=True,
+        unit="0-10",
+        summary="CIDEr-D of pycocoevalcap",
+        paper="Vedantam et al. 2015, CIDEr: consensus-based image description evaluation",
+    )
+    for order in range(1, 5):
+        yield Metric(
+            name=f"coco-bleu-{order}",
+            target=f"multiattn_image.metrics:CocoBleu{order}",
+            higher_is_better=True,
+            unit="0-1",
+            summary=f"corpus BLEU of pycocoevalcap, up to {order} words",
+            paper="Papineni et al. 2002; Chen et al. 2015",
+        )
+    yield Metric(
+        name="meteor",
+        target="multiattn_image.metrics:Meteor",
+        higher_is_better=True,
+        unit="0-1",
+        summary="METEOR 1.5 of pycocoevalcap",
+        paper="Denkowski and Lavie 2014, Meteor universal",
+    )
+    yield Metric(
+        name="coco-rouge-l",
+        target="multiattn_image.metrics:CocoRougeL",
+        higher_is_better=True,
+        unit="0-1",
+        summary="F-score of the longest common subsequence, of pycocoevalcap",
+        paper="Lin 2004; Chen et al. 2015",
+    )
