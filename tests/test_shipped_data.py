@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import re
 import subprocess
@@ -10,9 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from multiattn.memory import Grid
 from multiattn.recipe import shipped
+from multiattn.rendering import AttentionRecord
 
 DATA = shipped("data")
 SPLITS = ("train", "validation", "test")
@@ -31,6 +35,10 @@ def mails(split: str) -> list[dict[str, str]]:
 
 def recordings(split: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines(f"speech/{split}.jsonl")]
+
+
+def scenes(split: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines(f"scenes/{split}.jsonl")]
 
 
 def content(path: Path) -> bytes:
@@ -52,11 +60,15 @@ def test_the_script_makes_the_same_files_again(tmp_path):
     assert different == []
 
 
-def test_all_of_it_is_under_a_megabyte_and_six_of_speech():
-    files = [path for path in DATA.rglob("*") if "__pycache__" not in path.parts and path.is_file()]
-    speech = [path for path in files if DATA / "speech" in path.parents]
-    assert sum(path.stat().st_size for path in speech) < 6_000_000
-    assert sum(path.stat().st_size for path in set(files) - set(speech)) < 1_000_000
+def test_speech_and_scenes_are_under_six_megabytes_each_and_the_rest_under_one():
+    sizes = {"speech": 0, "scenes": 0, "others": 0}
+    for path in DATA.rglob("*"):
+        folder, *_ = path.relative_to(DATA).parts
+        if "__pycache__" not in path.parts and path.is_file():
+            sizes[folder if folder in sizes else "others"] += path.stat().st_size
+    assert sizes["speech"] < 6_000_000
+    assert sizes["scenes"] < 6_000_000
+    assert sizes["others"] < 1_000_000
 
 
 def test_the_readme_counts_the_rows():
@@ -67,6 +79,7 @@ def test_the_readme_counts_the_rows():
         "translation": [len(lines(f"translation/{split}.de")) for split in SPLITS],
         "summarization": [len(mails(split)) for split in SPLITS],
         "speech": [len(recordings(split)) for split in SPLITS],
+        "scenes": [len(scenes(split)) for split in SPLITS],
     }
 
 
@@ -75,7 +88,8 @@ def test_the_examples_in_the_readme_are_in_the_test_files():
     pairs = zip(lines("translation/test.en"), lines("translation/test.de"), strict=True)
     assert tuple(quoted[:2]) in set(pairs)
     assert tuple(quoted[2:4]) in {(mail["body"], mail["subject"]) for mail in mails("test")}
-    assert set(quoted[4:]) <= {row["text"] for row in recordings("test")}
+    assert set(quoted[4:6]) <= {row["text"] for row in recordings("test")}
+    assert quoted[6:] in [row["captions"] for row in scenes("test")]
 
 
 def test_no_english_sentence_occurs_twice():
@@ -232,3 +246,107 @@ def test_three_recordings_made_again_are_the_same(monkeypatch):
         utterance = utterances[len(utterances) // 2]
         there, _ = soundfile.read(DATA / "speech/audio" / f"{utterance.id}.flac", dtype="int16")
         assert (speech.recording(utterance.sentence) == there).all(), (split, utterance)
+
+
+@pytest.fixture(scope="module")
+def made_again() -> list[tuple[str, str, Any, list[str]]]:
+    """Split, id, scene and captions of every picture."""
+    pytest.importorskip("PIL.Image", reason="only making and reading pictures needs pillow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DATA))
+        patch.setattr(sys, "dont_write_bytecode", True)
+        return list(importlib.import_module("generators.scenes").rows())
+
+
+def test_scenes_made_again_are_the_same_pixels_captions_and_boxes(made_again):
+    image = importlib.import_module("PIL.Image")
+    generator = importlib.import_module("generators.scenes")
+    there = {row["id"]: row for split in SPLITS for row in scenes(split)}
+    made = []
+    for _, name, scene, captions in made_again:
+        made.append(name)
+        picture, boxes = generator.draw(scene)
+        row = there[name]
+        assert row["captions"] == captions
+        assert [tuple(thing["box"]) for thing in row["objects"]] == boxes
+        with image.open(DATA / "scenes" / row["image"]) as kept:
+            assert kept.tobytes() == picture.tobytes(), name
+    assert sorted(made) == sorted(there)
+    files = {path.name for path in (DATA / "scenes/images").iterdir()}
+    assert files == {f"{name}.png" for name in there}
+
+
+def test_every_picture_to_caption_has_a_combination_that_no_training_picture_has(made_again):
+    generator = importlib.import_module("generators.scenes")
+    seen: dict[str, list[set[Any]]] = {split: [] for split in SPLITS}
+    for split, _, scene, _ in made_again:
+        seen[split].append(generator.combinations(scene))
+    trained = set().union(*seen["train"])
+    assert all(not parts <= trained for parts in seen["validation"] + seen["test"])
+    validated = set().union(*seen["validation"])
+    assert all(not parts <= trained | validated for parts in seen["test"])
+
+
+def test_every_word_to_caption_with_was_read_in_training():
+    words = {
+        split: {word for row in scenes(split) for said in row["captions"] for word in said.split()}
+        for split in SPLITS
+    }
+    assert words["validation"] | words["test"] <= words["train"]
+    assert len(words["train"]) < 60
+
+
+def test_every_scene_has_five_captions_that_name_what_is_there():
+    for row in (row for split in SPLITS for row in scenes(split)):
+        assert len(set(row["captions"])) == 5
+        for said in row["captions"]:
+            for thing in row["objects"]:
+                assert re.search(rf"\b{thing['name']}(s|es)?\b", said), row["id"]
+
+
+def test_things_in_scenes_are_small_and_apart():
+    for row in (row for split in SPLITS for row in scenes(split)):
+        boxes = [thing["box"] for thing in row["objects"]]
+        for number, (left, top, right, bottom) in enumerate(boxes):
+            assert 0 <= left < right <= 128
+            assert 0 <= top < bottom <= 128
+            assert (right - left) * (bottom - top) < 0.09 * 128 * 128
+            for other in boxes[:number]:
+                beside = right <= other[0] or other[2] <= left
+                assert beside or bottom <= other[1] or other[3] <= top, row["id"]
+
+
+def test_the_probe_of_attention_gives_even_attention_one_and_a_point_what_it_lies_on(monkeypatch):
+    pytest.importorskip("PIL.Image")
+    monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
+    probe = importlib.import_module("probe_scenes")
+    covered = probe.cover([(32, 0, 64, 16), (100, 100, 128, 128)], (128, 128))
+    even = np.full((7, 7), 1 / 49)
+    assert probe.on(covered, even) == pytest.approx(covered.mean())
+    point = np.zeros((4, 4))
+    point[0, 1] = 1.0  # 32 x 32 pixels, half of them in the first box
+    assert probe.on(covered, point) == pytest.approx(0.5)
+    assert not probe.points(covered, point)
+    point = np.zeros((8, 8))
+    point[0, 2] = 1.0
+    assert probe.on(covered, point) == pytest.approx(1.0)
+    assert probe.points(covered, point)
+
+
+def test_the_probe_knows_nouns_by_number_and_colour(monkeypatch):
+    pytest.importorskip("PIL.Image")
+    monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
+    probe = importlib.import_module("probe_scenes")
+    things = [
+        {"name": "red cross", "box": [0, 0, 64, 64]},
+        {"name": "blue cross", "box": [64, 64, 128, 128]},
+    ]
+    words = ("two", "blue", "crosses", "above", "a", "green", "star", "and", "crosses")
+    weights = np.zeros((len(words), 4))
+    weights[:, 3] = 1.0
+    record = AttentionRecord("photo", "a.png", (), words, weights, Grid(2, 2))
+    coloured, either = probe.looked(0, record, things, (128, 128))
+    assert (coloured.mass, coloured.area) == (1.0, 0.25)
+    assert (either.mass, either.area) == (1.0, 0.5)
+    assert probe.noun("crosses", {"cross", "star"}) == "cross"
+    assert probe.noun("green", {"cross", "star"}) is None
