@@ -79,8 +79,8 @@ class HeatMap:
             return
         axes.imshow(record.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
         named = range(len(record.labels))
-        axes.set_xticks(named, record.labels, rotation=60, ha="left", fontsize=9)
-        axes.set_yticks(range(words), record.words, fontsize=9)
+        axes.set_xticks(named, record.labels, rotation=60, ha="left", fontsize=9, parse_math=False)
+        axes.set_yticks(range(words), record.words, fontsize=9, parse_math=False)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         figure.set_layout_engine("tight")

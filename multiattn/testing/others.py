@@ -190,10 +190,10 @@ def an_aligner_gives_every_word_its_time(host: Host, row: Row) -> None:
 
 
 def a_renderer_draws_what_it_is_given(host: Host, row: Row) -> None:
-    """Some words, or none, over an input that may not be there any more."""
+    """Some words, or none, over an input that may not be there any more; no word is a formula."""
     renderer = build(host, "renderer", row.full_name)
-    labels = tuple(f"slot{number}" for number in range(SLOTS[0]))
-    for words in (("one", "two", "three"), ()):
+    labels = ("$x^$", *(f"slot{number}" for number in range(1, SLOTS[0])))
+    for words in (("one", "two", "$y^$"), ()):
         weights = _looks()[: len(words)].numpy()
         record = AttentionRecord("source", "nowhere", labels, words, weights, _layout(row))
         figure = Figure()

@@ -102,4 +102,5 @@ def _draw_weights(axes: Axes, record: AttentionRecord, seconds: float) -> None:
         interpolation="nearest",
         extent=extent,
     )
-    axes.set_yticks(range(words), record.words, fontsize=max(4, min(9, math.floor(500 / words))))
+    size = max(4, min(9, math.floor(500 / words)))
+    axes.set_yticks(range(words), record.words, fontsize=size, parse_math=False)
