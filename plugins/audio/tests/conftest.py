@@ -1,29 +1,12 @@
-"""What the audio plugin's tests share: real corpora, if there are any, and sounds to write."""
+"""What the audio plugin's tests share: sounds to write."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def real_corpus() -> Callable[[str], Path]:
-    """Folder of a real corpus by its name; the test is skipped where there is none."""
-
-    def find(name: str) -> Path:
-        folder = Path(os.environ.get("MULTIATTN_DATA") or ROOT.parent / "shared" / "data") / name
-        if not folder.is_dir():
-            pytest.skip(f"no {name} in {folder.parent}; set MULTIATTN_DATA to where corpora lie")
-        return folder
-
-    return find
 
 
 @pytest.fixture

@@ -1,31 +1,17 @@
-"""The table of contents: every record leads somewhere, and reading it costs nothing."""
+"""What the plugin brings, and that its settings are checked; see also ``test_every_plugin.py``."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
-import yaml
 
 from multiattn.plugins import load_host
-from multiattn.records import Record
 from multiattn.settings import Named
 from multiattn_image import plugin
 from multiattn_image.encoder import CNNGrid
 from multiattn_image.reader import Image, ImageSpec
 
-README = Path(__file__).parents[1] / "README.md"
 RECORDS = list(plugin.multiattn_components())
-
-
-def test_reading_the_table_of_contents_imports_nothing_heavy():
-    script = (
-        "import sys; from multiattn_image import plugin; list(plugin.multiattn_components());"
-        "assert not {'torch', 'torchvision', 'PIL', 'pycocoevalcap'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_corpora_import_neither_torch_nor_pillow():
@@ -36,14 +22,7 @@ def test_corpora_import_neither_torch_nor_pillow():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.kind}-{record.name}")
-def test_every_record_leads_to_a_class_that_the_host_can_find(record: Record):
-    target = load_host().target(record.kind, record.name)
-    module, _, name = record.target.partition(":")
-    assert (target.__module__, target.__name__) == (module, name)
-
-
-def test_the_issues_components_are_all_there():
+def test_its_components_are_all_there():
     names = {(record.kind, record.name) for record in RECORDS}
     assert names >= {
         *[("encoder", "cnn-grid"), ("reader", "image"), ("renderer", "grid")],
@@ -77,22 +56,3 @@ def test_a_wrong_setting_is_a_mistake_before_anything_is_built():
     for kind, named in wrong:
         (mistake,) = host.mistakes(kind, Named.model_validate(named), "place")
         assert "place" in mistake
-
-
-def test_the_readme_lists_every_component():
-    lines = README.read_text(encoding="utf-8").splitlines()
-    rows = [line.split("|") for line in lines if line.startswith("| ") and "`" in line]
-    listed = {(row[1].strip(), name) for row in rows for name in row[2].split("`")[1::2]}
-    assert listed == {(record.kind, record.name) for record in RECORDS}
-
-
-def test_the_readmes_settings_are_settings():
-    host, mistakes = load_host(), []
-    text = README.read_text(encoding="utf-8")
-    for block in (part.partition("```")[0] for part in text.split("```yaml")[1:]):
-        for line in block.splitlines():
-            for kind, named in (yaml.safe_load(line) or {}).items() if "{name" in line else ():
-                settings = {key: value for key, value in named.items() if key != "folder"}
-                mistakes += host.mistakes(kind, Named.model_validate(settings), "README.md")
-    assert mistakes == []
-    assert text.count("corpus: {name:") == 6
