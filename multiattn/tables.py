@@ -87,6 +87,20 @@ class TableRow:
         )
 
 
+def column_names(names: Sequence[str], given: Mapping[str, str] | None) -> dict[str, str]:
+    """What a table calls each of the columns ``names``: as ``given``, else the same.
+
+    Raises UserError where something else is given.
+    """
+    unknown = [name for name in given or {} if name not in names]
+    if unknown:
+        raise UserError(
+            f"expected in the corpus's columns {', '.join(names)}, got {unknown[0]!r}; "
+            f"write {{{names[0]}: the table's own name, ...}}"
+        )
+    return {**{name: name for name in names}, **(given or {})}
+
+
 def table_splits(folder: Path) -> tuple[str, ...]:
     """Names of the tables ``SPLIT.jsonl``, ``SPLIT.tsv``, ``SPLIT.csv`` in a folder."""
     return tuple(sorted(set().union(*(splits_named(folder, f"{{split}}.{k}") for k in KINDS))))

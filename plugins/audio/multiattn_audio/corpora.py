@@ -15,7 +15,7 @@ from pathlib import Path
 
 from multiattn.errors import UserError
 from multiattn.records import Example
-from multiattn.tables import TableRow, table_examples, table_path, table_splits
+from multiattn.tables import TableRow, column_names, table_examples, table_path, table_splits
 from multiattn.textfiles import (
     BadRowError,
     OnBadRow,
@@ -56,13 +56,7 @@ class Manifest:
     ) -> None:
         self._folder = folder
         self._raw = raw
-        self._columns = {**{name: name for name in self.names}, **(columns or {})}
-        unknown = [name for name in self._columns if name not in self.names]
-        if unknown:
-            raise UserError(
-                f"expected in the manifest's columns {', '.join(self.names)}, got {unknown[0]!r}; "
-                "write {audio: the manifest's own name, ...}"
-            )
+        self._columns = column_names(self.names, columns)
 
     def splits(self) -> tuple[str, ...]:
         """Names of the tables in the folder."""

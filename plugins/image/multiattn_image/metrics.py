@@ -10,6 +10,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,27 +83,13 @@ class FittedCider:
         return _cider_signature(f"fitted-on-{self._documents.count}")
 
 
-class CocoBleu1:
-    """Corpus BLEU of single words (Papineni et al. 2002), closest reference length, 0-1.
+class _CocoBleu:
+    """Corpus BLEU (Papineni et al. 2002) of up to ``order`` words, closest reference length, 0-1.
 
     Not sacrebleu's: the tokeniser is COCO's, and a set without a match is near 0, not smoothed.
     """
 
-    def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """Lengths of output and closest reference, n-grams of the output, matched ones: (n, 10)."""
-        return _bleu_counts(*_tokenised(hypotheses, references))
-
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """BLEU of the summed counts."""
-        return {"coco-bleu-1": _bleu(sums, 1)}
-
-    def signature(self) -> str:
-        """Tokeniser, how references are combined, version."""
-        return _signature("reflen:closest|smooth:no")
-
-
-class CocoBleu2:
-    """BLEU of up to two words; otherwise as ``CocoBleu1``."""
+    order: ClassVar[int]
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """Lengths of output and closest reference, n-grams of the output, matched ones: (n, 10)."""
@@ -110,43 +97,35 @@ class CocoBleu2:
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """BLEU of the summed counts."""
-        return {"coco-bleu-2": _bleu(sums, 2)}
+        return {f"coco-bleu-{self.order}": _bleu(sums, self.order)}
 
     def signature(self) -> str:
         """Tokeniser, how references are combined, version."""
         return _signature("reflen:closest|smooth:no")
 
 
-class CocoBleu3:
-    """BLEU of up to three words; otherwise as ``CocoBleu1``."""
+class CocoBleu1(_CocoBleu):
+    """BLEU of single words; see ``_CocoBleu``."""
 
-    def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """Lengths of output and closest reference, n-grams of the output, matched ones: (n, 10)."""
-        return _bleu_counts(*_tokenised(hypotheses, references))
-
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """BLEU of the summed counts."""
-        return {"coco-bleu-3": _bleu(sums, 3)}
-
-    def signature(self) -> str:
-        """Tokeniser, how references are combined, version."""
-        return _signature("reflen:closest|smooth:no")
+    order = 1
 
 
-class CocoBleu4:
-    """BLEU of up to four words, what papers on captions call B-4; as ``CocoBleu1``."""
+class CocoBleu2(_CocoBleu):
+    """BLEU of up to two words; see ``_CocoBleu``."""
 
-    def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """Lengths of output and closest reference, n-grams of the output, matched ones: (n, 10)."""
-        return _bleu_counts(*_tokenised(hypotheses, references))
+    order = 2
 
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """BLEU of the summed counts."""
-        return {"coco-bleu-4": _bleu(sums, 4)}
 
-    def signature(self) -> str:
-        """Tokeniser, how references are combined, version."""
-        return _signature("reflen:closest|smooth:no")
+class CocoBleu3(_CocoBleu):
+    """BLEU of up to three words; see ``_CocoBleu``."""
+
+    order = 3
+
+
+class CocoBleu4(_CocoBleu):
+    """BLEU of up to four words, what papers on captions call B-4; see ``_CocoBleu``."""
+
+    order = 4
 
 
 class CocoRougeL:
