@@ -3,9 +3,11 @@
 train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
 plan = Plan(train.costs, settings.training, seed=settings.seed, world=world)
 for step, batches in train.batches(plan.follow(position), rank=rank, workers=2):
-...                                    # one Batch per shard; None where a shard is empty
+    ...                                    # one Batch per shard; None where a shard is empty
 for batch in Dataset.evaluation(corpus, "test", settings, readers).sweep(batch_size=32):
-...                                    # every example once, longest first: reorder by id
+    ...                                    # every example once, longest first: reorder by id
+
+Reading, encoding and padding are ``batches.py``.
 """
 
 from __future__ import annotations
@@ -125,26 +127,27 @@ class Dataset:
         target = self.collate.target
         if target is None:
             return self
-        bad_rows, keep = BadRows(settings.training.bad_rows), []
-        for place, row in enumerate(self.rows):
-            sizes = {name: int(found[place]) for name, found in self.costs.sources.items()}
-            before = len(bad_rows.sentences)
-            bad_rows.attempt(partial(check, row, target.ids(row).tolist()[:-1], sizes))
-            if len(bad_rows.sentences) == before:
-                keep.append(place)
-        if not keep:
-            raise UserError(
-                f"expected rows to learn from, all were refused: {bad_rows.sentences[0]}"
-            )
-        kept = self._keep(keep)
-        skipped = (*self.report.skipped, *bad_rows.sentences)
-        return replace(kept, report=replace(kept.report, skipped=skipped))
+        bad_rows = BadRows(settings.training.bad_rows)
+
+        def examined(place: int) -> int:
+            row = self.rows[place]
+            own = {name: int(sizes[place]) for name, sizes in self.costs.sources.items()}
+            check(row, target.ids(row).tolist()[:-1], own)
+            return place
+
+        tried = [bad_rows.attempt(partial(examined, place)) for place in range(len(self.rows))]
+        keep = [place for place in tried if place is not None]
+        return self._skipping(keep, bad_rows.sentences)
 
     def without(self, source: str, refused: Mapping[str, str]) -> Dataset:
         """Leave out rows whose value of a source could not be read, and say why (by value)."""
         values = [row.sources[source] for row in self.rows]
         keep = [place for place, value in enumerate(values) if value not in refused]
-        sentences = tuple(refused[value] for value in dict.fromkeys(values) if value in refused)
+        sentences = [refused[value] for value in dict.fromkeys(values) if value in refused]
+        return self._skipping(keep, sentences)
+
+    def _skipping(self, keep: Sequence[int], sentences: Sequence[str]) -> Dataset:
+        """Keep these rows, and say why not the others."""
         if not keep:
             raise UserError(f"expected rows to learn from, all were refused: {sentences[0]}")
         kept = self._keep(keep)

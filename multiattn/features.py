@@ -12,11 +12,7 @@ It refuses to know what an input shows. Letters: B inputs of a batch.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
 import os
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +20,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -36,10 +31,10 @@ from torch import Tensor, nn
 from multiattn.batches import Reader
 from multiattn.data import Dataset
 from multiattn.errors import UserError
+from multiattn.featurekey import folder_name, made_of
 from multiattn.featurestore import FeatureStore
 from multiattn.plugins import Host
 from multiattn.rows import BadRows
-from multiattn.runfolder import versions
 from multiattn.settings import Named, RecipeSettings
 
 PLACE = "MULTIATTN_CACHE"  # the variable that says where caches lie
@@ -139,9 +134,8 @@ def open_caches(
             encoder, reader = encoders[name], readers[name]
             _check(name, source.encoder, encoder)
             _check_reader(name, source.reader, reader, host)
-            made_of = _made_of(source.encoder, encoder, source.reader, reader, host)
-            key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-            store = FeatureStore(cache_folder() / "features" / key[:32], made_of)
+            made = made_of(source.encoder, encoder, source.reader, reader, host)
+            store = FeatureStore(cache_folder() / "features" / folder_name(made), made)
             caches[name] = Cache(name, reader, encoder, store)
     return caches
 
@@ -209,63 +203,6 @@ def _check_reader(name: str, named: Named, reader: Any, host: Host) -> None:
 def _without(named: Named, key: str) -> Named:
     settings = {own: value for own, value in named.settings.items() if own != key}
     return Named(name=named.name, **settings)
-
-
-def _made_of(
-    encoder_named: Named, encoder: nn.Module, reader_named: Named, reader: Any, host: Host
-) -> dict[str, Any]:
-    """Everything that features depend on, beside the input, as JSON."""
-    rows = host.find("encoder", encoder_named.name), host.find("reader", reader_named.name)
-    depends_on = getattr(encoder, "feature_settings", encoder_named.settings)
-    distributions = {row.distribution for row in rows}
-    distributions |= {name for row in rows for name in _required(row.distribution)}
-    known = versions(distributions)
-    del known["platform"]
-    return {
-        "encoder": [rows[0].full_name, _plain(depends_on)],
-        "reader": [rows[1].full_name, _plain(reader_named.settings), _learned(reader)],
-        "weights": _digest_of_weights(encoder),
-        "versions": known,
-        "device": PartialState().device.type,  # others round differently
-    }
-
-
-def _plain(settings: Mapping[str, object]) -> Any:
-    return json.loads(json.dumps(dict(settings), default=repr))
-
-
-def _required(distribution: str) -> Iterator[str]:
-    """What a distribution computes with: the names that its metadata require."""
-    try:
-        required = importlib.metadata.requires(distribution) or ()
-    except importlib.metadata.PackageNotFoundError:
-        return
-    for line in required:
-        yield re.split(r"[^\w.-]", line, maxsplit=1)[0]
-
-
-def _learned(reader: Any) -> dict[str, str]:
-    """What the reader learned from the corpus, by file."""
-    if not hasattr(reader, "save"):
-        return {}
-    with TemporaryDirectory() as name:
-        reader.save(Path(name))
-        files = sorted(file for file in Path(name).rglob("*") if file.is_file())
-        return {
-            str(file.relative_to(name)): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in files
-        }
-
-
-def _digest_of_weights(encoder: nn.Module) -> str:
-    """Of all that does not learn: frozen parameters and buffers."""
-    learning = {name for name, leaf in encoder.named_parameters() if leaf.requires_grad}
-    digest = hashlib.sha256()
-    for name, leaf in encoder.state_dict().items():
-        if name not in learning:
-            digest.update(f"{name} {tuple(leaf.shape)} {leaf.dtype}".encode())
-            digest.update(leaf.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _read_ahead(
