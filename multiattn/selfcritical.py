@@ -104,11 +104,12 @@ class SelfCritical:
         like = at_least_single(next(iter(memories.values())).values)
         count = like.new_tensor(batch.size)
         with as_in_search(decoder):
-            greedy = written(decoder, memories, batch.ids, lesson.greedy)
+            search = Searcher(decoder, memories, batch.ids)
+            greedy = search(lesson.greedy)
             if not torch.is_grad_enabled():
                 earned = lesson.critic.rewards(greedy, batch.references)
                 return -like.new_tensor(earned).sum(), count
-            drawn = written(decoder, memories, batch.ids, lesson.drawing)
+            drawn = search(lesson.drawing)
             limits = make_rules(lesson.drawing, memories, batch.size, ()).limits  # (B,)
             surprises = self._surprises(decoder, memories, drawn, limits)  # (B·K,)
         again = [texts for texts in batch.references for _ in range(self.samples)]
@@ -165,25 +166,34 @@ class Lesson:
     drawing: Search
 
 
-@torch.no_grad()
-def written(
-    decoder: Any, memories: Mapping[str, Memory], ids: Sequence[str], search: Search
-) -> list[Words]:
-    """The ``n_best`` outputs of every input, input by input: (B·n_best).
+class Searcher:
+    """Searches over the same memories with the same weights, which are packed once for all."""
 
-    What is drawn is a function of torch's generator, which moves on, and the example's id.
-    """
-    like, size = next(decoder.parameters()), len(ids)
-    seen = tree_map(lambda leaf: leaf.to(like) if leaf.is_floating_point() else leaf, memories)
-    with torch.autocast(like.device.type, enabled=False):  # as in every other search
-        ready = fast.for_decoding(decoder)
-        if search.method == "sample":
-            seed = int(torch.randint(2**62, ()))
-            draws = [torch.Generator().manual_seed(derive(seed, name) % 2**63) for name in ids]
-            found = sample(ready, seen, size, search, draws)
-        else:
-            found = beam_search(ready, seen, size, search)
-    return [hypothesis.tokens for several in found for hypothesis in several]
+    @torch.no_grad()
+    def __init__(self, decoder: Any, memories: Mapping[str, Memory], ids: Sequence[str]) -> None:
+        like = next(decoder.parameters())
+        self._device = like.device.type
+        self._ids = ids
+        self._memories = tree_map(
+            lambda leaf: leaf.to(like) if leaf.is_floating_point() else leaf, memories
+        )
+        self._decoder = fast.for_decoding(decoder)
+
+    @torch.no_grad()
+    def __call__(self, search: Search) -> list[Words]:
+        """The ``n_best`` outputs of every input, input by input: (B·n_best).
+
+        What is drawn is a function of torch's generator, which moves on, and the example's id.
+        """
+        given = (self._decoder, self._memories, len(self._ids), search)
+        with torch.autocast(self._device, enabled=False):  # as in every other search
+            if search.method == "sample":
+                seed = int(torch.randint(2**62, ()))
+                seeds = [derive(seed, name) % 2**63 for name in self._ids]
+                found = sample(*given, [torch.Generator().manual_seed(each) for each in seeds])
+            else:
+                found = beam_search(*given)
+        return [hypothesis.tokens for several in found for hypothesis in several]
 
 
 @contextmanager

@@ -230,9 +230,8 @@ def test_without_a_gradient_the_likeliest_words_are_rewarded(memory_of, monkeypa
     with torch.no_grad():
         loss, count = prepared().loss(model.eval(), batch, memories, None)
     assert count.item() == 2
-    best = selfcritical.written(
-        model.decoder, memories, batch.ids, Search(beam=1, max_length=LIMIT)
-    )
+    search = selfcritical.Searcher(model.decoder, memories, batch.ids)
+    best = search(Search(beam=1, max_length=LIMIT))
     texts = [Letters().decode(words) for words in best]
     earned = [Drawn.of(text, refs) for text, refs in zip(texts, batch.references, strict=True)]
     assert loss.item() == pytest.approx(-sum(earned))
