@@ -180,35 +180,24 @@ class InputFeedingLoop(torch.autograd.Function):
         for step in range(len(counts) - 1, -1, -1):
             alive = counts[step]
             first -= alive
-            now = tape.at(first, alive)
-            asked = d_asked[first : first + alive]
-            d_feature = d_features[first : first + alive] + d_inputs[:alive, :hidden_dim]
-            d_sum = d_sums[first : first + alive]
+            here, now = slice(first, first + alive), tape.at(first, alive)
+            asked, d_sum = d_asked[here], d_sums[here]
+            d_feature = d_features[here] + d_inputs[:alive, :hidden_dim]
             torch.mul(d_feature, 1 - now.features.square(), out=d_sum)
             d_weight = torch.bmm(values[:alive], d_sum.unsqueeze(2)).squeeze(2)
             if ctx.gated:
                 share_backward(now.shares, now.weights, d_weight, asked[:, -1:])
-            d_weight += d_weights[first : first + alive]
-            d_weight += d_before[:alive]
-            d_score = now.weights * (
-                d_weight - (now.weights * d_weight).sum(1, keepdim=True)
-            )  # (n, S)
+            d_weight.add_(d_weights[here]).add_(d_before[:alive])
+            d_score = softmax_backward(now.weights, d_weight)
             pulled = pull(first, now.queries, d_score, asked[:, :width])
             if pulled is not None:
                 d_before[:alive] = pulled
             d_hidden = from_queries(asked).add_(d_inputs[:alive, hidden_dim:])
-            last_cell = (
-                cell[:alive] if step == 0 else tape.cells[first - counts[step - 1] :][:alive]
-            )
+            last_cells = cell if step == 0 else tape.cells[first - counts[step - 1] :]
             lstm_backward(
-                now.gates,
-                last_cell,
-                now.cells,
-                d_hidden,
-                d_cell[:alive],
-                d_gates[first : first + alive],
+                now.gates, last_cells[:alive], now.cells, d_hidden, d_cell[:alive], d_gates[here]
             )
-            d_inputs[:alive] = from_gates(d_gates[first : first + alive])
+            d_inputs[:alive] = from_gates(d_gates[here])
         d_contexts = d_sums * tape.shares if ctx.gated else d_sums
         d_values = values_gradient(tape.weights, d_contexts, counts, values)
         d_keys, *d_scoring = pull.gradients(looked_before(share, tape.weights, counts))
@@ -257,6 +246,11 @@ def lstm_backward(
     torch.mul(d_cell * last_cell, keep * (1 - keep), out=d_keep)
     torch.mul(d_cell * enter, 1 - candidate * candidate, out=d_candidate)
     d_cell.mul_(keep)
+
+
+def softmax_backward(weights: Tensor, d_weight: Tensor) -> Tensor:
+    """The gradient (n, S) of what a softmax over S turned into ``weights``."""
+    return weights * (d_weight - (weights * d_weight).sum(1, keepdim=True))
 
 
 def share_backward(shares: Tensor, weights: Tensor, d_weight: Tensor, d_asked: Tensor) -> None:
