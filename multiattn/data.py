@@ -1,11 +1,11 @@
 """A split -> batches in the order of a plan. It refuses to know how a batch is made of its rows.
 
-train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
-plan = Plan(train.costs, settings.training, seed=settings.seed, world=world)
-for step, batches in train.batches(plan.follow(position), rank=rank, workers=2):
-    ...                                    # one Batch per shard; None where a shard is empty
-for batch in Dataset.evaluation(corpus, "test", settings, readers).sweep(batch_size=32):
-    ...                                    # every example once, longest first: reorder by id
+    train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
+    plan = Plan(train.costs, settings.training, seed=settings.seed, world=world)
+    for step, batches in train.batches(plan.follow(position), rank=rank, workers=2):
+        ...                                    # one Batch per shard; None where a shard is empty
+    for batch in Dataset.evaluation(corpus, "test", settings, readers).sweep(batch_size=32):
+        ...                                    # every example once, longest first: reorder by id
 
 Reading, encoding and padding are ``batches.py``.
 """

@@ -57,13 +57,19 @@ def enter(start: Start, host: Host) -> None:
 
 def describe(start: Start, host: Host) -> None:
     """Say in the folder what runs there, now that everything it names has been found."""
-    run, init = start.run, _init_path(start)
-    if init is None and run.start.exists():
-        init = run.started().get("init")
+    run, init = start.run, origin(start)
     write_bytes(run.recipe, dump_recipe(start.settings).encode())
     started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
     write_json(run.start, started)
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
+
+
+def origin(start: Start) -> str | None:
+    """The folder of the run whose weights this one begins with, or began with."""
+    if start.init is not None:
+        return str(start.init.path.resolve())
+    found: str | None = start.run.started().get("init") if start.run.start.exists() else None
+    return found
 
 
 def _check_continues(start: Start, old: RecipeSettings) -> None:
@@ -75,18 +81,15 @@ def _check_continues(start: Start, old: RecipeSettings) -> None:
             write_bytes(run.recipe, dump_recipe(start.settings).encode())
         return
     what = f"a run that continues in {run.path}"
-    refuse_differences(old, start.settings, CHANGEABLE, what)
+    caches = (f"sources.{name}.cache" for name in start.settings.sources)  # changes no number
+    refuse_differences(old, start.settings, (*CHANGEABLE, *caches), what)
     if not run.has_checkpoint:
         raise UserError(
             f"expected a checkpoint in {run.checkpoints} to continue from, got none; "
             "restore it, or start a new run with another --out"
         )
-    if start.init is not None and _init_path(start) != run.started().get("init"):
+    if start.init is not None and origin(start) != run.started().get("init"):
         raise UserError(
             f"expected --init only with a new run, got {run.path}, which began without it; "
             "leave --init out to continue it, or start a new run with another --out"
         )
-
-
-def _init_path(start: Start) -> str | None:
-    return None if start.init is None else str(start.init.path.resolve())

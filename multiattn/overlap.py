@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from multiattn import records
+from multiattn.entering import Start, origin
 from multiattn.errors import UserError
 from multiattn.plugins import Host
 from multiattn.preparation import open_corpus
@@ -20,6 +21,14 @@ from multiattn.records import Example
 from multiattn.rows import BadRows
 from multiattn.runfolder import RunFolder
 from multiattn.settings import RecipeSettings
+
+
+def doubts_of(start: Start, host: Host, corpus: Any, splits: Iterable[str]) -> Iterator[str]:
+    """What the scores of these splits will say too much about, in sentences."""
+    splits = tuple(splits)
+    for split in splits:
+        yield from shared_with_training(start.settings, host, corpus, split)
+    yield from shared_with_ancestors(origin(start), start.settings, host, corpus, splits)
 
 
 def shared_with_training(
@@ -44,20 +53,23 @@ def shared_with_training(
 
 
 def shared_with_ancestors(
-    run: RunFolder, settings: RecipeSettings, host: Host, corpus: Any, splits: Iterable[str]
+    first: str | None, settings: RecipeSettings, host: Host, corpus: Any, splits: Iterable[str]
 ) -> Iterator[str]:
-    """A sentence per run that gave this one its first weights, and split of which it knew files.
+    """A sentence per run that gave a run its first weights, and split of which it knew files.
 
+    first: the folder of the run whose weights it begins with; settings, corpus: its own.
     Files are those of any field that the corpus's record does not call text, asked for by the
     recipe or not. They are the same if name and content are, wherever they lie. A run, or the
     corpus it learned from, that is no longer there is passed over with a sentence.
     """
+    if first is None:
+        return
     skip = BadRows(settings.training.bad_rows).handler
     scored = {
         split: _files(settings, host, corpus.examples(split, skip))
         for split in dict.fromkeys(splits)
     }
-    for path in _ancestors(run):
+    for path in _ancestors(first):
         try:
             known = _learned_from(RunFolder(path), host)
         except UserError as error:
@@ -72,15 +84,14 @@ def shared_with_ancestors(
                 )
 
 
-def _ancestors(run: RunFolder) -> Iterator[Path]:
-    """The run that this one was started from, the one that that was started from, and so on."""
-    seen = {run.path.resolve()}
-    while run.start.exists() and (init := run.started().get("init")) is not None:
-        run = RunFolder(Path(init))
-        if run.path.resolve() in seen:
-            return
-        seen.add(run.path.resolve())
-        yield run.path
+def _ancestors(folder: str | None) -> Iterator[Path]:
+    """The run of that folder, the one that it was started from, and so on."""
+    seen: set[Path] = set()
+    while folder is not None and (path := Path(folder).resolve()) not in seen:
+        seen.add(path)
+        yield path
+        run = RunFolder(path)
+        folder = run.started().get("init") if run.start.exists() else None
 
 
 def _learned_from(run: RunFolder, host: Host) -> dict[str, list[Path]]:

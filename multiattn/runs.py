@@ -6,10 +6,10 @@ It refuses to know how a step is made (``training.py``) and how a command is spe
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from accelerate import Accelerator
@@ -26,7 +26,7 @@ from multiattn.judging import Judge
 from multiattn.losses import Losses
 from multiattn.model import Model, WeightedObjective, build_model, check_row
 from multiattn.objectives import Surroundings
-from multiattn.overlap import shared_with_ancestors, shared_with_training
+from multiattn.overlap import doubts_of
 from multiattn.plugins import Host
 from multiattn.predictor import Predictor
 from multiattn.preparation import Sides
@@ -60,8 +60,17 @@ class Built:
     caches: Mapping[str, Cache]
 
 
-def train(start: Start, host: Host, accelerator: Accelerator, console: Console) -> Progress:
-    """Train, or continue, or find that nothing is left to do. Raises UserError."""
+def train(
+    start: Start,
+    host: Host,
+    accelerator: Accelerator,
+    console: Console,
+    doubts: Callable[[], Iterable[str]] = tuple,
+) -> Progress:
+    """Train, or continue, or find that nothing is left to do. Raises UserError.
+
+    doubts: what casts doubt on the scores to come, said before the first step.
+    """
     main = accelerator.is_main_process
     with start.run.locked() if main else nullcontext():
         with accelerator.main_process_first():
@@ -70,6 +79,8 @@ def train(start: Start, host: Host, accelerator: Accelerator, console: Console) 
             built = build(start, host, start.run, console)
             if main:
                 describe(start, host)
+                for doubt in doubts():
+                    console.print(f"warning: {doubt}", markup=False, soft_wrap=True)
         trainer = Trainer(
             job_of(start, host, built, accelerator),
             accelerator,
@@ -115,18 +126,13 @@ def train_and_evaluate(start: Start, host: Host, console: Console) -> Finished:
     """Train or continue; then score the validation and the test split with the best weights."""
     splits = dict.fromkeys((start.settings.splits.validation, start.settings.splits.test))
     check_splits(start, host, splits)
+    corpus = preparation.open_corpus(start.settings, host, start.data_root)
+    doubts = cache(lambda: tuple(doubts_of(start, host, corpus, splits)))
     accelerator = start_accelerator(start.settings, start.run)
-    train(start, host, accelerator, console)
+    train(start, host, accelerator, console, doubts)
     system = preparation.open_system(start.run, host)
     scores = {split: evaluate(system, split, "", start.data_root, accelerator) for split in splits}
-    corpus = preparation.open_corpus(start.settings, host, start.data_root)
-    doubts = [
-        doubt
-        for split in scores
-        for doubt in shared_with_training(start.settings, host, corpus, split)
-    ]
-    doubts += shared_with_ancestors(start.run, start.settings, host, corpus, scores)
-    return Finished(scores, tuple(doubts), _example(start.settings, corpus))
+    return Finished(scores, doubts(), _example(start.settings, corpus))
 
 
 def _example(settings: RecipeSettings, corpus: Any) -> str:

@@ -146,6 +146,18 @@ def test_a_seed_and_settings_replace_the_recipe_s(ran, tmp_path):
     assert not (out / "results").exists()
 
 
+def test_what_casts_doubt_on_scores_is_said_before_the_first_step_and_at_the_end(tmp_path):
+    tiny_runs.start(tmp_path, overrides=["training.steps=1"], splits={"test": "train"})
+    command = ["run", tmp_path / "tiny.yaml", "--data", tmp_path, "--out", tmp_path / "run"]
+    result = call(*command, "--set", "training.steps=1")
+    assert result.exit_code == 0, result.output
+    warnings = [line for line in result.output.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2
+    assert len(set(warnings)) == 1
+    assert "of train are in train too" in warnings[0]
+    assert result.output.index("warning: ") < result.output.index("start at step 0")
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(ran, tmp_path):
     folder, _ = ran
     out = tmp_path / "dry"

@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
-from multiattn.entering import Start, describe, enter
+from multiattn.entering import Start, describe, enter, origin
 from multiattn.overlap import shared_with_ancestors, shared_with_training
 from multiattn.plugins import load_host
 from multiattn.preparation import open_corpus
@@ -81,8 +81,8 @@ def started(tmp_path, host, monkeypatch, name: str, corpus: str, init: str = "")
     """A run as it lies in its folder before its first step."""
     monkeypatch.setattr(tiny_runs, "host", lambda: host)
     start = tiny_runs.start(tmp_path, run=name, corpus={"name": "album", "folder": corpus})
-    origin = RunFolder(tmp_path / init) if init else None
-    start = Start(start.recipe, start.settings, start.run, tmp_path, origin)
+    earlier = RunFolder(tmp_path / init) if init else None
+    start = Start(start.recipe, start.settings, start.run, tmp_path, earlier)
     enter(start, host)
     describe(start, host)
     return start
@@ -90,7 +90,7 @@ def started(tmp_path, host, monkeypatch, name: str, corpus: str, init: str = "")
 
 def doubts(start: Start, host) -> list[str]:
     corpus = open_corpus(start.settings, host, start.data_root)
-    return list(shared_with_ancestors(start.run, start.settings, host, corpus, ["test"]))
+    return list(shared_with_ancestors(origin(start), start.settings, host, corpus, ["test"]))
 
 
 def test_an_absent_photograph_is_nobodys(tmp_path, host, monkeypatch):
