@@ -186,6 +186,14 @@ def test_a_run_goes_on_with_the_cache_of_its_own_weights(tmp_path, computed):
     assert whole.weights.exists()
 
 
+def test_a_run_may_go_on_without_its_cache(tmp_path):
+    settings = ["training.schedule=constant"]
+    whole = load_file(tiny_runs.trained(start(tmp_path, *settings, run="whole")).weights)
+    tiny_runs.trained(start(tmp_path, CACHED, "training.steps=6", *settings))
+    found = load_file(tiny_runs.trained(start(tmp_path, *settings)).weights)
+    assert all(torch.equal(whole[name], found[name]) for name in whole)
+
+
 def caches_of(folder, *overrides, **encoder):
     started = start(folder, CACHED, *overrides, **encoder)
     built = build(started, tiny_runs.host(), None)
