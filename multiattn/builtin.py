@@ -169,6 +169,12 @@ def objectives() -> Iterator[Record]:
         paper="Szegedy et al. 2016, section 7",
     )
     yield Objective(
+        name="r-drop",
+        target="multiattn.rdrop:RDrop",
+        summary="cross-entropy of two passes with dropout, and how far they disagree",
+        paper="Liang et al. 2021, section 2.1",
+    )
+    yield Objective(
         name="ctc",
         target="multiattn.objectives:CTC",
         summary="a second head that aligns slots and words from left to right",

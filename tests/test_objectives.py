@@ -7,16 +7,19 @@ import math
 import re
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from torch import nn
+from torch.distributions import Categorical, kl_divergence
 
 from multiattn.batches import Batch, Inputs
 from multiattn.decoder import Output, Packing
 from multiattn.errors import UserError
 from multiattn.memory import MemorySpec
 from multiattn.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
+from multiattn.rdrop import RDrop
 from multiattn.rows import BadRows, Row
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -39,7 +42,7 @@ def memories(memory_of):
 def model():
     """What objectives see of a model: a CTC head on the sound, of width 2, alone or not."""
     head = nn.Linear(2, VOCABULARY)
-    return SimpleNamespace(heads={"ctc": head, "ctc-sound": head})
+    return SimpleNamespace(heads={"ctc": head, "ctc-sound": head}, training=False)
 
 
 @pytest.fixture
@@ -97,8 +100,31 @@ def test_cross_entropy_is_its_formula(smoothing, model, batch, memories, output)
     assert count.item() == 2 + 4 + 3
 
 
+def test_r_drop_without_dropout_is_cross_entropy(model, batch, memories, output):
+    expected = CrossEntropy(label_smoothing=0.1).loss(model, batch, memories, output)
+    found = RDrop(label_smoothing=0.1).loss(model, batch, memories, output)
+    torch.testing.assert_close(found, expected)
+
+
+def test_r_drop_is_its_formula(batch, memories, output):
+    other = torch.randn_like(output.scores)
+    model = Mock(training=True, return_value=(memories, replace(output, scores=other)))
+    total, count = RDrop(alpha=3.0, label_smoothing=0.1).loss(model, batch, memories, output)
+    smoothed = CrossEntropy(label_smoothing=0.1)
+    expected = 0.0
+    for scores in (output.scores, other):
+        expected += smoothed.loss(model, batch, memories, replace(output, scores=scores))[0] / 2
+    for row, again in zip(output.scores, other, strict=True):
+        p, q = Categorical(logits=row), Categorical(logits=again)
+        expected += 3.0 / 2 * (kl_divergence(p, q) + kl_divergence(q, p)) / 2
+    torch.testing.assert_close(total, expected)
+    assert count.item() == 2 + 4 + 3
+    model.assert_called_once_with(batch)
+
+
 OBJECTIVES = {
     "cross-entropy": CrossEntropy(label_smoothing=0.1),
+    "r-drop": RDrop(label_smoothing=0.1),
     "ctc": CTC(source="sound"),
     "coverage": Coverage(),
     "doubly-stochastic": DoublyStochastic(),
