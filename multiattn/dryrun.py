@@ -36,6 +36,8 @@ def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
     yield dump_recipe(start.settings)
     yield from (f"{line} in {start.settings.splits.train}" for line in built.train.report.lines())
     yield from parameter_lines(built.model)
+    if built.taken:
+        yield f"begins with {built.taken}"
     for name, cache in built.caches.items():
         yield cache.describe(values_of(name, (built.train, built.taught, built.asked)))
     plan = Plan(built.train.costs, start.settings.training, seed=start.settings.seed)

@@ -32,7 +32,7 @@ from multiattn.batches import Reader
 from multiattn.data import Dataset
 from multiattn.errors import UserError
 from multiattn.featurekey import folder_name, made_of
-from multiattn.featurestore import FeatureStore
+from multiattn.featurestore import FORMAT, FeatureStore
 from multiattn.plugins import Host
 from multiattn.rows import BadRows
 from multiattn.settings import Named, RecipeSettings
@@ -94,6 +94,8 @@ class Cache:
         """
         refused = BadRows(settings.training.bad_rows)
         sentences: dict[Any, str] = {}
+        if not self.store.find(values):
+            return {}  # so what others have written, and is complete, need not be writable
         busy = f"features of {self.source}: waiting for another run that computes the same"
         with self.store.locked(lambda: console.print(busy)):
             missing = self.store.find(values)
@@ -135,8 +137,8 @@ def open_caches(
             _check(name, source.encoder, encoder)
             _check_reader(name, source.reader, reader, host)
             made = made_of(source.encoder, encoder, source.reader, reader, host)
-            store = FeatureStore(cache_folder() / "features" / folder_name(made), made)
-            caches[name] = Cache(name, reader, encoder, store)
+            folder = cache_folder() / f"features-{FORMAT}" / folder_name(made)
+            caches[name] = Cache(name, reader, encoder, FeatureStore(folder, made))
     return caches
 
 

@@ -1,8 +1,9 @@
 """Rows of float16 under the content of an input, in one memory-mapped file. It computes none.
 
 FOLDER/rows.bin     the rows, one after the other, only ever appended to
-FOLDER/index.bin    for each row the SHA-256 of its input's content and the CRC-32 of the row
-FOLDER/layout.json  the shape of a row, and what it was made of, for people
+FOLDER/index.bin    for each row the SHA-256 of its input's content, and the CRC-32 of shape,
+                    content and row
+FOLDER/layout.json  the shape of a row, and what it was made of
 
 A row counts once its entry is in the index, which is written after the row is on disk; what a kill
 left behind that is cut off before the next row is written.
@@ -33,6 +34,7 @@ from multiattn.runfolder import cut_back, sync, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
 ROW = np.dtype("<f2")
+FORMAT = 2  # of these files; another one is never read
 
 
 class FeatureStore:
@@ -46,7 +48,7 @@ class FeatureStore:
         self._made_of = made_of
         self._contents: dict[Any, bytes] = {}
         self._places: dict[Any, int] = {}
-        self._checks: NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._known: NDArray[np.void] = np.zeros(0, ENTRY)
         self._mapped: NDArray[np.float16] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -79,9 +81,8 @@ class FeatureStore:
 
         A file is looked into once: it should not change meanwhile.
         """
-        index = self._index()
-        known = {entry["content"].tobytes(): place for place, entry in enumerate(index)}
-        self._checks = index["check"]
+        self._known = self._index()
+        known = {entry["content"].tobytes(): place for place, entry in enumerate(self._known)}
         new = [value for value in dict.fromkeys(values) if value not in self._contents]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             self._contents |= zip(new, pool.map(_digest, new), strict=True)
@@ -106,7 +107,8 @@ class FeatureStore:
         rows = np.ascontiguousarray(features.numpy(), ROW)  # (B, …)
         pairs = zip(values, rows, strict=True)
         entries = np.array(
-            [(self._contents[value], zlib.crc32(row.data)) for value, row in pairs], ENTRY
+            [(self._contents[value], _check(self._contents[value], row)) for value, row in pairs],
+            ENTRY,
         )
         try:
             if self._shape() is None:
@@ -128,16 +130,13 @@ class FeatureStore:
         Raises UserError where it is not what was written.
         """
         if self._mapped is None:
-            shape = (len(self._checks), *(self._shape() or ()))
+            shape = (len(self._known), *(self._shape() or ()))
             self._mapped = np.memmap(self._rows, ROW, "r", shape=shape)
         place = self._places[value]
         row = np.array(self._mapped[place])
-        if zlib.crc32(row.data) != self._checks[place]:
-            raise UserError(
-                f"expected in {self._rows} the features of {value} as they were written, got "
-                f"others: the file is damaged; delete the folder {self.folder} and repeat the "
-                "command, which computes them anew"
-            )
+        content, check = self._known[place]
+        if _check(content.tobytes(), row) != check:
+            raise self._damaged(self._rows, f"the features of {value} as they were written")
         return torch.from_numpy(row)
 
     @property
@@ -153,10 +152,18 @@ class FeatureStore:
         return self.folder / "layout.json"
 
     def _shape(self) -> tuple[int, ...] | None:
-        """Of a row; None where nothing has been written."""
+        """Of a row; None where nothing has been written. Raises UserError for a damaged layout."""
         if not self._layout.exists():
             return None
-        return tuple(json.loads(self._layout.read_text("utf-8"))["shape"])
+        try:
+            layout = json.loads(self._layout.read_text("utf-8"))
+            shape = tuple(int(size) for size in layout["shape"])
+            right = layout["made_of"] == self._made_of and min(shape, default=1) > 0
+        except (ValueError, LookupError, TypeError):
+            right = False
+        if not right:
+            raise self._damaged(self._layout, "the shape of features and what they were made of")
+        return shape
 
     def _index(self) -> NDArray[np.void]:
         """The entries of the rows that are whole."""
@@ -188,11 +195,22 @@ class FeatureStore:
                 "source's cache=false"
             )
 
+    def _damaged(self, file: Path, expected: str) -> UserError:
+        return UserError(
+            f"expected in {file} {expected}, got something else: it is damaged; delete the folder "
+            f"{self.folder} and repeat the command, which computes features anew"
+        )
+
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(
             f"could not write features in {self.folder}: {error.strerror or error}; make room, or "
             "set MULTIATTN_CACHE to another folder, then repeat the command: it goes on from there"
         )
+
+
+def _check(content: bytes, row: NDArray[np.float16]) -> int:
+    """The CRC-32 of a row that belongs to this content and has this shape."""
+    return zlib.crc32(row.data, zlib.crc32(content, zlib.crc32(str(row.shape).encode())))
 
 
 def _digest(value: Any) -> bytes:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from multiattn import records
-from multiattn.entering import Start, origin
 from multiattn.errors import UserError
 from multiattn.plugins import Host
 from multiattn.preparation import open_corpus
@@ -23,12 +22,16 @@ from multiattn.runfolder import RunFolder
 from multiattn.settings import RecipeSettings
 
 
-def doubts_of(start: Start, host: Host, corpus: Any, splits: Iterable[str]) -> Iterator[str]:
-    """What the scores of these splits will say too much about, in sentences."""
-    splits = tuple(splits)
+def doubts_of(
+    settings: RecipeSettings, host: Host, corpus: Any, splits: Sequence[str], origin: str | None
+) -> Iterator[str]:
+    """What the scores of these splits say too much about, in sentences.
+
+    origin: the folder of the run whose weights this one begins with.
+    """
     for split in splits:
-        yield from shared_with_training(start.settings, host, corpus, split)
-    yield from shared_with_ancestors(origin(start), start.settings, host, corpus, splits)
+        yield from shared_with_training(settings, host, corpus, split)
+    yield from shared_with_ancestors(origin, settings, host, corpus, splits)
 
 
 def shared_with_training(
@@ -53,23 +56,23 @@ def shared_with_training(
 
 
 def shared_with_ancestors(
-    first: str | None, settings: RecipeSettings, host: Host, corpus: Any, splits: Iterable[str]
+    origin: str | None, settings: RecipeSettings, host: Host, corpus: Any, splits: Iterable[str]
 ) -> Iterator[str]:
     """A sentence per run that gave a run its first weights, and split of which it knew files.
 
-    first: the folder of the run whose weights it begins with; settings, corpus: its own.
+    origin: the folder of the run whose weights it begins with; settings, corpus: its own.
     Files are those of any field that the corpus's record does not call text, asked for by the
     recipe or not. They are the same if name and content are, wherever they lie. A run, or the
     corpus it learned from, that is no longer there is passed over with a sentence.
     """
-    if first is None:
+    if origin is None:
         return
     skip = BadRows(settings.training.bad_rows).handler
     scored = {
         split: _files(settings, host, corpus.examples(split, skip))
         for split in dict.fromkeys(splits)
     }
-    for path in _ancestors(first):
+    for path in _ancestors(origin):
         try:
             known = _learned_from(RunFolder(path), host)
         except UserError as error:

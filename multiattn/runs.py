@@ -19,7 +19,7 @@ from rich.console import Console
 from multiattn import checkpoint, preparation
 from multiattn.checkpoint import Progress
 from multiattn.data import Dataset
-from multiattn.entering import Start, describe, enter
+from multiattn.entering import Start, describe, enter, origin
 from multiattn.evaluation import Validation, check_split, evaluate
 from multiattn.features import Cache, fill_caches, open_caches
 from multiattn.judging import Judge
@@ -124,10 +124,10 @@ class Finished:
 
 def train_and_evaluate(start: Start, host: Host, console: Console) -> Finished:
     """Train or continue; then score the validation and the test split with the best weights."""
-    splits = dict.fromkeys((start.settings.splits.validation, start.settings.splits.test))
+    splits = tuple(dict.fromkeys((start.settings.splits.validation, start.settings.splits.test)))
     check_splits(start, host, splits)
     corpus = preparation.open_corpus(start.settings, host, start.data_root)
-    doubts = cache(lambda: tuple(doubts_of(start, host, corpus, splits)))
+    doubts = cache(lambda: tuple(doubts_of(start.settings, host, corpus, splits, origin(start))))
     accelerator = start_accelerator(start.settings, start.run)
     train(start, host, accelerator, console, doubts)
     system = preparation.open_system(start.run, host)

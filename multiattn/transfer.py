@@ -23,31 +23,33 @@ TARGET = ""  # no source is called so
 
 
 def take_weights(model: Model, sides: Sides, other: System) -> str:
-    """Copy every weight that both models have; says how many, and how many stay as they began.
+    """Copy every weight that both models have; says how much of this one is from there.
 
-    Tokens that the other run did not know keep their fresh rows. Raises UserError where nothing
-    fits at all.
+    Tokens that the other run did not know keep the rows they began with. Raises UserError where no
+    parameter fits.
     """
     followed = _followed(other)
     theirs = other.model.state_dict()
-    taken, fresh = [], []
+    taken, left = set(), []
     for name, own in model.state_dict().items():
         given: Tensor | None = theirs.get(name)
         for dimension, side in followed.get(name, {}).items():
             if given is not None:
                 given = _matched(given, own, dimension, side, sides, other.sides)
         if given is None or given.shape != own.shape:
-            fresh.append(name)
+            left.append(name)
             continue
         own.copy_(given)  # a state dict shares its tensors with the model
-        taken.append(name)
-    if not taken:
+        taken.add(name)
+    sizes = {name: leaf.numel() for name, leaf in model.named_parameters()}
+    share = sum(size for name, size in sizes.items() if name in taken) / sum(sizes.values())
+    if not share:
         raise UserError(
             f"expected weights that fit this recipe in {other.run.path}, got none of the same "
             "name and shape; start from a run of a like recipe"
         )
-    left = f"; {len(fresh)} stay fresh: {', '.join(fresh[:5])}" if fresh else ""
-    return f"{len(taken)} tensors from {other.run.path}{left}"
+    others = f"; {len(left)} tensors stay as they began: {', '.join(left[:5])}" if left else ""
+    return f"{share:.0%} of the weights from {other.run.path}{others}"
 
 
 def _followed(system: System) -> dict[str, dict[int, str]]:

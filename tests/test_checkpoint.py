@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -21,9 +22,11 @@ import tiny_runs
 
 from multiattn import checkpoint, runfolder
 from multiattn.errors import UserError
+from multiattn.preparation import open_system
 from multiattn.runfolder import RunFolder, append_line, cut_back, replacing, write_bytes
 from multiattn.runlog import read_log
 from multiattn.tokenizer import Tokenizer
+from multiattn.transfer import take_weights
 
 
 class Killed(BaseException):
@@ -233,6 +236,25 @@ def test_a_new_run_starts_from_the_weights_of_another(finished, tmp_path):
     begun, given = load_file(tiny_runs.trained(again).weights), load_file(finished.run.weights)
     for name, tensor in given.items():
         torch.testing.assert_close(begun[name], tensor, atol=1e-7, rtol=0)
+
+
+def test_how_much_comes_from_another_run_is_said(finished, tmp_path):
+    said = []
+    for run, changed in (("same", []), ("wider", ["decoder.hidden_dim=13"])):
+        started = tiny_runs.start(tmp_path, ["training.steps=1", *changed], run=run)
+        log = tiny_runs.log_of(tiny_runs.trained(dataclasses.replace(started, init=finished.run)))
+        said += [line["taken"] for line in log if line["kind"] == "init"]
+    assert said[0] == f"100% of the weights from {finished.run.path}"
+    assert re.match(r"\d\d?% of the weights from .*; \d+ tensors stay as they began: ", said[1])
+
+
+def test_constants_that_every_run_has_are_no_weights(finished):
+    other = open_system(finished.run, tiny_runs.host())
+    other.model.register_buffer("constant", torch.zeros(2))
+    model = torch.nn.Linear(2, 3)
+    model.register_buffer("constant", torch.ones(2))
+    with pytest.raises(UserError, match="got none of the same name and shape"):
+        take_weights(model, other.sides, other)
 
 
 def test_rows_of_a_vocabulary_are_taken_by_token(finished, tmp_path):

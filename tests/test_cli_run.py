@@ -156,6 +156,10 @@ def test_what_casts_doubt_on_scores_is_said_before_the_first_step_and_at_the_end
     assert len(set(warnings)) == 1
     assert "of train are in train too" in warnings[0]
     assert result.output.index("warning: ") < result.output.index("start at step 0")
+    result = call("evaluate", tmp_path / "run", "--split", "validation", "--name", "again")
+    assert "warning: " not in result.output
+    result = call("evaluate", tmp_path / "run", "--split", "train", "--name", "again")
+    assert warnings[0] in result.stderr.splitlines()
 
 
 def test_a_dry_run_shows_all_and_writes_nothing(ran, tmp_path):

@@ -20,11 +20,12 @@ import tiny_runs
 from multiattn.dryrun import dry_run
 from multiattn.errors import UserError
 from multiattn.features import PLACE, cache_folder, open_caches
-from multiattn.featurestore import FeatureStore
+from multiattn.featurestore import FORMAT, FeatureStore
 from multiattn.runs import build
 
 VALUES = [f"input {number}" for number in range(7)]
 CACHED = "sources.letters.cache=true"
+STORES = f"features-{FORMAT}"
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,55 @@ def test_a_damaged_row_is_never_read(tmp_path):
         store.read("input 2")
 
 
+def test_features_of_another_input_are_never_read(tmp_path):
+    written(tmp_path / "store")
+    index = tmp_path / "store" / "index.bin"
+    content = index.read_bytes()
+    first, second, others = content[:32], content[36:68], content[72:]
+    index.write_bytes(second + content[32:36] + first + content[68:72] + others)
+    store = store_of(tmp_path / "store")
+    store.find(VALUES)
+    expect_rows(store, VALUES[2:])
+    for value in VALUES[:2]:
+        with pytest.raises(UserError, match=rf"rows.bin the features of {value} .* delete"):
+            store.read(value)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        '{"sha',
+        "{}",
+        "[]",
+        '{"shape": 6, "made_of": {"weights": "these"}}',
+        '{"shape": [0, 3], "made_of": {"weights": "these"}}',
+        '{"shape": [2, 3], "made_of": {"weights": "others"}}',
+    ],
+)
+def test_a_damaged_layout_is_a_sentence(tmp_path, layout):
+    written(tmp_path / "store")
+    (tmp_path / "store" / "layout.json").write_text(layout)
+    with pytest.raises(UserError, match=r"layout.json the shape of features .* delete the folder"):
+        store_of(tmp_path / "store").find(VALUES)
+
+
+def test_rows_are_never_read_in_another_shape_of_the_same_size(tmp_path):
+    written(tmp_path / "store")
+    layout = tmp_path / "store" / "layout.json"
+    layout.write_text(layout.read_text().replace("2", "6", 1).replace("3", "1", 1))
+    store = store_of(tmp_path / "store")
+    assert store.find(VALUES) == []
+    with pytest.raises(UserError, match="it is damaged"):
+        store.read(VALUES[0])
+
+
+def test_a_cache_that_is_complete_need_not_be_writable(tmp_path, monkeypatch):
+    whole = tiny_runs.trained(start(tmp_path, CACHED, run="whole"))
+    monkeypatch.delattr(FeatureStore, "locked")
+    again = tiny_runs.trained(start(tmp_path, CACHED, run="again"))
+    assert again.weights.read_bytes() == whole.weights.read_bytes()
+
+
 def test_rows_of_another_shape_and_a_full_disk_are_refused(tmp_path, monkeypatch):
     store = written(tmp_path / "store")
     store.find(["new"])
@@ -179,9 +229,9 @@ def test_each_input_is_computed_once_for_all_runs(tmp_path, computed):
 def test_a_run_goes_on_with_the_cache_of_its_own_weights(tmp_path, computed):
     whole = tiny_runs.trained(start(tmp_path, CACHED, run="whole"))
     tiny_runs.trained(start(tmp_path, CACHED, "training.steps=6", "training.schedule=constant"))
-    caches = sorted((tmp_path / "cache" / "features").iterdir())
+    caches = sorted((tmp_path / "cache" / STORES).iterdir())
     tiny_runs.trained(start(tmp_path, CACHED, "training.schedule=constant"))
-    assert sorted((tmp_path / "cache" / "features").iterdir()) == caches
+    assert sorted((tmp_path / "cache" / STORES).iterdir()) == caches
     assert len(caches) == 1
     assert whole.weights.exists()
 
@@ -281,7 +331,7 @@ def builder_settings():
 
 
 def rows_file(folder) -> Path | None:
-    return next((folder / "cache" / "features").glob("*/rows.bin"), None)
+    return next((folder / "cache" / STORES).glob("*/rows.bin"), None)
 
 
 def test_a_run_killed_while_it_computes_goes_on_and_is_as_if_it_had_not_been(tmp_path, computed):

@@ -5,6 +5,7 @@ What is done is in `multiattn.runs`, `multiattn.evaluation` and `multiattn.predi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -88,8 +89,7 @@ def run(
     for split in finished.scores:
         _print_results(split, start.run.results(split))
     write_report([start.run], host, start.run.report)
-    for doubt in finished.doubts:
-        typer.echo(f"warning: {doubt}", err=True)
+    _warn(finished.doubts)
     typer.echo(f"results: {start.run.path / 'results'}")
     typer.echo(f"report: {start.run.report}")
     typer.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
@@ -133,7 +133,8 @@ def evaluate(
 ) -> None:
     """Write outputs for a split and score them; results with other settings are kept apart."""
     from multiattn.evaluation import evaluate as evaluate_split
-    from multiattn.preparation import open_system
+    from multiattn.overlap import doubts_of
+    from multiattn.preparation import open_corpus, open_system
     from multiattn.runfolder import RunFolder
     from multiattn.training import start_accelerator
 
@@ -146,6 +147,8 @@ def evaluate(
     evaluate_split(system, split, name, root, accelerator)
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))
+        corpus, origin = open_corpus(system.settings, system.host, root), folder.started()["init"]
+        _warn(doubts_of(system.settings, system.host, corpus, (split,), origin))
         typer.echo(f"results: {folder.results(split, name)}")
 
 
@@ -296,6 +299,11 @@ def _continuable(work: Callable[[], T]) -> T:
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
         raise typer.Exit(130) from None
+
+
+def _warn(doubts: Iterable[str]) -> None:
+    for doubt in doubts:
+        typer.echo(f"warning: {doubt}", err=True)
 
 
 def _dry_run(start: Start, host: Host, scored: tuple[str, ...]) -> None:

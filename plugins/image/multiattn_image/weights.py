@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def _downloaded(backbone: str, chosen: Any) -> Mapping[str, Tensor]:
 def _from_file(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name. Raises UserError where there are none."""
     try:
-        if path.suffix == ".safetensors":
+        if _is_safetensors(path):
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -68,7 +69,11 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
             f"expected a file of nothing but tensors, got {path} with other objects in it, which "
             "are never loaded; save the state dict alone"
         ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+    # What the unpickler raises at bytes that make no sense is as various as they are.
+    except (
+        *(SafetensorError, OSError, RuntimeError, EOFError, ValueError),
+        *(TypeError, LookupError, AttributeError, struct.error),
+    ) as error:
         raise UserError(
             f"expected weights in {path}, which cannot be read ({error}); it may be damaged: get "
             "it again"
@@ -85,6 +90,12 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
             "network.state_dict()"
         )
     return found
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Told by how such a file starts, whatever it is called: a length, then JSON."""
+    with path.open("rb") as file:
+        return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
 @torch.no_grad()

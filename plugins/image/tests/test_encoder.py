@@ -196,6 +196,14 @@ def test_weights_come_from_a_file_in_half_precision_too(tmp_path, suffix, wrappe
     assert encoder_of().start_from(tmp_path) == ""
 
 
+def test_safetensors_are_known_by_what_is_in_the_file(tmp_path):
+    state = models.squeezenet1_1().state_dict()
+    save_file(state, tmp_path / "weights.bin")
+    encoder = encoder_of(weights="weights.bin")
+    encoder.start_from(tmp_path)
+    assert torch.equal(encoder.backbone.state_dict()["features.0.bias"], state["features.0.bias"])
+
+
 def test_a_file_of_another_network_is_named_with_what_differs(tmp_path):
     state = models.squeezenet1_1().state_dict()
     wrong = {**state, "features.0.weight": torch.zeros(96, 3, 7, 7)}
@@ -212,12 +220,14 @@ def test_a_file_of_another_network_is_named_with_what_differs(tmp_path):
 def test_a_file_that_is_missing_damaged_or_could_run_code_is_a_sentence(tmp_path):
     (tmp_path / "short.safetensors").write_bytes(b"no tensors")
     (tmp_path / "short.pth").write_bytes(b"no tensors")
+    (tmp_path / "word.pth").write_bytes(b"hello")
     (tmp_path / "code.pth").write_bytes(pickle.dumps(print, protocol=2))
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     for name, sentence in {
         "none.pth": "found no file",
         "short.safetensors": "may be damaged",
         "short.pth": "nothing but tensors|may be damaged",
+        "word.pth": "may be damaged",
         "code.pth": "nothing but tensors",
         "empty.pth": "got none; save",
     }.items():
