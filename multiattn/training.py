@@ -55,6 +55,7 @@ def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
     unused = DistributedDataParallelKwargs(find_unused_parameters=len(settings.sources) > 1)
     try:
         return Accelerator(
+            cpu=not torch.accelerator.is_available(),  # said, or several processes are not met
             mixed_precision=settings.training.precision,
             log_with="tensorboard",
             project_dir=run.path,
