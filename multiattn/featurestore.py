@@ -100,11 +100,17 @@ class FeatureStore:
         """Add a row (…) of ``features`` (B, …), float16, for each value.
 
         expected: rows that this call is one part of, so that a full disk is met at the first.
-        Raises UserError where the disk refuses, and for rows of another shape.
+        Raises UserError where the disk refuses, and for rows of another shape, infinite or NaN.
         """
         if features.dtype != torch.float16:
             raise TypeError(f"expected features in float16, got {features.dtype}")
         rows = np.ascontiguousarray(features.numpy(), ROW)  # (B, …)
+        for value, row in zip(values, rows, strict=True):
+            if not np.isfinite(row).all():
+                raise UserError(
+                    f"expected features of {value} that float16 can hold, got larger ones or none; "
+                    "see that the encoder's weights are those of a trained network"
+                )
         pairs = zip(values, rows, strict=True)
         entries = np.array(
             [(self._contents[value], _check(self._contents[value], row)) for value, row in pairs],

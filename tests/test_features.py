@@ -180,6 +180,8 @@ def test_rows_of_another_shape_and_a_full_disk_are_refused(tmp_path, monkeypatch
     store.find(["new"])
     with pytest.raises(UserError, match=r"one shape for all inputs, got \(5,\) after \(2, 3\)"):
         store.append(["new"], torch.zeros(1, 5).half(), 1)
+    with pytest.raises(UserError, match="features of new that float16 can hold"):
+        store.append(["new"], torch.full((1, 2, 3), torch.inf).half(), 1)
     empty = store_of(tmp_path / "other")
     with empty.locked(unseen):
         empty.find(["new"])

@@ -51,6 +51,13 @@ def test_help_and_the_list_of_plugins_import_nothing_heavy(arguments):
     assert done.stdout
 
 
+def test_the_package_is_a_command_too():
+    command = [sys.executable, "-m", "multiattn", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "multiattn" in done.stdout
+    assert "evaluate" in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments", [["plugins", "-v"], ["plugins", "why", "additive"], ["recipes"]], ids=" ".join
 )
