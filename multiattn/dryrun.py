@@ -15,12 +15,14 @@ from torch import nn
 
 from multiattn.data import Dataset
 from multiattn.entering import Start
+from multiattn.evaluation import check_inputs, check_splits
 from multiattn.features import values_of
 from multiattn.losses import Losses, memory_errors
 from multiattn.plan import Plan, Step
 from multiattn.plugins import Host
+from multiattn.preparation import open_corpus
 from multiattn.recipe import dump_recipe
-from multiattn.runs import build, check_splits, job_of
+from multiattn.runs import build, job_of
 from multiattn.training import REMEDY, start_accelerator
 
 
@@ -29,10 +31,13 @@ def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
 
     Raises UserError for whatever would stop it.
     """
-    check_splits(start, host, scored)
+    scored, corpus = tuple(scored), open_corpus(start.settings, host, start.data_root)
+    check_splits(start.settings, corpus, scored)
     accelerator = start_accelerator(start.settings, start.run)
     built = build(start, host, None)
     job_of(start, host, built, accelerator)
+    for split in scored:
+        check_inputs(start.settings, corpus, split, built.sides.readers)
     yield dump_recipe(start.settings)
     yield from (f"{line} in {start.settings.splits.train}" for line in built.train.report.lines())
     yield from parameter_lines(built.model)

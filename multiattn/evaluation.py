@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 
 from multiattn import scoring
+from multiattn.batches import Reader
 from multiattn.data import Dataset
 from multiattn.errors import UserError
 from multiattn.judging import PERPLEXITY, Judge, Perplexity, Written
@@ -131,11 +132,20 @@ def evaluate(
     return found.scores
 
 
-def check_split(settings: RecipeSettings, corpus: Any, split: str) -> None:
+def check_splits(settings: RecipeSettings, corpus: Any, splits: Iterable[str]) -> None:
     """Raise UserError for a split that could not be scored as the recipe wants."""
-    _require_split(corpus, split)
-    scored_rows(corpus, split, settings, BadRows(settings.training.bad_rows))
-    _groups(settings, corpus, split)
+    for split in splits:
+        _require_split(corpus, split)
+        scored_rows(corpus, split, settings, BadRows(settings.training.bad_rows))
+        _groups(settings, corpus, split)
+
+
+def check_inputs(
+    settings: RecipeSettings, corpus: Any, split: str, readers: Mapping[str, Reader]
+) -> None:
+    """Raise UserError for an input of a split that cannot be used, as far as measuring tells."""
+    if settings.sources:
+        Dataset.evaluation(corpus, split, settings, readers)
 
 
 def _require_split(corpus: Any, split: str) -> None:

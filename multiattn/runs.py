@@ -20,7 +20,7 @@ from multiattn import checkpoint, preparation
 from multiattn.checkpoint import Progress
 from multiattn.data import Dataset
 from multiattn.entering import Start, describe, enter, origin
-from multiattn.evaluation import Validation, check_split, evaluate
+from multiattn.evaluation import Validation, check_inputs, check_splits, evaluate
 from multiattn.features import Cache, fill_caches, open_caches
 from multiattn.judging import Judge
 from multiattn.losses import Losses
@@ -65,11 +65,11 @@ def train(
     host: Host,
     accelerator: Accelerator,
     console: Console,
-    doubts: Callable[[], Iterable[str]] = tuple,
+    look_ahead: Callable[[Built], Iterable[str]] = lambda built: (),
 ) -> Progress:
     """Train, or continue, or find that nothing is left to do. Raises UserError.
 
-    doubts: what casts doubt on the scores to come, said before the first step.
+    look_ahead: gives warnings about what comes after training, to be said before the first step.
     """
     main = accelerator.is_main_process
     with start.run.locked() if main else nullcontext():
@@ -79,7 +79,7 @@ def train(
             built = build(start, host, start.run, console)
             if main:
                 describe(start, host)
-                for doubt in doubts():
+                for doubt in look_ahead(built):
                     console.print(f"warning: {doubt}", markup=False, soft_wrap=True)
         trainer = Trainer(
             job_of(start, host, built, accelerator),
@@ -125,11 +125,16 @@ class Finished:
 def train_and_evaluate(start: Start, host: Host, console: Console) -> Finished:
     """Train or continue; then score the validation and the test split with the best weights."""
     splits = tuple(dict.fromkeys((start.settings.splits.validation, start.settings.splits.test)))
-    check_splits(start, host, splits)
     corpus = preparation.open_corpus(start.settings, host, start.data_root)
+    check_splits(start.settings, corpus, splits)
     doubts = cache(lambda: tuple(doubts_of(start.settings, host, corpus, splits, origin(start))))
+
+    def look_ahead(built: Built) -> Iterable[str]:
+        check_inputs(start.settings, corpus, start.settings.splits.test, built.sides.readers)
+        return doubts()
+
     accelerator = start_accelerator(start.settings, start.run)
-    train(start, host, accelerator, console, doubts)
+    train(start, host, accelerator, console, look_ahead)
     system = preparation.open_system(start.run, host)
     scores = {split: evaluate(system, split, "", start.data_root, accelerator) for split in splits}
     return Finished(scores, doubts(), _example(start.settings, corpus))
@@ -221,13 +226,6 @@ def _prepare_objectives(
     references = tuple(row.targets for row in rows if row.targets)
     for named, objective in asking:
         objective.prepare(Surroundings(named, settings.search, host, tokenizer, references))
-
-
-def check_splits(start: Start, host: Host, splits: Iterable[str]) -> None:
-    """Look at what will be scored after training while it costs nothing. Raises UserError."""
-    corpus = preparation.open_corpus(start.settings, host, start.data_root)
-    for split in splits:
-        check_split(start.settings, corpus, split)
 
 
 def job_of(start: Start, host: Host, built: Built, accelerator: Accelerator) -> Job:

@@ -199,6 +199,19 @@ def test_what_would_stop_a_run_at_its_end_stops_it_before_its_start(
     assert not (out / "log.jsonl").exists()
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_an_input_that_could_not_be_scored_is_met_before_training(tmp_path, dry):
+    tiny_runs.start(tmp_path)
+    with (tmp_path / "pairs" / "test.tsv").open("a") as file:
+        file.write("ab?\tAB\n")
+    result = call(
+        "run", tmp_path / "tiny.yaml", "--data", tmp_path, "--out", tmp_path / "out", *dry
+    )
+    assert result.exit_code == 2
+    assert "expected letters, got 'ab?'" in result.stderr
+    assert not (tmp_path / "out" / "log.jsonl").exists()
+
+
 @pytest.fixture(scope="module")
 def language(ran):
     """A language model over the tokens of the run, and one over its own, which are words."""

@@ -122,6 +122,8 @@ class Letters:
         return LettersSpec(len(self._known) + 1)
 
     def measure(self, value: str) -> int:
+        if "?" in value:
+            raise UserError(f"expected letters, got {value!r}; leave the ? out")
         return len(value)
 
     def read(self, value: str, generator: Any = None) -> Any:
