@@ -177,7 +177,8 @@ class Searcher:
         self._memories = tree_map(
             lambda leaf: leaf.to(like) if leaf.is_floating_point() else leaf, memories
         )
-        self._decoder = fast.for_decoding(decoder)
+        with torch.autocast(self._device, enabled=False):  # as in every other search
+            self._decoder = fast.for_decoding(decoder)
 
     @torch.no_grad()
     def __call__(self, search: Search) -> list[Words]:
@@ -186,7 +187,7 @@ class Searcher:
         What is drawn is a function of torch's generator, which moves on, and the example's id.
         """
         given = (self._decoder, self._memories, len(self._ids), search)
-        with torch.autocast(self._device, enabled=False):  # as in every other search
+        with torch.autocast(self._device, enabled=False):
             if search.method == "sample":
                 seed = int(torch.randint(2**62, ()))
                 seeds = [derive(seed, name) % 2**63 for name in self._ids]
