@@ -32,7 +32,7 @@ from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec
 from multiattn.output import at_least_single
 from multiattn.rows import BadRows, Row
-from multiattn.settings import Named, Search
+from multiattn.settings import Named, Probability, Search
 from multiattn.tokenizer import PAD, Tokenizer
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class CrossEntropy:
     keep: tuple[str, ...] = ()
     heads = staticmethod(no_heads)
 
-    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, *, label_smoothing: Probability = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:

@@ -1,7 +1,7 @@
 """R-Drop: what two passes with dropout say of a target should agree.
 
 Liang et al. 2021, "R-Drop: Regularized dropout for neural networks". It refuses to know what a
-model reads. Letters: M real target tokens, V vocabulary.
+model reads.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import NonNegativeFloat
-from torch import Tensor
 
 from multiattn.decoder import Output
 from multiattn.memory import Memory
-from multiattn.objectives import Loss, no_heads
+from multiattn.objectives import CrossEntropy, Loss, no_heads
 from multiattn.output import at_least_single
 from multiattn.settings import Probability
 
@@ -35,21 +34,14 @@ class RDrop:
         self, *, alpha: NonNegativeFloat = 5.0, label_smoothing: Probability = 0.0
     ) -> None:
         self.alpha = alpha
-        self.label_smoothing = label_smoothing
+        self.cross_entropy = CrossEntropy(label_smoothing=label_smoothing)
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        gold = batch.targets.tokens[output.rows, output.steps]  # (M,)
-        first = at_least_single(output.scores).log_softmax(-1)  # (M, V)
-        total = self._surprise(first, gold)
+        total, count = self.cross_entropy.loss(model, batch, memories, output)
         if model.training:
             _, again = model(batch)
-            second = at_least_single(again.scores).log_softmax(-1)  # (M, V)
-            apart = ((first.exp() - second.exp()) * (first - second)).sum()  # KL(p‖q) + KL(q‖p)
-            total = (total + self._surprise(second, gold)) / 2 + self.alpha / 4 * apart
-        return total, total.new_tensor(len(gold))
-
-    def _surprise(self, log_probabilities: Tensor, gold: Tensor) -> Tensor:
-        """The sum of the tokens' smoothed negative log-likelihoods."""
-        told = log_probabilities.gather(1, gold.unsqueeze(1)).sum()
-        spread = log_probabilities.mean(1).sum()
-        return -(1 - self.label_smoothing) * told - self.label_smoothing * spread
+            other, _ = self.cross_entropy.loss(model, batch, memories, again)
+            p, q = (at_least_single(each.scores).log_softmax(-1) for each in (output, again))
+            apart = ((p.exp() - q.exp()) * (p - q)).sum()  # KL(p‖q) + KL(q‖p), from logarithms
+            total = (total + other) / 2 + self.alpha / 4 * apart
+        return total, count
