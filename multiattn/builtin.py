@@ -57,25 +57,25 @@ def attentions() -> Iterator[Record]:
     )
     yield Attention(
         name="location",
-        target="multiattn.attention:Location",
+        target="multiattn.composed:Location",
         summary="a content score that also sees where the last look went",
         paper="Chorowski et al. 2015, equations 8-9; section 2.3 (window)",
     )
     yield Attention(
         name="multi-head",
-        target="multiattn.attention:MultiHead",
+        target="multiattn.composed:MultiHead",
         summary="several attentions side by side, each with values of its own",
         paper="Vaswani et al. 2017, section 3.2.2",
     )
     yield Attention(
         name="coverage",
-        target="multiattn.attention:Coverage",
+        target="multiattn.composed:Coverage",
         summary="a content score that also sees all that was looked at so far",
         paper="See et al. 2017, equations 10-11",
     )
     yield Attention(
         name="gated",
-        target="multiattn.attention:Gated",
+        target="multiattn.composed:Gated",
         summary="any of them, times how much the state wants to see at all",
         paper="Xu et al. 2015, section 4.2.1 (β)",
     )

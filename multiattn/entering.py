@@ -32,6 +32,7 @@ class Start:
     """What the user asked for.
 
     recipe: as it was called. data_root: where corpora lie. init: a run to take weights from.
+    Raises UserError for an ensemble: a run is trained, and chosen, by what it writes alone.
     """
 
     recipe: str
@@ -39,6 +40,14 @@ class Start:
     run: RunFolder
     data_root: Path
     init: RunFolder | None = None
+
+    def __post_init__(self) -> None:
+        if self.settings.search.ensemble:
+            raise UserError(
+                "expected no search.ensemble in training, where a run is chosen by what it writes "
+                f"alone, got {', '.join(self.settings.search.ensemble)}; name these with "
+                "--ensemble to `multiattn evaluate` or `predict`"
+            )
 
 
 def enter(start: Start, host: Host) -> None:

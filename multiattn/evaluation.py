@@ -28,6 +28,7 @@ from multiattn.losses import Losses, finite, memory_errors, targets_of
 from multiattn.preparation import System, open_corpus
 from multiattn.results import Results
 from multiattn.rows import BadRows, Row, scored_rows
+from multiattn.runfolder import RunFolder
 from multiattn.scoring import Score
 from multiattn.settings import Evaluation, RecipeSettings, Search
 from multiattn.writing import Writer
@@ -232,13 +233,24 @@ def _measured_perplexity(
 
 def _decoding(system: System, split: str) -> dict[str, Any]:
     """All that the results depend on besides the corpus."""
-    digest = hashlib.sha256(system.run.weights.read_bytes()).hexdigest()
-    return {
+    search = system.settings.search
+    decoding = {
         "split": split,
-        "search": system.settings.search.model_dump(mode="json"),
+        "search": search.model_dump(mode="json"),
         "evaluation": system.settings.evaluation.model_dump(mode="json"),
-        "weights": digest,
+        "weights": _digest(system.run),
     }
+    joined = [*search.ensemble, *([search.language_model.run] if search.language_model else [])]
+    if joined:
+        decoding["joined"] = {name: _digest(RunFolder(Path(name))) for name in joined}
+    return decoding
+
+
+def _digest(run: RunFolder) -> str | None:
+    """Of the weights. None without any, as opening the run will say."""
+    if not run.weights.is_file():
+        return None
+    return hashlib.sha256(run.weights.read_bytes()).hexdigest()
 
 
 def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:

@@ -34,6 +34,7 @@ from multiattn.preparation import System, open_system
 from multiattn.rendering import AttentionRecord, join_columns, join_rows, label_spans, shown
 from multiattn.rows import Row
 from multiattn.runfolder import RunFolder
+from multiattn.scorers import first_member
 
 REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
 UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
@@ -158,9 +159,10 @@ class Predictor:
     def _write(self, rows: Sequence[Row], prefix: str) -> list[Prediction]:
         batch = Collator(self.system.sides.readers)(rows)
         with memory_errors(batch, REMEDY):
-            memories = self._writer.encode(batch.to(self.device))
-            outputs = self._writer.search_in(memories, batch.ids, prefix)
-        limits = self._writer.limits(memories, batch.size, prefix)
+            encoded = self._writer.encode(batch.to(self.device))
+            outputs = self._writer.search_in(encoded, batch.ids, prefix)
+        limits = self._writer.limits(encoded, batch.size, prefix)
+        memories = first_member(encoded)
         return [
             self._prediction(
                 row,

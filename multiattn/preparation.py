@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from multiattn.settings import FusedLanguageModel, RecipeSettings, Target
 from multiattn.tokenizer import Tokenizer
 from multiattn.writing import Writer
 
+TARGET = ""  # no source is called so
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -38,6 +41,18 @@ class Sides:
     def specs(self) -> dict[str, Any]:
         """What each source's encoder must know."""
         return {name: reader.spec for name, reader in self.readers.items()}
+
+    def learned(self, side: str) -> dict[str, bytes]:
+        """Everything that a source, or TARGET, would write into a run folder, by file name."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            reader: Any = self.readers.get(side)
+            if hasattr(reader, "save"):
+                reader.save(folder)
+            if side == TARGET or _joint(reader):
+                self.tokenizer.save(folder / "target")
+            files = [file for file in folder.rglob("*") if file.is_file()]
+            return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 @dataclass(frozen=True)
@@ -52,8 +67,12 @@ class System:
     objectives: tuple[WeightedObjective, ...]
 
     def writer(self) -> Writer:
-        """The model with the search of its settings."""
-        return make_writer(self.model, self.sides, self.settings, self.host)
+        """The model with the search of its settings, and with the runs of its ensemble.
+
+        Raises UserError for one of these that reads or writes in another way.
+        """
+        others = [_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble]
+        return make_writer(self.model, self.sides, self.settings, self.host, others)
 
 
 def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
@@ -74,7 +93,38 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
     return System(run, settings, host, sides, model.eval(), objectives)
 
 
-def make_writer(model: Model, sides: Sides, settings: RecipeSettings, host: Host) -> Writer:
+def _member(system: System, run: RunFolder) -> Model:
+    """The model of another run, where it reads and writes as the system does."""
+    other = open_system(run, system.host)
+    differing = [
+        name
+        for name in sorted({*system.settings.sources, *other.settings.sources})
+        if _reading(system, name) != _reading(other, name)
+    ]
+    if other.sides.tokenizer.vocabulary != system.sides.tokenizer.vocabulary:
+        differing.append("target")
+    if differing:
+        raise UserError(
+            f"expected runs with the sources, readers and tokens of {system.run.path} in its "
+            f"ensemble, got {run.path}, where other are: {', '.join(differing)}; take runs of one "
+            "recipe on one corpus, with other seeds or sizes"
+        )
+    return other.model.to(next(system.model.parameters()).device)
+
+
+def _reading(system: System, name: str) -> tuple[Any, dict[str, bytes]] | None:
+    """How a source is read: the reader's settings, and what it learned; None without the source."""
+    source = system.settings.sources.get(name)
+    return None if source is None else (source.reader, system.sides.learned(name))
+
+
+def make_writer(
+    model: Model,
+    sides: Sides,
+    settings: RecipeSettings,
+    host: Host,
+    others: Sequence[Model] = (),
+) -> Writer:
     """The model with the search, the scorers and the language model of a recipe.
 
     Raises UserError where one of them asks for what the model has not, before anything is encoded.
@@ -89,7 +139,7 @@ def make_writer(model: Model, sides: Sides, settings: RecipeSettings, host: Host
     with torch.no_grad():
         for scorer in asked:
             scorer.start(nothing, dict(model.heads), 1)
-    return Writer(model, sides.tokenizer, search, scorers, settings.seed)
+    return Writer(model, sides.tokenizer, search, scorers, settings.seed, others)
 
 
 def open_language_model(
@@ -107,9 +157,8 @@ def open_language_model(
             f"expected a run of a recipe without sources as language model, {named.run} reads "
             f"{', '.join(system.settings.sources)}; train one with `multiattn run language-model`"
         )
-    tokenizer = system.sides.tokenizer
-    pieces = tokenizer.pieces(range(tokenizer.size))
-    return ((LanguageModel(system.model.decoder, pieces), named.weight),)
+    language_model = LanguageModel(system.model.decoder, system.sides.tokenizer.vocabulary)
+    return ((language_model, named.weight),)
 
 
 def refuse_differences(

@@ -170,6 +170,7 @@ class Search(Strict):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     scorers: tuple[Weighted, ...] = ()
     language_model: FusedLanguageModel | None = None
+    ensemble: tuple[str, ...] = ()  # runs whose probabilities are averaged with this one's
 
     @field_validator("n_best")
     @classmethod

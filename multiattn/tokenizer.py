@@ -98,6 +98,11 @@ class Tokenizer:
         """How many ids there are, specials included."""
         return len(self._texts)
 
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every id as a person may read it, in their order."""
+        return tuple(self.pieces(range(self.size)))
+
     def encode(self, text: str, generator: random.Random | None = None) -> list[int]:
         """Turn a text into ids, without beginning and end.
 

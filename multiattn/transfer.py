@@ -7,8 +7,6 @@ if it would be larger were the vocabulary larger.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,10 +14,8 @@ from torch import Tensor
 
 from multiattn.errors import UserError
 from multiattn.model import Model, build_model
-from multiattn.preparation import Sides, System
+from multiattn.preparation import TARGET, Sides, System
 from multiattn.tokenizer import Tokenizer
-
-TARGET = ""  # no source is called so
 
 
 def take_weights(model: Model, sides: Sides, other: System) -> str:
@@ -82,34 +78,18 @@ def _matched(
     given: Tensor, own: Tensor, dimension: int, side: str, sides: Sides, others: Sides
 ) -> Tensor | None:
     """``own`` with the rows of ``given`` for the tokens that both know."""
-    if _learned(sides, side) == _learned(others, side):
+    if sides.learned(side) == others.learned(side):
         return given
     mine, theirs = _tokenizer(sides, side), _tokenizer(others, side)
     if mine is None or theirs is None or own.dim() != given.dim():
         return None
-    known = {piece: row for row, piece in enumerate(theirs.pieces(range(theirs.size)))}
-    pairs = [
-        (row, known[piece])
-        for row, piece in enumerate(mine.pieces(range(mine.size)))
-        if piece in known
-    ]
+    known = {piece: row for row, piece in enumerate(theirs.vocabulary)}
+    pairs = [(row, known[piece]) for row, piece in enumerate(mine.vocabulary) if piece in known]
     to, origin = torch.tensor(pairs).unbind(1)
     rows = given.index_select(dimension, origin)
     if rows.movedim(dimension, 0).shape[1:] != own.movedim(dimension, 0).shape[1:]:
         return None
     return own.clone().index_copy_(dimension, to, rows)
-
-
-def _learned(sides: Sides, side: str) -> dict[str, bytes]:
-    """Everything that a side would write into a run folder, by file name."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        if side in sides.readers:
-            sides.readers[side].save(folder)
-        if side == TARGET or getattr(sides.readers.get(side), "joint", False):
-            sides.tokenizer.save(folder / "target")
-        files = [file for file in folder.rglob("*") if file.is_file()]
-        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def _tokenizer(sides: Sides, side: str) -> Tokenizer | None:

@@ -5,27 +5,28 @@ It refuses to know where batches come from and what becomes of the outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 
 from multiattn import fast
 from multiattn.batches import Batch
+from multiattn.ensemble import Ensemble
 from multiattn.errors import UserError
 from multiattn.hypotheses import Hypothesis, make_rules
-from multiattn.memory import Memory
 from multiattn.model import Model
 from multiattn.plan import derive
-from multiattn.scorers import Scorer
-from multiattn.search import beam_search, ctc_search, sample
+from multiattn.scorers import Scorer, first_member
+from multiattn.search import Memories, beam_search, ctc_search, sample
 from multiattn.settings import Search
 from multiattn.tokenizer import Tokenizer
 
 
 class Writer:
-    """Writes what ``search`` says; the model must be in evaluation mode and on the batch's device.
+    """Writes what ``search`` says; models must be in evaluation mode and on the batch's device.
 
+    others: models that read the same batches, whose decoders write with the model's as an ensemble.
     Drawn outputs (``method: sample``) are a function of the seed and the example's id.
     """
 
@@ -36,18 +37,20 @@ class Writer:
         search: Search,
         scorers: Sequence[tuple[Scorer, float]],
         seed: int,
+        others: Sequence[Model] = (),
     ) -> None:
         self.model = model
         self.search = search
         self._tokenizer = tokenizer
         self._seed = seed
         self._scorers = tuple(scorers)
+        self._others = tuple(others)
         self._refuse_other_words()
         self.refresh()
 
     def _refuse_other_words(self) -> None:
         """Two language models agree on a token's number only if they agree on what it says."""
-        own = tuple(self._tokenizer.pieces(range(self._tokenizer.size)))
+        own = self._tokenizer.vocabulary
         for scorer, _ in self._scorers:
             if getattr(scorer, "pieces", own) != own:
                 raise UserError(
@@ -56,21 +59,25 @@ class Writer:
                 )
 
     def refresh(self) -> None:
-        """Take the decoder's weights as they are now; call it after they have changed."""
-        self._decoder = fast.for_decoding(self.model.decoder)
+        """Take the decoders' weights as they are now; call it after they have changed."""
+        own, *others = (fast.for_decoding(each.decoder) for each in (self.model, *self._others))
+        self._decoder = Ensemble([own, *others]) if others else own
 
     def __call__(self, batch: Batch, prefix: str = "") -> list[list[Hypothesis]]:
         """The best outputs of every input, best first; each begins with ``prefix``."""
         return self.search_in(self.encode(batch), batch.ids, prefix)
 
     @torch.inference_mode()
-    def encode(self, batch: Batch) -> dict[str, Memory]:
-        """The memories of a batch."""
-        return self.model.encode(batch.sources, batch.size)
+    def encode(self, batch: Batch) -> Memories:
+        """The memories of a batch; in an ensemble one mapping per model, this one's first."""
+        own, *others = (
+            each.encode(batch.sources, batch.size) for each in (self.model, *self._others)
+        )
+        return [own, *others] if others else own
 
     @torch.inference_mode()
     def search_in(
-        self, memories: Mapping[str, Memory], ids: Sequence[str], prefix: str = ""
+        self, memories: Memories, ids: Sequence[str], prefix: str = ""
     ) -> list[list[Hypothesis]]:
         """As calling it, with the memories of the inputs called ``ids``."""
         search: Callable[..., list[list[Hypothesis]]] = beam_search
@@ -88,12 +95,11 @@ class Writer:
             prefixes=self._prefixes(len(ids), prefix),
         )
 
-    def limits(
-        self, memories: Mapping[str, Memory], batch_size: int, prefix: str = ""
-    ) -> list[int]:
+    def limits(self, memories: Memories, batch_size: int, prefix: str = "") -> list[int]:
         """How many tokens the output of each input may have."""
         prefixes = self._prefixes(batch_size, prefix)
-        limits: list[int] = make_rules(self.search, memories, batch_size, prefixes).limits.tolist()
+        rules = make_rules(self.search, first_member(memories), batch_size, prefixes)
+        limits: list[int] = rules.limits.tolist()
         return limits
 
     def text(self, hypothesis: Hypothesis) -> str:

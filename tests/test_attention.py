@@ -9,17 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multiattn.attention import (
-    Additive,
-    Coverage,
-    Dot,
-    Gated,
-    Location,
-    MultiHead,
-    Multiplicative,
-    ScaledDot,
-    masked_softmax,
-)
+from multiattn.attention import Additive, Dot, Multiplicative, ScaledDot, masked_softmax
+from multiattn.composed import Coverage, Gated, Location, MultiHead
 from multiattn.decoder import LSTMDecoder
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec, Tokens, tree_map

@@ -272,6 +272,5 @@ def test_rows_of_a_vocabulary_are_taken_by_token(finished, tmp_path):
             torch.testing.assert_close(given, old[name][row], atol=1e-7, rtol=0)
 
 
-def pieces_of(run: RunFolder) -> list[str]:
-    tokenizer = Tokenizer.load(run.tokenizer)
-    return tokenizer.pieces(range(tokenizer.size))
+def pieces_of(run: RunFolder) -> tuple[str, ...]:
+    return Tokenizer.load(run.tokenizer).vocabulary

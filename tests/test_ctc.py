@@ -28,7 +28,7 @@ from naive_search import (
     naive_beam,
 )
 
-from multiattn.attention import Location
+from multiattn.composed import Location
 from multiattn.ctc import TINY, CTCPrefix, Given
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.errors import UserError

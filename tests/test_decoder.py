@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multiattn.attention import Additive, Coverage, Location, MultiHead, Multiplicative
+from multiattn.attention import Additive, Multiplicative
+from multiattn.composed import Coverage, Location, MultiHead
 from multiattn.decoder import LSTMDecoder, Output, Packing, ScheduledSampling, Targets
 from multiattn.fusion import Concat, Gate, Hierarchical
 from multiattn.memory import Memory, MemorySpec, tree_map

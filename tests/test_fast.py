@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from multiattn import fast
-from multiattn.attention import Additive, Gated, Location, MultiHead, Multiplicative
+from multiattn.attention import Additive, Multiplicative
+from multiattn.composed import Gated, Location, MultiHead
 from multiattn.fast import energies, feeding, parallel, products
 from multiattn.fusion import Concat, Gate, NoSource
 from multiattn.memory import Memory, MemorySpec, tree_map

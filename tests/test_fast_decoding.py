@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 import torch
 
-from multiattn.attention import Additive, Coverage, Gated, Location, MultiHead, Multiplicative
+from multiattn.attention import Additive, Multiplicative
+from multiattn.composed import Coverage, Gated, Location, MultiHead
 from multiattn.decoder import LSTMDecoder
 from multiattn.fast import decoding, for_decoding
 from multiattn.fusion import Concat, Gate, Hierarchical

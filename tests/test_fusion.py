@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multiattn.attention import Additive, Coverage, Location, MultiHead, Multiplicative
+from multiattn.attention import Additive, Multiplicative
+from multiattn.composed import Coverage, Location, MultiHead
 from multiattn.fusion import Concat, Gate, Hierarchical, NoSource
 from multiattn.memory import Memory, MemorySpec, tree_map
 

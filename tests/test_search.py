@@ -28,13 +28,14 @@ from naive_search import (
     naive_beam,
 )
 
-from multiattn.attention import Gated
+from multiattn.composed import Gated
 from multiattn.decoder import LSTMDecoder, Targets
+from multiattn.ensemble import Ensemble
 from multiattn.errors import UserError
 from multiattn.memory import Memory, MemorySpec
 from multiattn.recurrence import Adaptive
 from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward
-from multiattn.search import Ensemble, beam_search, sample
+from multiattn.search import beam_search, sample
 from multiattn.settings import Search
 from multiattn.tokenizer import EOS, PAD
 

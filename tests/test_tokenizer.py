@@ -103,9 +103,9 @@ def test_nothing_encodes_to_nothing():
 
 def test_a_vocabulary_of_words_or_characters_keeps_the_frequent_ones():
     tokenizer = trained("word", ["a a a b b c"], size=6)
-    assert tokenizer.pieces(range(tokenizer.size))[4:] == ["▁a", "▁b"]
+    assert tokenizer.vocabulary[4:] == ("▁a", "▁b")
     tokenizer = trained("char", ["aaa bb", "ab c"], size=7)
-    assert tokenizer.pieces(range(tokenizer.size))[4:] == ["a", "b", "▁"]
+    assert tokenizer.vocabulary[4:] == ("a", "b", "▁")
 
 
 def test_subwords_never_join_letters_and_punctuation_but_keep_entities_whole():
@@ -141,7 +141,7 @@ def test_a_saved_tokenizer_is_the_same_tokenizer(kind, tmp_path):
         pickle.loads(pickle.dumps(tokenizer)),
     ):
         assert copy.settings == tokenizer.settings
-        assert copy.pieces(range(copy.size)) == tokenizer.pieces(range(tokenizer.size))
+        assert copy.vocabulary == tokenizer.vocabulary
         for text in TEXTS:
             assert copy.encode(text) == tokenizer.encode(text)
             assert copy.encode(text, random.Random(5)) == tokenizer.encode(text, random.Random(5))

@@ -22,7 +22,8 @@ import workload as workloads
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multiattn.attention import Additive, Location, Multiplicative
+from multiattn.attention import Additive, Multiplicative
+from multiattn.composed import Location
 from multiattn.decoder import LSTMDecoder, Targets
 from multiattn.fast import for_decoding
 from multiattn.memory import Grid, Memory, MemorySpec, Time, Tokens, length_mask

@@ -18,8 +18,9 @@ import typer
 from typer.core import TyperGroup
 
 from multiattn.cli.plugins import check, plugins
+from multiattn.cli.predict import predict
 from multiattn.cli.recipes import recipes
-from multiattn.cli.run import evaluate, predict, report, run, train
+from multiattn.cli.run import evaluate, report, run, train
 from multiattn.cli.score import compare, score
 from multiattn.errors import UserError
 

@@ -1,6 +1,6 @@
-"""`multiattn run`, `train`, `evaluate` and `predict`: options in, what was done said in words.
+"""`multiattn run`, `train`, `evaluate` and `report`: options in, what was done said in words.
 
-What is done is in `multiattn.runs`, `multiattn.evaluation` and `multiattn.predictor`.
+What is done is in `multiattn.runs`, `multiattn.evaluation` and `multiattn.report`.
 """
 
 from __future__ import annotations
@@ -11,53 +11,30 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from multiattn.errors import UserError
+from multiattn.cli.options import (
+    Data,
+    DryRun,
+    Ensemble,
+    Init,
+    LanguageModel,
+    LanguageModelWeight,
+    Name,
+    Out,
+    RecipeName,
+    RunPath,
+    Seed,
+    Settings,
+    TokenizerOf,
+    joining,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
     from multiattn.entering import Start
     from multiattn.plugins import Host
 
 T = TypeVar("T")
-
-RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A name (`multiattn recipes` lists them) or a file.")
-]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Where corpora lie; else what is shipped.")
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="RUN", help="The run's folder; else runs/RECIPE.")
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Instead of the recipe's: training.steps=500."),
-]
-Init = Annotated[
-    Path | None, typer.Option("--init", metavar="RUN", help="Start from the weights of a run.")
-]
-TokenizerOf = Annotated[
-    Path | None,
-    typer.Option("--tokenizer", metavar="RUN", help="Take the target's tokenizer of a run."),
-]
-LanguageModel = Annotated[
-    Path | None,
-    typer.Option("--lm", metavar="RUN", help="A run without sources joins the search."),
-]
-LanguageModelWeight = Annotated[
-    float | None, typer.Option("--lm-weight", help="Of its log-probabilities; else 0.2.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show settings, sizes and plan; train nothing.")
-]
-
-
-Name = Annotated[str, typer.Option("--name", metavar="TAG", help="Write to results/SPLIT@TAG.")]
 
 
 def run(
@@ -75,7 +52,7 @@ def run(
 ) -> None:
     """Train (or continue), evaluate, and say how to use what came of it."""
     host = context.obj.host
-    overrides = [*_given(settings, seed, tokenizer, host), *_fused(lm, lm_weight)]
+    overrides = [*_given(settings, seed, tokenizer, host), *joining(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
@@ -130,6 +107,7 @@ def evaluate(
     settings: Settings = None,
     lm: LanguageModel = None,
     lm_weight: LanguageModelWeight = None,
+    ensemble: Ensemble = None,
 ) -> None:
     """Write outputs for a split and score them; results with other settings are kept apart."""
     from multiattn.evaluation import evaluate as evaluate_split
@@ -139,7 +117,7 @@ def evaluate(
     from multiattn.training import start_accelerator
 
     folder = RunFolder(path)
-    overrides = [*(settings or ()), *_fused(lm, lm_weight)]
+    overrides = [*(settings or ()), *joining(lm, lm_weight, ensemble)]
     system = open_system(folder, context.obj.host, overrides)
     split = split or system.settings.splits.test
     accelerator = start_accelerator(system.settings, folder)
@@ -150,74 +128,6 @@ def evaluate(
         corpus, origin = open_corpus(system.settings, system.host, root), folder.started()["init"]
         _warn(doubts_of(system.settings, system.host, corpus, (split,), origin))
         typer.echo(f"results: {folder.results(split, name)}")
-
-
-def predict(
-    context: typer.Context,
-    path: RunPath,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT...",
-            help="A text, a file, a folder, source=value, or - for the lines of standard input.",
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="A JSON object per line instead of the text.")
-    ] = False,
-    attention: Annotated[
-        Path | None,
-        typer.Option("--attention", metavar="DIR", help="Draw where the model looked."),
-    ] = None,
-    text: Annotated[
-        bool, typer.Option("--text", help="Take every input as text, whatever files there are.")
-    ] = False,
-    prefix: Annotated[str, typer.Option("--prefix", help="What outputs must begin with.")] = "",
-    settings: Settings = None,
-    lm: LanguageModel = None,
-    lm_weight: LanguageModelWeight = None,
-) -> None:
-    """Write for inputs of your own, one line each."""
-    import json
-    import sys
-
-    from multiattn.inputs import InputParser
-    from multiattn.predictor import load
-    from multiattn.rendering import save_pictures
-
-    host = context.obj.host
-    overrides = [*(settings or ()), *_fused(lm, lm_weight)]
-    predictor = load(path, overrides=overrides, host=host)
-    parser = InputParser.of(predictor.system.settings, host, text)
-    values = list(parser.parse(inputs or (), sys.stdin)) if predictor.sources else [{}]
-    if not values:
-        raise UserError("expected at least one input, got none; give a text, a file or -")
-    refused = 0
-    for number, found in enumerate(predictor.attempts(values, prefix=prefix), start=1):
-        if isinstance(found, UserError):
-            if len(values) == 1:
-                raise found
-            refused += 1
-            _refuse(number, found, as_json)
-            continue
-        typer.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.text)
-        for doubt in found.doubts:
-            typer.echo(f"warning: input {number}: {doubt}", err=True)
-        if attention is not None:
-            save_pictures(attention / f"{number:04d}", found.records(), host)
-    if refused:
-        raise UserError(
-            f"expected {len(values)} inputs that can be read, got {refused} that cannot, named "
-            "above; the outputs of the others are written"
-        )
-
-
-def _refuse(number: int, error: UserError, as_json: bool) -> None:
-    """Keep the line of an input that is refused, so that outputs belong to inputs by number."""
-    import json
-
-    typer.echo(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else "")
-    typer.echo(f"input {number}: {error}", err=True)
 
 
 def report(
@@ -253,19 +163,6 @@ def _given(
         other = load_recipe(RunFolder(tokenizer).require().recipe, (), host).target.tokenizer
         overrides.append(f"target.tokenizer={json.dumps(other.model_dump(mode='json'))}")
         overrides.append(f"target.tokenizer_of={json.dumps(str(tokenizer), ensure_ascii=False)}")
-    return overrides
-
-
-def _fused(lm: Path | None, weight: float | None) -> list[str]:
-    """As ``_given``, of the language model that joins a search."""
-    import json
-
-    overrides = []
-    if lm is not None:
-        named = json.dumps(str(lm), ensure_ascii=False)
-        overrides.append(f"search.language_model.run={named}")
-    if weight is not None:
-        overrides.append(f"search.language_model.weight={weight}")
     return overrides
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.attention import Additive, Gated, Keys, look
+from multiattn.attention import Additive, Keys, look
+from multiattn.composed import Gated
 from multiattn.fast.energies import additive_scores, doubled_exponential, within_limit
 from multiattn.fast.feeding import lstm_forward
 from multiattn.fast.products import packed, packed_linear, packing_works

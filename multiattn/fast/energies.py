@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv1d_weight
 
-from multiattn.attention import Additive, Location
+from multiattn.attention import Additive
+from multiattn.composed import Location
 
 # Keys within KEY_LIMIT make the exponential form exact: e^{2k} and its inverse are finite, and a
 # query beyond QUERY_LIMIT, where it is cut off, has tanh(k + q) = ±1 to the last digit.

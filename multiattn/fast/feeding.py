@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from multiattn.attention import Keys, ungated
+from multiattn.attention import Keys
+from multiattn.composed import ungated
 from multiattn.fast.energies import KEY_LIMIT, energies_of, known, parameters
 from multiattn.fast.products import Factor, product
 from multiattn.fusion import Concat

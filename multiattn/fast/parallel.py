@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.attention import Additive, ungated
+from multiattn.attention import Additive
+from multiattn.composed import ungated
 from multiattn.recurrence import Luong, State
 
 LARGEST_COMPARISON = 2**26  # elements of a (B, T, S, A) tensor worth holding at once
