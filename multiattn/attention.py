@@ -22,6 +22,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from multiattn.errors import UserError
@@ -89,7 +90,7 @@ class Additive(nn.Module):
 
     recurrent = False
 
-    def __init__(self, query_dim: int, memory_dim: int, *, dim: int = 256) -> None:
+    def __init__(self, query_dim: int, memory_dim: int, *, dim: PositiveInt = 256) -> None:
         super().__init__()
         self.key_dim, self.context_dim = dim, memory_dim
         self.query = nn.Linear(query_dim, dim, bias=False)
@@ -161,7 +162,7 @@ class ScaledDot(nn.Module):
 
     recurrent = False
 
-    def __init__(self, query_dim: int, memory_dim: int, *, dim: int = 256) -> None:
+    def __init__(self, query_dim: int, memory_dim: int, *, dim: PositiveInt = 256) -> None:
         super().__init__()
         self.key_dim, self.context_dim = dim, memory_dim
         self.query = nn.Linear(query_dim, dim, bias=False)

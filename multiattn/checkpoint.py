@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from multiattn.errors import UserError
 from multiattn.model import load_weights, save_weights
 from multiattn.plan import Position
-from multiattn.runfolder import RunFolder, replacing, write_bytes
+from multiattn.runfolder import DAMAGES, RunFolder, replacing, write_bytes
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,27 @@ def rank(
 def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str, Any]) -> None:
     """Commit a checkpoint; ``model.safetensors`` becomes the mean of the best (or the newest).
 
+    That file comes before the commit, so that it is never older than it; only in a new run it
+    comes after, as what has weights must be able to continue: ``settle`` mends a kill between.
     rest: a tree of dicts, lists, numbers and tensors. Raises UserError when the disk refuses.
     """
     newest = _weights_file(run, progress.step)
     with replacing(newest) as beside:
         save_weights(model, beside)
-    best = [_weights_file(run, step) for step, _ in progress.best] or [newest]
-    if newest in best:
+    best = _best_files(run, progress)
+    if newest in best and run.has_checkpoint:
         write_bytes(run.weights, weights_to_bytes(mean(best)))
     content = io.BytesIO()
     torch.save({"progress": asdict(progress), **rest}, content)
     write_bytes(newest.with_suffix(".pt"), content.getvalue())
+    settle(run, progress)
     _prune(run, keep={newest, newest.with_suffix(".pt"), *best})
+
+
+def settle(run: RunFolder, progress: Progress) -> None:
+    """Write the ``model.safetensors`` that a run with this checkpoint lacks."""
+    if not run.weights.exists():
+        write_bytes(run.weights, weights_to_bytes(mean(_best_files(run, progress))))
 
 
 def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | None:
@@ -78,11 +87,9 @@ def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | 
     committed = sorted(run.checkpoints.glob("step-*.pt"))
     if not committed:
         return None
-    rest = _load_rest(committed[-1])
+    progress, rest = _load_rest(committed[-1])
     load_weights(model, committed[-1].with_suffix(".safetensors"))
-    fields = rest.pop("progress")
-    position, best = Position(**fields.pop("position")), fields.pop("best")
-    return Progress(position=position, best=tuple(map(tuple, best)), **fields), rest
+    return progress, rest
 
 
 def mean(files: Sequence[Path]) -> dict[str, Tensor]:
@@ -102,19 +109,27 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)
 
 
+def _best_files(run: RunFolder, progress: Progress) -> list[Path]:
+    """The checkpoints to average; without a validation yet the newest."""
+    return [_weights_file(run, step) for step, _ in progress.best or ((progress.step, 0.0),)]
+
+
 def _weights_file(run: RunFolder, step: int) -> Path:
     return run.checkpoints / f"step-{step:08d}.safetensors"
 
 
-def _load_rest(path: Path) -> dict[str, Any]:
+def _load_rest(path: Path) -> tuple[Progress, dict[str, Any]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        rest = {name: content[name] for name in ("optimizer", "scaler", "window")}
+        fields = dict(content["progress"])
+        position, best = Position(**fields.pop("position")), fields.pop("best")
+        return Progress(position=position, best=tuple(map(tuple, best)), **fields), rest
+    except (*DAMAGES, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError(
             f"expected a whole checkpoint, got {path}, which is truncated or damaged; "
             "restore it from a copy, or start a new run with another --out"
         ) from error
-    return dict(content)
 
 
 def _prune(run: RunFolder, keep: set[Path]) -> None:

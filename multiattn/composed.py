@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from multiattn.attention import (
@@ -55,8 +55,8 @@ class Location(nn.Module):
         memory_dim: int,
         *,
         of: ContentFactory = Additive,
-        filters: int = 10,
-        width: int = 201,
+        filters: PositiveInt = 10,
+        width: PositiveInt = 201,
         window: NonNegativeInt = 0,
     ) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class MultiHead(nn.Module):
         memory_dim: int,
         *,
         of: AttentionFactory = ScaledDot,
-        heads: int = 4,
+        heads: PositiveInt = 4,
     ) -> None:
         super().__init__()
         if memory_dim % heads:

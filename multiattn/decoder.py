@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from multiattn import fast
@@ -27,6 +28,7 @@ from multiattn.fusion import Concat, NoSource
 from multiattn.memory import Memory, MemorySpec, first_rows
 from multiattn.output import Copies, Linear, OutputFactory, at_least_single
 from multiattn.recurrence import InputFeeding, LSTMState
+from multiattn.settings import Probability
 from multiattn.signatures import Slot
 from multiattn.tokenizer import BOS
 
@@ -169,14 +171,14 @@ class LSTMDecoder(nn.Module):
         vocabulary_size: int,
         memories: Mapping[str, MemorySpec],
         *,
-        embedding_dim: int = 256,
-        hidden_dim: int = 512,
+        embedding_dim: PositiveInt = 256,
+        hidden_dim: PositiveInt = 512,
         recurrence: RecurrenceFactory = InputFeeding,
         attention: AttentionFactory = Additive,
         fusion: FusionFactory = Concat,
         initial_state: Literal["zero", "mean", "summary"] = "summary",
         output: OutputFactory = Linear,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
         self.vocabulary_size = vocabulary_size

@@ -18,6 +18,7 @@ from multiattn.entering import Start
 from multiattn.evaluation import check_inputs, check_splits
 from multiattn.features import values_of
 from multiattn.losses import Losses, memory_errors
+from multiattn.optimizer import build_optimizer
 from multiattn.plan import Plan, Step
 from multiattn.plugins import Host
 from multiattn.preparation import open_corpus
@@ -36,6 +37,7 @@ def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
     accelerator = start_accelerator(start.settings, start.run)
     built = build(start, host, None)
     job_of(start, host, built, accelerator)
+    build_optimizer(built.model, start.settings.training)
     for split in scored:
         check_inputs(start.settings, corpus, split, built.sides.readers)
     yield dump_recipe(start.settings)

@@ -5,14 +5,18 @@ It refuses to know how a run is trained.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from multiattn.errors import UserError
 from multiattn.plugins import Host
 from multiattn.preparation import refuse_differences
 from multiattn.recipe import dump_recipe, load_recipe
+from multiattn.rows import Row
 from multiattn.runfolder import RunFolder, versions, write_bytes, write_json
 from multiattn.settings import RecipeSettings
 
@@ -64,20 +68,51 @@ def enter(start: Start, host: Host) -> None:
         write_bytes(run.recipe, dump_recipe(start.settings).encode())
 
 
-def describe(start: Start, host: Host) -> None:
-    """Say in the folder what runs there, now that everything it names has been found."""
+def describe(start: Start, host: Host, splits: Mapping[str, Sequence[Row]]) -> None:
+    """Say in the folder what runs there, now that everything it names has been found.
+
+    splits: the rows that training reads. Raises UserError where those of a run that continues are
+    others than it began with.
+    """
     run, init = start.run, origin(start)
+    folder = start.data_root / start.settings.corpus.folder
+    roots = (folder, folder.resolve(), start.data_root.resolve())
+    examples = {split: _digest(rows, roots) for split, rows in splits.items()}
+    if run.has_checkpoint:
+        before = run.started().get("examples", examples)
+        changed = [split for split, digest in examples.items() if before.get(split) != digest]
+        if changed:
+            raise UserError(
+                f"expected the examples that the run in {run.path} began with, got others in "
+                f"{', '.join(changed)} of {folder}; restore them, or start a new run with another "
+                "--out"
+            )
     write_bytes(run.recipe, dump_recipe(start.settings).encode())
     started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
-    write_json(run.start, started)
+    write_json(run.start, {**started, "examples": examples})
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
+
+
+def _digest(rows: Sequence[Row], roots: Sequence[Path]) -> str:
+    """Of what the rows say, wherever the corpus lies."""
+    beginnings = tuple(f"{root}/" for root in roots)
+
+    def placed(value: Any) -> str:
+        said = str(value)
+        return next((said[len(each) :] for each in beginnings if said.startswith(each)), said)
+
+    digest = hashlib.sha256()
+    for row in rows:
+        sources = {name: placed(value) for name, value in row.sources.items()}
+        digest.update(repr((row.id, sources, row.targets)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
 
 
 def origin(start: Start) -> str | None:
     """The folder of the run whose weights this one begins with, or began with."""
     if start.init is not None:
         return str(start.init.path.resolve())
-    found: str | None = start.run.started().get("init") if start.run.start.exists() else None
+    found: str | None = start.run.started()["init"] if start.run.start.exists() else None
     return found
 
 
@@ -97,7 +132,7 @@ def _check_continues(start: Start, old: RecipeSettings) -> None:
             f"expected a checkpoint in {run.checkpoints} to continue from, got none; "
             "restore it, or start a new run with another --out"
         )
-    if start.init is not None and origin(start) != run.started().get("init"):
+    if start.init is not None and origin(start) != run.started()["init"]:
         raise UserError(
             f"expected --init only with a new run, got {run.path}, which began without it; "
             "leave --init out to continue it, or start a new run with another --out"

@@ -114,6 +114,8 @@ def evaluate(
 
     The same results again cost nothing; other settings never take their place. Raises UserError.
     """
+    if "/" in tag:
+        raise UserError(f"expected a name without / for the results, got {tag!r}; use - instead")
     folder = system.run.results(split, tag)
     decoding = _decoding(system, split)
     with accelerator.main_process_first():
@@ -212,11 +214,6 @@ def _measured_perplexity(
     system: System, corpus: Any, split: str, accelerator: Accelerator
 ) -> Measured:
     """For a language model: how surprised it is by each text, its score the log-probability."""
-    if system.settings.evaluation.group is not None:
-        raise UserError(
-            "expected evaluation.group in a recipe with sources, whose outputs are scored, got "
-            f"{system.settings.evaluation.group!r} in one without; remove it"
-        )
     sides = system.sides
     data = Dataset.validation(corpus, split, system.settings, sides.readers, sides.tokenizer)
     losses = Losses(system.model, system.objectives)
@@ -258,7 +255,7 @@ def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] 
 
     Those of weights that training has left behind since make room, under another name.
     """
-    if not (folder / "scores.json").exists():
+    if not folder.exists():
         return None
     kept = Results.read(folder)
     before = _with_new_settings(kept.decoding)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from multiattn.attention import AttentionFactory, masked_softmax
@@ -140,7 +141,7 @@ class Hierarchical(nn.Module):
         memories: Mapping[str, MemorySpec],
         attention: AttentionFactory,
         *,
-        dim: int = 512,
+        dim: PositiveInt = 512,
     ) -> None:
         super().__init__()
         self.attentions = attention_per_source(query_dim, memories, attention)
@@ -205,7 +206,7 @@ class Gate(nn.Module):
         memories: Mapping[str, MemorySpec],
         attention: AttentionFactory,
         *,
-        dim: int = 512,
+        dim: PositiveInt = 512,
     ) -> None:
         super().__init__()
         self.attentions = attention_per_source(query_dim, memories, attention)

@@ -16,10 +16,10 @@ from pathlib import Path
 from multiattn import records
 from multiattn.errors import UserError
 from multiattn.plugins import Host
-from multiattn.settings import RecipeSettings
+from multiattn.settings import SOURCE_NAME, RecipeSettings
+from multiattn.textfiles import Place, decoded, read_lines, split_lines
 
 STANDARD_INPUT = "-"
-SOURCE_NAME = re.compile(r"[A-Za-z_][\w-]*")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class InputParser:
             found[name] = record
         return cls(found, as_text)
 
-    def parse(self, arguments: Sequence[str], lines: Iterable[str]) -> Iterator[dict[str, str]]:
-        """One mapping of source names to values per input; ``lines`` are standard input's.
+    def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
+        """One mapping of source names to values per input; ``-`` is standard input's lines.
 
         Raises UserError for what no source takes.
         """
@@ -53,7 +53,7 @@ class InputParser:
             if self.as_text or not equals or name not in self.readers:
                 named_so = equals and not _is(Path(argument), Path.exists)
                 self._refuse_other_source(name if named_so else "")
-                yield from self._unnamed(argument, lines)
+                yield from self._unnamed(argument, stdin)
                 continue
             if name in named:
                 yield named
@@ -64,13 +64,13 @@ class InputParser:
 
     def _refuse_other_source(self, name: str) -> None:
         """What looks like SOURCE=VALUE is meant so, unless everything is text."""
-        if SOURCE_NAME.fullmatch(name) and not self.as_text:
+        if re.fullmatch(SOURCE_NAME, name) and not self.as_text:
             raise UserError(
                 f"expected one of the sources {', '.join(self.readers) or '(none)'} before the =, "
                 f"got {name!r}; correct the name, or say --text if it belongs to the text"
             )
 
-    def _unnamed(self, argument: str, lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    def _unnamed(self, argument: str, stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
         if len(self.readers) != 1:
             names = ", ".join(self.readers) or "none, it writes without input"
             raise UserError(
@@ -79,13 +79,13 @@ class InputParser:
             )
         ((name, reader),) = self.readers.items()
         if argument == STANDARD_INPUT and not self.as_text:
-            values: Iterable[str] = _lines("standard input", lines)
+            values: Iterable[str] = _lines(split_lines(stdin), Path("standard input"))
         else:
             values = self._values(argument, reader)
         yield from ({name: self._checked(name, value)} for value in values)
 
     def _values(self, argument: str, reader: records.Reader) -> list[str]:
-        if self.as_text:
+        if self.as_text or not argument.strip():
             return [argument]
         path = Path(argument)
         if _is(path, Path.is_dir):
@@ -123,30 +123,23 @@ def _content(path: Path, reader: records.Reader) -> list[str]:
     """The values that a recognised file holds: the lines of a text, else the file itself."""
     if reader.produces != "text":
         return [str(path)]
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
+    if not _is(path, Path.is_file):
         raise UserError(
-            f"expected UTF-8 text in {path}, got byte {error.object[error.start]:#x} in line "
-            f"{line}; convert it"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"expected a file of texts, cannot read {path} ({error.strerror}); check the path, or "
-            "say --text if this is the text"
-        ) from error
-    return list(_lines(str(path), text.splitlines()))
+            f"expected a file of texts, got {path}, which is none; check the path, or say --text "
+            "if this is the text"
+        )
+    return list(_lines(read_lines(path), path))
 
 
-def _lines(where: str, lines: Iterable[str]) -> Iterator[str]:
+def _lines(lines: Iterable[bytes], path: Path) -> Iterator[str]:
     """One text a line, none of them blank: outputs belong to inputs by their number."""
-    for number, line in enumerate(lines, start=1):
+    for number, raw in enumerate(lines, start=1):
+        line = decoded(raw, Place(path, number))
         if not line.strip():
             raise UserError(
-                f"expected a text in every line of {where}, got an empty line {number}; remove it"
+                f"expected a text in every line of {path}, got an empty line {number}; remove it"
             )
-        yield line.rstrip("\r\n")
+        yield line
 
 
 def _is(path: Path, question: object) -> bool:

@@ -100,8 +100,14 @@ def build_model(
 ) -> tuple[Model, tuple[WeightedObjective, ...]]:
     """The model and the objectives of a recipe.
 
-    specs: what each source's reader says its encoder must know (``reader.spec``).
+    specs: what each source's reader says its encoder must know (``reader.spec``). Raises UserError.
     """
+    for name in settings.sources:
+        if hasattr(nn.ModuleDict(), name):
+            raise UserError(
+                f"expected a name for a source that PyTorch has no use for, got {name!r}; call it "
+                "otherwise"
+            )
     encoders: dict[str, Any] = {
         name: host.build("encoder", source.encoder, specs[name])
         for name, source in settings.sources.items()

@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor, nn
 
+from multiattn.settings import Probability
 from multiattn.signatures import Slot
 
 Copies = Sequence[tuple[Tensor, Tensor]]  # weights (…, S) and symbols (…, S) of copyable sources
@@ -50,7 +52,7 @@ class Linear(nn.Module):
         embedding: nn.Embedding,
         *,
         tied: bool = False,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
@@ -72,9 +74,9 @@ class Deep(nn.Module):
         features_dim: int,
         embedding: nn.Embedding,
         *,
-        dim: int = 0,
+        dim: NonNegativeInt = 0,
         tied: bool = False,
-        dropout: float = 0.0,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
         width = dim or embedding.embedding_dim

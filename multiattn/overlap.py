@@ -100,7 +100,7 @@ def _ancestors(folder: str | None) -> Iterator[Path]:
 def _learned_from(run: RunFolder, host: Host) -> dict[str, list[Path]]:
     """The files of a run's training split, by name."""
     settings = load_recipe(run.require().recipe, (), host)
-    corpus = open_corpus(settings, host, Path(run.started()["data"]))
+    corpus = open_corpus(settings, host, run.started()["data"])
     known: dict[str, list[Path]] = {}
     for file in _files(settings, host, corpus.examples(settings.splits.train, [].append)):
         known.setdefault(file.name, []).append(file)

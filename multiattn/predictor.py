@@ -138,6 +138,8 @@ class Predictor:
         self, sources: Iterable[Source], *, prefix: str = ""
     ) -> Iterator[Prediction | UserError]:
         """As ``each``, but an input that is refused is its error, and the others go on."""
+        if isinstance(sources, str | Path):
+            raise UserError(f"expected a list of inputs, got {sources!r} alone; call the predictor")
         numbered = enumerate(sources, start=1)
         while group := list(islice(numbered, self.system.settings.search.batch_size)):
             yield from self._attempt(group, prefix)
@@ -238,6 +240,11 @@ class Predictor:
                 "call the source as the recipe does"
             )
         given = {name: source.get(name) for name in names}
+        if names and not source:
+            raise UserError(
+                f"expected a value for one of the sources {', '.join(names)} at least, got none; "
+                "give what there is to write about"
+            )
         return {
             name: None if value is None else self._checked(name, value)
             for name, value in given.items()
@@ -289,5 +296,12 @@ def load(
     overrides: ``("search.beam=1",)``, checked like the recipe. device: else the first accelerator
     there is. Raises UserError for a folder that holds no whole run.
     """
+    if isinstance(overrides, str):
+        raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
     system = open_system(RunFolder(Path(run)), host or load_host(), overrides)
-    return Predictor(system, torch.device(device) if device else PartialState().device)
+    try:
+        return Predictor(system, torch.device(device) if device else PartialState().device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"expected a device that PyTorch has here, got {device!r}; leave it out, or give cpu"
+        ) from error

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from multiattn.fusion import Fusion, Weights
@@ -88,7 +89,7 @@ class Bahdanau(nn.Module):
     """
 
     def __init__(
-        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: int = 1
+        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: PositiveInt = 1
     ) -> None:
         super().__init__()
         self.layers = layers
@@ -118,7 +119,7 @@ class Luong(nn.Module):
     """
 
     def __init__(
-        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: int = 1
+        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: PositiveInt = 1
     ) -> None:
         super().__init__()
         self.layers = layers
@@ -152,7 +153,7 @@ class InputFeeding(nn.Module):
     """
 
     def __init__(
-        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: int = 1
+        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: PositiveInt = 1
     ) -> None:
         super().__init__()
         self.layers = layers
@@ -224,8 +225,8 @@ class Adaptive(nn.Module):
         hidden_dim: int,
         fusion: FusionFactory,
         *,
-        layers: int = 1,
-        dim: int = 256,
+        layers: PositiveInt = 1,
+        dim: PositiveInt = 256,
     ) -> None:
         super().__init__()
         self.layers = layers

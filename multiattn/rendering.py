@@ -8,7 +8,9 @@ words as rows. It refuses to know how the weights came about.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,8 +139,17 @@ def figure_of(record: AttentionRecord, host: Host, dpi: int = 120) -> Figure:
 def draw(record: AttentionRecord, host: Host, dpi: int = 120) -> bytes:
     """A PNG of the record."""
     content = io.BytesIO()
-    figure_of(record, host, dpi).savefig(content, format="png")
+    with as_well_as_it_goes():
+        figure_of(record, host, dpi).savefig(content, format="png")
     return content.getvalue()
+
+
+@contextmanager
+def as_well_as_it_goes() -> Iterator[None]:
+    """Draw without a word to the user of letters that the font lacks and labels that are long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def save_pictures(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:

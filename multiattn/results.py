@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from multiattn.runfolder import replacing
+from multiattn.errors import UserError
+from multiattn.runfolder import DAMAGES, replacing
 from multiattn.scoring import Score
 
 Scores = Mapping[str, Score]
@@ -33,11 +34,17 @@ class Results:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What ``write`` wrote. Raises OSError where there is nothing."""
-        content = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        decoding, groups = content.pop("decoding"), content.pop("groups", {})
-        named = {group: _scores(scores) for group, scores in groups.items()}
-        return cls(_scores(content), decoding, named)
+        """What ``write`` wrote. Raises UserError where there is nothing, or something else."""
+        file = folder / "scores.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            decoding, groups = dict(content.pop("decoding")), content.pop("groups", {})
+            named = {group: _scores(scores) for group, scores in groups.items()}
+            return cls(_scores(content), decoding, named)
+        except (*DAMAGES, OSError) as error:
+            raise UserError(
+                f"expected scores in {file}, got {error!r}; move {folder} away, then evaluate again"
+            ) from error
 
     def write(
         self, folder: Path, lines: Sequence[Mapping[str, Any]], pages: Mapping[str, str]

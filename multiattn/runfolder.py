@@ -12,12 +12,15 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from multiattn.errors import UserError
+
+# What reading the pieces of a file raises where it says something else than was written.
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,11 @@ class RunFolder:
     def started(self) -> dict[str, Any]:
         """What ``run.json`` says. Raises UserError where it cannot be read."""
         try:
-            return dict(json.loads(self.start.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            found = dict(json.loads(self.start.read_text(encoding="utf-8")))
+            return {**found, "data": Path(found["data"]), "init": found.get("init")}
+        except (*DAMAGES, OSError) as error:
             raise UserError(
-                f"expected in {self.start} how the run was started, got {error}; restore the file"
+                f"expected in {self.start} how the run was started, got {error!r}; restore the file"
             ) from error
 
     @property
@@ -74,6 +78,16 @@ class RunFolder:
         """Python, torch and every distribution whose components took part."""
         return self.path / "versions.json"
 
+    def versions_then(self) -> dict[str, str]:
+        """What ``versions.json`` says. Raises UserError where it cannot be read."""
+        try:
+            return dict(json.loads(self.versions.read_text(encoding="utf-8")))
+        except (*DAMAGES, OSError) as error:
+            raise UserError(
+                f"expected in {self.versions} what the run was made with, got {error!r}; restore "
+                "the file"
+            ) from error
+
     @property
     def has_checkpoint(self) -> bool:
         """True once there is something to continue from."""
@@ -104,8 +118,7 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process trains a run; the lock ends with its process, however that ends."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -113,6 +126,16 @@ class RunFolder:
                     f"another process is training {self.path}; wait for it, or end it first"
                 ) from error
             yield
+
+    def _lock_file(self) -> TextIO:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return (self.path / ".lock").open("w")
+        except OSError as error:
+            raise UserError(
+                f"expected a folder to write the run to, got {self.path} ({error.strerror}); "
+                "choose another --out"
+            ) from error
 
 
 @contextmanager
@@ -132,7 +155,8 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.replace(path)
         sync(path.parent)
     except OSError as error:
-        _remove(beside)
+        with suppress(OSError):
+            _remove(beside)
         raise UserError(
             f"could not write {path}: {error.strerror or error}; nothing was overwritten; "
             "make room or choose another folder with --out, then repeat the command"
@@ -163,10 +187,18 @@ def append_line(path: Path, line: str) -> None:
 
 
 def cut_back(path: Path, size: int) -> None:
-    """Shorten a file to its first ``size`` bytes; make an empty one where there is none."""
-    with path.open("ab") as file:
-        file.truncate(min(size, file.tell()))
-    sync(path)
+    """Shorten a file to its first ``size`` bytes; make an empty one where there is none.
+
+    Raises UserError when the disk refuses.
+    """
+    try:
+        with path.open("ab") as file:
+            file.truncate(min(size, file.tell()))
+        sync(path)
+    except OSError as error:
+        raise UserError(
+            f"could not write {path}: {error.strerror or error}; make it a file that can be written"
+        ) from error
 
 
 def versions(distributions: set[str]) -> dict[str, str]:

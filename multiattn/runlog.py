@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from multiattn.runfolder import RunFolder, append_line, cut_back, sync
+from multiattn.errors import UserError
+from multiattn.rendering import as_well_as_it_goes
+from multiattn.runfolder import DAMAGES, RunFolder, append_line, cut_back, sync
 
 Record = Mapping[str, float | int | str]
 
@@ -84,7 +86,8 @@ class RunLog:
         self._display.show(kind, step, values)
 
     def picture(self, name: str, step: int, figure: Figure) -> None:
-        self._tracker.tracker.add_figure(name, figure, step)
+        with as_well_as_it_goes():
+            self._tracker.tracker.add_figure(name, figure, step)
 
     def close(self) -> None:
         self._tracker.finish()
@@ -146,11 +149,21 @@ def display_for(console: Console, steps: int, done: int) -> Display:
 
 
 def read_log(run: RunFolder) -> list[dict[str, Any]]:
-    """Every whole line of the log, oldest first; a kill may have torn the last."""
+    """Every whole line of the log, oldest first; a kill may have torn the last.
+
+    Raises UserError where it is no log.
+    """
     if not run.log.exists():
         return []
-    lines = run.log.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    try:
+        lines = run.log.read_text(encoding="utf-8").split("\n")[:-1]
+        found = [dict(json.loads(line)) for line in lines]
+        return [{**line, "kind": line["kind"], "step": line["step"]} for line in found]
+    except (*DAMAGES, OSError) as error:
+        raise UserError(
+            f"expected in {run.log} a JSON object per line, got {error!r}; restore the file, or "
+            "move it away"
+        ) from error
 
 
 def _line(kind: str, step: str, values: Record) -> str:

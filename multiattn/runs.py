@@ -78,7 +78,7 @@ def train(
                 enter(start, host)
             built = build(start, host, start.run, console)
             if main:
-                describe(start, host)
+                describe(start, host, {"train": built.train.rows, "validation": built.taught.rows})
                 for doubt in look_ahead(built):
                     console.print(f"warning: {doubt}", markup=False, soft_wrap=True)
         trainer = Trainer(

@@ -6,6 +6,7 @@ settings are checked against the component's signature by ``recipe.py``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -21,18 +22,19 @@ from pydantic import (
 )
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+SOURCE_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
 class Strict(BaseModel):
     """Unknown keys are mistakes, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Named(BaseModel):
     """A component by name; what else stands beside the name are its settings."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     name: str
 
@@ -85,7 +87,7 @@ class TokenizerSettings(Strict):
     """Text <-> ids of one side."""
 
     kind: Literal["char", "word", "bpe", "unigram"] = "bpe"
-    size: PositiveInt = 8000
+    size: int = Field(default=8000, gt=4, le=10_000_000)  # four are specials
     lowercase: bool = False
     sampling: Probability = 0.0
 
@@ -197,6 +199,17 @@ class Evaluation(Strict):
     select: str | None = None
     group: str | None = None  # a field or note of the corpus (speaker): scores for each value too
 
+    @field_validator("metrics")
+    @classmethod
+    def _scores_are_known_by_the_metric(cls, metrics: tuple[Named, ...]) -> tuple[Named, ...]:
+        names = [metric.name.rpartition("/")[2] for metric in metrics]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"each metric once, unlike {', '.join(twice)} (`multiattn score` gives the others)"
+            )
+        return metrics
+
 
 class RecipeSettings(Strict):
     """A whole recipe file."""
@@ -208,7 +221,27 @@ class RecipeSettings(Strict):
     sources: Mapping[str, Source] = {}
     target: Target
     decoder: Component
-    objectives: tuple[Weighted, ...] = (WeightedComponent(name="cross-entropy"),)
+    objectives: tuple[Weighted, ...] = Field(
+        default=(WeightedComponent(name="cross-entropy"),), min_length=1
+    )
     training: Training = Training()
     search: Search = Search()
     evaluation: Evaluation = Evaluation()
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_can_be_called(cls, sources: Mapping[str, Source]) -> Mapping[str, Source]:
+        odd = [name for name in sources if not re.fullmatch(SOURCE_NAME, name)]
+        if odd:
+            raise ValueError(f"names of letters, digits, _ and - for sources, unlike {odd[0]!r}")
+        return sources
+
+    @field_validator("evaluation")
+    @classmethod
+    def _outputs_are_of_inputs(cls, evaluation: Evaluation, others: ValidationInfo) -> Evaluation:
+        judged = evaluation.metrics or evaluation.group is not None
+        if judged and not others.data.get("sources", True):
+            raise ValueError(
+                "neither metrics nor group in a recipe without sources, measured by perplexity"
+            )
+        return evaluation

@@ -157,6 +157,7 @@ def _cut_at_tabs(text: str, place: Place) -> list[str]:
 
 def _cut_at_commas(text: str, place: Place) -> list[str]:
     """A cell with a comma stands in double quotes; a row is one line."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
         (cells,) = csv.reader([text], strict=True) if text else ([""],)
     except csv.Error as error:

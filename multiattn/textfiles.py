@@ -49,7 +49,15 @@ def existing(folder: Path, names: Sequence[str]) -> Path:
 
 
 def splits_named(folder: Path, pattern: str) -> set[str]:
-    """What ``{split}`` of a pattern such as ``{split}.en`` stands for in the folder's files."""
+    """What ``{split}`` of a pattern such as ``{split}.en`` stands for in the folder's files.
+
+    Raises UserError for a pattern that leads elsewhere.
+    """
+    if Path(pattern).is_absolute():
+        raise UserError(
+            f"expected files below {folder}, got {pattern!r}; write where they lie in that folder, "
+            "and say with --data or corpus.folder which it is"
+        )
     expression = re.escape(pattern).replace(r"\{split\}", "([^/]+?)", 1)
     name = re.compile(expression.replace(r"\{split\}", r"\1") + r"(?:\.gz)?")
     files = glob.escape(pattern).replace("{split}", "*")
@@ -65,7 +73,7 @@ def read_lines(path: Path) -> list[bytes]:
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            lines = [line.rstrip(b"\r\n") for line in file]
+            lines = split_lines(file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(
             f"expected a whole gzip file in {path}, got {error}; fetch it again"
@@ -76,7 +84,13 @@ def read_lines(path: Path) -> list[bytes]:
         ) from error
     if not lines:
         raise UserError(f"expected text in {path}, got an empty file; fetch it again")
-    lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+    return lines
+
+
+def split_lines(file: Iterable[bytes]) -> list[bytes]:
+    """Cut where a line feed stands and nowhere else; a byte order mark is no text."""
+    lines = [line.rstrip(b"\r\n") for line in file]
+    lines[:1] = [line.removeprefix(b"\xef\xbb\xbf") for line in lines[:1]]
     return lines
 
 

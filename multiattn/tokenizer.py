@@ -107,10 +107,17 @@ class Tokenizer:
         """Turn a text into ids, without beginning and end.
 
         A generator asks for subword sampling as ``settings.sampling`` says; the result is a
-        function of the text and of what the generator draws.
+        function of the text and of what the generator draws. Raises UserError for half a character.
         """
         line = _prepared(text, self.settings)
-        segments = [segment for segment, _ in self._library.pre_tokenizer.pre_tokenize_str(line)]
+        try:
+            found = self._library.pre_tokenizer.pre_tokenize_str(line)
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"expected text of whole characters, got {line.strip()!r} with a lone surrogate; "
+                "give it as UTF-8"
+            ) from error
+        segments = [segment for segment, _ in found]
         if generator is None or self._sampled is None:
             return [piece for segment in segments for piece in self._best(segment)]
         sampled = self._sampled

@@ -114,6 +114,8 @@ class Trainer:
         if restored is not None:
             self.progress, rest = restored
             self._restore(rest)
+            if accelerator.is_main_process:
+                checkpoint.settle(job.run, self.progress)
         self.logged_seconds = self.progress.seconds
         self.figures: Mapping[str, float] = {}
         self.log = open_log(self.progress)

@@ -20,7 +20,7 @@ from multiattn.plan import derive
 from multiattn.scorers import Scorer, first_member
 from multiattn.search import Memories, beam_search, ctc_search, sample
 from multiattn.settings import Search
-from multiattn.tokenizer import Tokenizer
+from multiattn.tokenizer import UNK, Tokenizer
 
 
 class Writer:
@@ -107,7 +107,15 @@ class Writer:
         return self._tokenizer.decode(hypothesis.tokens)
 
     def _prefixes(self, batch_size: int, prefix: str) -> Sequence[Sequence[int]]:
-        return [self._tokenizer.encode(prefix)] * batch_size if prefix else ()
+        if not prefix:
+            return ()
+        ids = self._tokenizer.encode(prefix)
+        if UNK in ids:
+            raise UserError(
+                f"expected a prefix that the model can write, got {prefix!r} with symbols that "
+                "were not seen in training; leave these out"
+            )
+        return [ids] * batch_size
 
     def _draws(self, ids: Sequence[str]) -> list[torch.Generator]:
         seeds = [derive(self._seed, "sample", name) % 2**63 for name in ids]

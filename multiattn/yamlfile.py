@@ -93,6 +93,11 @@ def parse(text: str, name: str) -> Document:
         place = f"{name}:{mark.line + 1}" if mark is not None else name
         problem = getattr(error, "problem", None) or str(error)
         raise UserError(f"{place}: expected YAML, got this: {problem}; correct the file") from error
+    except (ValueError, KeyError, RecursionError) as error:
+        raise UserError(
+            f"{name}: expected YAML, got a value that is not of its tag, or nested too deeply "
+            f"({error}); correct it"
+        ) from error
 
 
 def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, int]]:
@@ -149,14 +154,14 @@ def replaced(tree: Any, steps: Sequence[str], value: object) -> Any:
         return value
     step, rest = steps[0], steps[1:]
     if tree is None:
-        tree = [] if step.isdigit() else {}
+        tree = [] if step.isdecimal() else {}
     if isinstance(tree, str):
         tree = {"name": tree}
     if isinstance(tree, dict):
         return {**tree, step: replaced(tree.get(step), rest, value)}
     if not isinstance(tree, list):
         raise UserError(f"expected settings to hold {step!r}, got {tree!r}; shorten the key")
-    if not step.isdigit() or int(step) > len(tree):
+    if not step.isdecimal() or int(step) > len(tree):
         raise UserError(f"expected an index from 0 to {len(tree)}, got {step!r}")
     index = int(step)
     old = tree[index] if index < len(tree) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import re
 import resource
@@ -59,7 +60,7 @@ def disk_operations(monkeypatch, die_at: int | None) -> list[str]:
         def call(*arguments):
             if len(done) == die_at:
                 raise Killed
-            done.append(name)
+            done.append(f"{name} {arguments[0]}")
             return operation(*arguments)
 
         return call
@@ -76,7 +77,10 @@ def test_a_run_killed_at_any_touch_of_the_disk_ends_as_if_it_had_not_been(
         done = disk_operations(patch, None)
         counted = tiny_runs.start(tmp_path)
         assert same(tiny_runs.trained(counted), undisturbed)
-    for number in range(0, len(done), 11):
+    commits = [place for place, what in enumerate(done) if what.endswith(".pt.partial")]
+    first_checkpoint = range(commits[0] - 6, commits[0] + 7)
+    assert any(done[place].endswith("model.safetensors.partial") for place in first_checkpoint)
+    for number in sorted({*first_checkpoint, *range(0, len(done), 11)}):
         started = tiny_runs.start(tmp_path, run=f"killed-{number}")
         with monkeypatch.context() as patch:
             disk_operations(patch, number)
@@ -117,6 +121,40 @@ def test_a_finished_run_is_left_alone(finished):
     assert finished.run.tokenizer.stat().st_mtime_ns == learned
 
 
+def test_a_run_whose_disk_was_full_at_its_first_checkpoint_is_continued(
+    undisturbed, tmp_path, monkeypatch
+):
+    started = tiny_runs.start(tmp_path)
+    replace = Path.replace
+
+    def full(path, target):
+        if path.name.endswith(".pt.partial"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(UserError, match="No space left on device"):
+            tiny_runs.trained(started)
+    assert same(tiny_runs.trained(started), undisturbed)
+
+
+def test_a_run_that_continues_learns_from_the_examples_that_it_began_with(finished, tmp_path):
+    run, corpus = finished.run, tmp_path / "pairs"
+    longer = tiny_runs.start(tmp_path, ["training.steps=15"])
+    for split in ("train", "validation"):
+        text = (corpus / f"{split}.tsv").read_text()
+        (corpus / f"{split}.tsv").write_text("".join(reversed(text.splitlines(keepends=True))))
+        before = run.start.read_bytes()
+        with pytest.raises(UserError, match=f"got others in {split} of .*another --out"):
+            tiny_runs.trained(longer)
+        assert run.start.read_bytes() == before
+        (corpus / f"{split}.tsv").write_text(text)
+    elsewhere = shutil.copytree(corpus, tmp_path / "elsewhere" / "pairs")
+    tiny_runs.trained(dataclasses.replace(longer, data_root=elsewhere.parent))
+    assert run.started()["data"] == elsewhere.parent
+
+
 def test_a_continued_run_with_another_batch_size_is_refused_by_name(finished):
     recipe = finished.run.recipe.read_bytes()
     other = tiny_runs.start(finished.run.path.parent, ["training.batch_tokens=99", "seed=2"])
@@ -140,6 +178,30 @@ def test_a_truncated_checkpoint_is_named(finished, suffix):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(UserError, match=file.name):
         tiny_runs.trained(finished)
+
+
+@pytest.mark.parametrize(
+    "content", ["hello", [1, 2], {}, {"progress": {"step": 3}}, {"progress": 3, "optimizer": {}}]
+)
+def test_a_checkpoint_that_says_something_else_is_named(finished, content):
+    file = max(finished.run.checkpoints.glob("*.pt"))
+    file.write_text(content) if isinstance(content, str) else torch.save(content, file)
+    with pytest.raises(UserError, match=file.name):
+        tiny_runs.trained(finished)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"data": 3}', "[", '"data"'])
+def test_a_run_that_does_not_say_how_it_was_started_is_refused(finished, content):
+    finished.run.start.write_text(content)
+    with pytest.raises(UserError, match=r"run\.json how the run was started"):
+        finished.run.started()
+
+
+@pytest.mark.parametrize("content", [b"\xff\n", b"3\n", b"{}\n", b"[\n"])
+def test_a_log_that_is_none_is_named(finished, content):
+    finished.run.log.write_bytes(content)
+    with pytest.raises(UserError, match=r"log\.jsonl a JSON object per line"):
+        read_log(finished.run)
 
 
 def test_a_folder_with_other_files_is_not_taken_for_a_run(tmp_path):
@@ -189,13 +251,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 def test_the_log_is_cut_back(tmp_path):
     run = RunFolder(tmp_path)
-    append_line(run.log, '{"step": 1}')
+    append_line(run.log, '{"kind": "a", "step": 1}')
     size = run.log.stat().st_size
-    append_line(run.log, '{"step": 2}')
+    append_line(run.log, '{"kind": "a", "step": 2}')
     run.log.write_text(run.log.read_text() + '{"torn')
     assert [line["step"] for line in read_log(run)] == [1, 2]
     cut_back(run.log, size)
-    assert run.log.read_text() == '{"step": 1}\n'
+    assert run.log.read_text() == '{"kind": "a", "step": 1}\n'
 
 
 def test_averaging_checkpoints_is_their_mean(tmp_path):

@@ -325,6 +325,25 @@ def test_a_run_with_a_ctc_head_writes_with_it(tmp_path):
         ("predict FOLDER/run", "at least one input"),
         ("predict FOLDER abc", "expected a run folder"),
         ("run nowhere.yaml", "nowhere.yaml"),
+        ("predict FOLDER/run abc --prefix \u03b6", "expected a prefix that the model can write"),
+        ("evaluate FOLDER/run --name a/b", "expected a name without /"),
+        ("report FOLDER/run --out RECIPE/page.html", "could not write"),
+        ("run RECIPE --data FOLDER --set objectives=[]", "objectives: expected"),
+        ("run RECIPE --data FOLDER --set objectives.\u00b2=3", "objectives: expected"),
+        ("run RECIPE --data FOLDER --set sources={}", "measured by perplexity"),
+        ("run RECIPE --data FOLDER --set decoder.hidden_dim=-4", "greater than 0"),
+        ("run RECIPE --data FOLDER --set decoder.dropout=-1", "decoder.dropout: expected"),
+        ("run RECIPE --data FOLDER --set target.tokenizer.size=4", "greater than 4"),
+        ("run RECIPE --data FOLDER --set search.length_penalty=.nan", "finite"),
+        ("run RECIPE --data FOLDER --set objectives.0.weight=.inf", "finite"),
+        (
+            "run RECIPE --data FOLDER --set evaluation.metrics=[tiny-accuracy,tiny-accuracy]",
+            "each metric once, unlike tiny-accuracy",
+        ),
+        (
+            "run RECIPE --data FOLDER --set training.groups=[{'pattern':nothing}] --dry-run",
+            "training.groups: expected a pattern that some parameter matches",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(ran, command, sentence):
@@ -341,6 +360,43 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(ran, command, sentence):
     assert "Traceback" not in result.stderr
     after = {file: file.read_bytes() for file in (folder / "run").rglob("*") if file.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize("below", ["", "run"])
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_a_run_needs_a_place_that_is_no_file(ran, command, below):
+    folder, _ = ran
+    recipe = folder / "tiny.yaml"
+    result = call(command, recipe, "--data", folder, "--out", recipe / below)
+    assert result.exit_code == 2, result.output
+    assert "expected a folder to write the run to" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a.b", "", "keys", "training", "my source"])
+def test_a_source_that_cannot_be_called_so_leaves_nothing_behind(ran, tmp_path, name):
+    folder, _ = ran
+    sources = {name: tiny_runs.RECIPE["sources"]["letters"]}
+    recipe = tmp_path / "odd.yaml"
+    recipe.write_text(yaml.safe_dump({**tiny_runs.RECIPE, "sources": sources}))
+    out = tmp_path / "deep" / "er" / "run"
+    result = call("train", recipe, "--data", folder, "--out", out)
+    assert result.exit_code == 2, result.output
+    assert "for a source" in result.stderr or "for sources" in result.stderr
+    assert not list((tmp_path / "deep").glob("evil*"))
+    assert not (out / "log.jsonl").exists()
+
+
+def test_bytes_that_are_no_text_are_refused(ran):
+    folder, _ = ran
+    result = call("predict", folder / "run", "-", stdin=b"\xff\xfe\x80\n")
+    assert result.exit_code == 2
+    assert "expected UTF-8 in standard input, line 1" in result.stderr
+
+
+def test_a_language_model_takes_no_input(ran, language):
+    result = call("predict", language["same"], "hello")
+    assert result.exit_code == 2
+    assert "none, it writes without input" in result.stderr
 
 
 def test_three_mistakes_are_three_sentences(ran):

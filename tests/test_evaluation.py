@@ -188,6 +188,15 @@ def test_a_mistaken_evaluation_writes_nothing(run, overrides, split, sentence):
     assert not (run.run.path / "results").exists()
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"decoding": {}, "bleu": 3}', None])
+def test_results_that_are_none_are_named(run, content):
+    folder = run.run.results("test")
+    folder.mkdir(parents=True)
+    (folder / "scores.json" if content is not None else folder / "else").write_text(content or "")
+    with pytest.raises(UserError, match=r"scores\.json.*; move .* away"):
+        evaluated(run)
+
+
 def test_damaged_weights_are_named(run):
     run.run.weights.write_bytes(run.run.weights.read_bytes()[:-10])
     with pytest.raises(UserError, match=r"model\.safetensors"):
@@ -310,7 +319,7 @@ def test_inputs_are_texts_files_folders_or_lines(tmp_path):
     text = parser(en=("text", ".txt"))
     (tmp_path / "two.txt").write_text("first\nsecond\n")
     given = ["A dog .", "2 = 2", str(tmp_path / "two.txt"), "-"]
-    found = list(text.parse(given, io.StringIO("third\n")))
+    found = list(text.parse(given, io.BytesIO(b"third\n")))
     assert [one["en"] for one in found] == ["A dog .", "2 = 2", "first", "second", "third"]
     assert list(parser(as_text=True, en=("text", ".txt")).parse(["-"], [])) == [{"en": "-"}]
     for name in ("b.jpg", "a.JPG", "c.png"):
@@ -323,13 +332,13 @@ def test_a_blank_line_is_named_since_outputs_are_counted(tmp_path):
     file = tmp_path / "three.txt"
     file.write_text("first\n\nthird\n")
     text = parser(en=("text", ".txt"))
-    for given, lines in ([str(file)], []), (["-"], ["first\n", "\n"]):
+    for given, lines in ([str(file)], []), (["-"], [b"first\n", b"\n"]):
         with pytest.raises(UserError, match="empty line 2"):
             list(text.parse(given, lines))
 
 
 def test_a_file_of_texts_that_is_not_there_is_no_text(tmp_path):
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match="which is none"):
         list(parser(en=("text", ".txt")).parse([str(tmp_path / "none.txt")], []))
 
 
@@ -337,6 +346,24 @@ def test_a_file_of_texts_that_is_not_there_is_no_text(tmp_path):
 def test_what_is_neither_text_nor_path_is_no_input(predictor, value):
     with pytest.raises(UserError, match="one input per call"):
         predictor(value)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (lambda found, run: found("ab", prefix="\ud83d"), "lone surrogate"),
+        (lambda found, run: list(found.each("abc")), "a list of inputs"),
+        (lambda found, run: found({}), "one of the sources letters at least"),
+        (lambda found, run: multiattn.load(run, overrides="seed=1"), "a list of overrides"),
+        (
+            lambda found, run: multiattn.load(run, host=tiny_runs.host(), device="gpu"),
+            "a device that PyTorch has here",
+        ),
+    ],
+)
+def test_a_mistake_in_python_is_a_sentence_too(predictor, run, mistake, sentence):
+    with pytest.raises(UserError, match=sentence):
+        mistake(predictor, run.run.path)
 
 
 def test_several_sources_are_given_by_name(tmp_path):

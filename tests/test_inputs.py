@@ -1,4 +1,6 @@
-"""Files as inputs of a source that no text can be."""
+"""What a command line says: files of a source that no text can be, and lines of texts."""
+
+import io
 
 import pytest
 
@@ -34,8 +36,9 @@ def test_a_folder_is_its_recordings_by_name_without_hidden_ones(speech, folder):
 
 
 def test_paths_may_come_from_standard_input(speech, folder):
-    lines = [f"{folder / 'b.wav'}\n", f"{folder / 'a.FLAC'}\n"]
-    assert list(speech.parse(["-"], lines)) == [{"speech": line.strip()} for line in lines]
+    paths = [str(folder / "b.wav"), str(folder / "a.FLAC")]
+    lines = [f"{path}\n".encode() for path in paths]
+    assert list(speech.parse(["-"], lines)) == [{"speech": path} for path in paths]
 
 
 @pytest.mark.parametrize("given", ["nowhere.wav", "hello", "take=2.wav"])
@@ -47,3 +50,40 @@ def test_what_is_no_file_is_no_recording(speech, given):
 def test_a_folder_without_recordings_is_a_mistake(speech, tmp_path):
     with pytest.raises(UserError, match=r"files ending in \.wav, \.flac in .*, got none"):
         list(speech.parse([str(tmp_path)], []))
+
+
+@pytest.fixture
+def text() -> InputParser:
+    reader = records.Reader(
+        name="text", target="a:B", summary="s", produces="text", suffixes=(".txt",)
+    )
+    return InputParser({"en": reader})
+
+
+SENTENCES = ["A girl\u2028opens.", "A boy\x0bruns.\x85 Yes", "Fin\x1c."]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_only_a_line_feed_ends_a_line(text, tmp_path, mark):
+    content = (mark + "\n".join(SENTENCES) + "\n").encode()
+    (tmp_path / "lines.txt").write_bytes(content)
+    of_file = text.parse([str(tmp_path / "lines.txt")], [])
+    of_input = text.parse(["-"], io.BytesIO(content))
+    assert [one["en"] for one in of_file] == SENTENCES
+    assert [one["en"] for one in of_input] == SENTENCES
+
+
+def test_lines_that_are_not_utf8_are_named(text, tmp_path):
+    (tmp_path / "lines.txt").write_bytes(b"good\n\xff\xfe\n")
+    with pytest.raises(UserError, match=r"expected UTF-8 in .*lines\.txt, line 2"):
+        list(text.parse([str(tmp_path / "lines.txt")], []))
+    with pytest.raises(UserError, match="expected UTF-8 in standard input, line 1"):
+        list(text.parse(["-"], [b"\x80\n"]))
+
+
+@pytest.mark.parametrize("given", ["", " ", "en="])
+def test_an_empty_text_is_no_folder(text, tmp_path, monkeypatch, given):
+    (tmp_path / "notes.txt").write_text("not asked for\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="expected a text for the source 'en', got an empty one"):
+        list(text.parse([given], []))

@@ -84,7 +84,7 @@ def started(tmp_path, host, monkeypatch, name: str, corpus: str, init: str = "")
     earlier = RunFolder(tmp_path / init) if init else None
     start = Start(start.recipe, start.settings, start.run, tmp_path, earlier)
     enter(start, host)
-    describe(start, host)
+    describe(start, host, {})
     return start
 
 

@@ -15,6 +15,7 @@ ROWS = [
     {"name": "1", "text": 'say "yes, please"'},
     {"name": "2", "text": "öl, '#'"},
     {"name": "3", "text": "x\u2028y"},
+    {"name": "4", "text": "long " * 30_000 + "cell"},
 ]
 
 

@@ -90,6 +90,12 @@ def test_an_unseen_character_is_unknown_and_its_neighbours_are_not():
         assert tokenizer.decode(tokenizer.encode("dog☃s")) == "dog<unk>s"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_a_character_is_refused(kind):
+    with pytest.raises(UserError, match=r"whole characters, got 'dog.*' with a lone surrogate"):
+        trained(kind).encode("dog\ud83d")
+
+
 def test_an_unseen_word_is_unknown_and_stays_a_word():
     tokenizer = trained("word")
     assert tokenizer.decode(tokenizer.encode("the snowman dogs")) == "the <unk> dogs"

@@ -55,8 +55,9 @@ def predict(
     host = context.obj.host
     overrides = [*(settings or ()), *joining(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
+    wanted = predictor.sources or inputs
     parser = InputParser.of(predictor.system.settings, host, text)
-    values = list(parser.parse(inputs or (), sys.stdin)) if predictor.sources else [{}]
+    values = list(parser.parse(inputs or (), sys.stdin.buffer)) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
     refused = 0

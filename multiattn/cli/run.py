@@ -121,7 +121,7 @@ def evaluate(
     system = open_system(folder, context.obj.host, overrides)
     split = split or system.settings.splits.test
     accelerator = start_accelerator(system.settings, folder)
-    root = data or Path(folder.started()["data"])
+    root = data or folder.started()["data"]
     evaluate_split(system, split, name, root, accelerator)
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))

@@ -8,7 +8,6 @@ nothing from anywhere.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +99,7 @@ def _part(name: str, run: RunFolder, host: Host) -> Part:
         examples=examples,
         missing=missing,
         recipe=run.recipe.read_text(encoding="utf-8"),
-        versions=json.loads(run.versions.read_text(encoding="utf-8")),
+        versions=run.versions_then(),
         notes=tuple(
             ", ".join(
                 f"{key} {value}" for key, value in line.items() if key not in ("kind", "step")
@@ -122,7 +121,7 @@ def _examples(
         return (), "a language model looks at nothing"
     try:
         predictor = load(run.path, host=host, device="cpu")
-        corpus = open_corpus(settings, host, Path(run.started()["data"]))
+        corpus = open_corpus(settings, host, run.started()["data"])
         skip = BadRows(settings.training.bad_rows).handler
         found = corpus.examples(settings.splits.test, skip)
     except UserError as error:

@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from multiattn.plugins import Host
-from multiattn.rendering import AttentionRecord, draw
+from multiattn.rendering import AttentionRecord, as_well_as_it_goes, draw
 from multiattn.runfolder import RunFolder
 from multiattn.runlog import read_log
 
@@ -56,7 +56,10 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
     if len(curves) > 1:
         axes.legend(fontsize=7)
     content = io.StringIO()
-    with rc_context({"svg.hashsalt": title}):  # the same curves give the same page
+    with (
+        as_well_as_it_goes(),
+        rc_context({"svg.hashsalt": title}),
+    ):  # the same curves, the same page
         figure.savefig(content, format="svg", metadata={"Date": None})
     svg = content.getvalue()
     return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)

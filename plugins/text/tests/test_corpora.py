@@ -131,6 +131,11 @@ def test_a_file_name_without_a_split_is_refused(tmp_path):
         Parallel(tmp_path, fields={"en": "train.en"})
 
 
+def test_a_file_name_that_leads_elsewhere_is_refused(tmp_path):
+    with pytest.raises(UserError, match=f"expected files below {tmp_path}, got '/else/"):
+        Parallel(tmp_path, fields={"en": "/else/{split}.en", "de": "{split}.de"}).splits()
+
+
 def test_multi30k_pairs_languages_and_photographs(tmp_path):
     folder = tmp_path / "multi30k"
     (folder / "tok").mkdir(parents=True)
