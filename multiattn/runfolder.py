@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from multiattn.errors import UserError
 
@@ -28,6 +28,12 @@ class RunFolder:
     """The places of one run. Nothing is created by asking for a place."""
 
     path: Path
+
+    @classmethod
+    def default(cls, recipe: str) -> Self:
+        """Where a recipe runs unless told otherwise: runs/asr, runs/asr-an4, runs/mine."""
+        name = Path(recipe).stem if Path(recipe).suffix else recipe.replace("/", "-")
+        return cls(Path("runs", name))
 
     @property
     def recipe(self) -> Path:

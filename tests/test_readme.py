@@ -17,6 +17,7 @@ from multiattn.cli import app
 from multiattn.plugins import Host, load_host
 from multiattn.recipe import load_recipe, recipe_files, shipped
 from multiattn.records import KINDS
+from multiattn.runfolder import RunFolder
 
 ROOT = shipped("recipes").parent
 README = ROOT / "README.md"
@@ -93,9 +94,18 @@ def test_every_command_is_one_that_the_command_line_takes(words):
 
 @pytest.mark.parametrize("words", WITH_RECIPE)
 def test_every_recipe_and_setting_in_a_command_is_right(words, host):
-    recipe = words[2].removeprefix("runs/")
+    recipes = {str(RunFolder.default(file.name).path): file.name for file in recipe_files(host)}
+    recipe = recipes.get(words[2], words[2])
     overrides = [value for key, value in itertools.pairwise(words) if key == "--set"]
     load_recipe(recipe, overrides, host)
+
+
+@pytest.mark.parametrize("words", EVERY)
+def test_every_run_in_a_command_is_where_another_command_puts_it(words, host):
+    pairs = [pair for case in EVERY for pair in itertools.pairwise(case.values[0])]
+    written = {after for word, after in pairs if word == "--out"}
+    written |= {str(RunFolder.default(file.name).path) for file in recipe_files(host)}
+    assert {"/".join(word.split("/")[:2]) for word in words if word.startswith("runs/")} <= written
 
 
 def test_every_shipped_recipe_is_in_the_readme_of_its_folder():

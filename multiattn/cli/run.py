@@ -179,11 +179,10 @@ def _start(
     from multiattn.runfolder import RunFolder
 
     checked = load_recipe(recipe, overrides, host)
-    name = Path(recipe).stem if Path(recipe).suffix else recipe.replace("/", "-")
     return Start(
         recipe=recipe,
         settings=checked,
-        run=RunFolder(out or Path("runs", name)),
+        run=RunFolder(out) if out else RunFolder.default(recipe),
         data_root=data or shipped("data"),
         init=None if init is None else RunFolder(init),
     )
