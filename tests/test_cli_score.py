@@ -272,7 +272,8 @@ def test_compare_finds_no_difference_where_there_is_none(multiattn):
 
 def test_two_runs_are_compared_by_the_metrics_of_the_recipe(multiattn, tmp_path):
     recipe = (
-        "corpus: {name: x}\ntarget: {field: de}\ndecoder: x\n"
+        "corpus: {name: x}\nsources: {en: {field: en, reader: x, encoder: x}}\n"
+        "target: {field: de}\ndecoder: x\n"
         "evaluation: {metrics: [{name: hits, lowercase: true}, misses]}\n"
     )
     results(tmp_path / "a", "test", rows(POOR), recipe)

@@ -196,6 +196,6 @@ def _aligned(
         found = ", ".join(f"{len(lines)} in {path}" for path, lines in counts)
         raise UserError(
             f"expected as many lines in every file of the split {split!r}, got {found}; "
-            "line n of one must belong to line n of the others"
+            "line n of one must belong to line n of the others; move away what is none of them"
         )
     return _AlignedFiles(split, paths, columns, optional)
