@@ -298,9 +298,13 @@ def load(
     """
     if isinstance(overrides, str):
         raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
-    system = open_system(RunFolder(Path(run)), host or load_host(), overrides)
+    place = _present(device) if device else PartialState().device
+    return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), place)
+
+
+def _present(device: str | torch.device) -> torch.device:
     try:
-        return Predictor(system, torch.device(device) if device else PartialState().device)
+        return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"expected a device that PyTorch has here, got {device!r}; leave it out, or give cpu"
