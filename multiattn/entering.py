@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from multiattn.errors import UserError
 from multiattn.plugins import Host
@@ -75,17 +74,19 @@ def describe(start: Start, host: Host, splits: Mapping[str, Sequence[Row]]) -> N
     others than it began with.
     """
     run, init = start.run, origin(start)
-    folder = start.data_root / start.settings.corpus.folder
-    roots = (folder, folder.resolve(), start.data_root.resolve())
-    examples = {split: _digest(rows, roots) for split, rows in splits.items()}
+    texts = {
+        name
+        for name, source in start.settings.sources.items()
+        if getattr(host.find("reader", source.reader.name).record, "produces", "") == "text"
+    }
+    examples = {split: _digest(rows, texts) for split, rows in splits.items()}
     if run.has_checkpoint:
         before = run.started().get("examples", examples)
         changed = [split for split, digest in examples.items() if before.get(split) != digest]
         if changed:
             raise UserError(
                 f"expected the examples that the run in {run.path} began with, got others in "
-                f"{', '.join(changed)} of {folder}; restore them, or start a new run with another "
-                "--out"
+                f"{', '.join(changed)}; restore them, or start a new run with another --out"
             )
     write_bytes(run.recipe, dump_recipe(start.settings).encode())
     started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
@@ -93,17 +94,14 @@ def describe(start: Start, host: Host, splits: Mapping[str, Sequence[Row]]) -> N
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
 
 
-def _digest(rows: Sequence[Row], roots: Sequence[Path]) -> str:
-    """Of what the rows say, wherever the corpus lies."""
-    beginnings = tuple(f"{root}/" for root in roots)
-
-    def placed(value: Any) -> str:
-        said = str(value)
-        return next((said[len(each) :] for each in beginnings if said.startswith(each)), said)
-
+def _digest(rows: Sequence[Row], texts: Container[str]) -> str:
+    """Of what the rows say: their texts, and the names of their files, wherever these lie."""
     digest = hashlib.sha256()
     for row in rows:
-        sources = {name: placed(value) for name, value in row.sources.items()}
+        sources = {
+            name: value if name in texts or value is None else Path(str(value)).name
+            for name, value in row.sources.items()
+        }
         digest.update(repr((row.id, sources, row.targets)).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 

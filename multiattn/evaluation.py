@@ -214,6 +214,12 @@ def _measured_perplexity(
     system: System, corpus: Any, split: str, accelerator: Accelerator
 ) -> Measured:
     """For a language model: how surprised it is by each text, its score the log-probability."""
+    search = system.settings.search
+    if search.ensemble or search.language_model:
+        raise UserError(
+            "expected neither an ensemble nor a language model beside a recipe without sources, "
+            "whose own perplexity is measured, got some; leave them out"
+        )
     sides = system.sides
     data = Dataset.validation(corpus, split, system.settings, sides.readers, sides.tokenizer)
     losses = Losses(system.model, system.objectives)
@@ -259,11 +265,14 @@ def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] 
         return None
     kept = Results.read(folder)
     before = _with_new_settings(kept.decoding)
+    before.setdefault("joined", decoding.get("joined"))  # it was not always noted
     changed = [key for key, value in decoding.items() if before.get(key) != value]
     if not changed:
         return dict(kept.scores)
-    if changed == ["weights"]:
-        folder.rename(folder.with_name(f"{folder.name}@weights-{before['weights'][:8]}"))
+    if {*changed} <= {"weights", "joined"}:
+        digests = [before["weights"], *map(str, (before["joined"] or {}).values())]
+        called = "-".join(digest[:8] for digest in digests)
+        folder.rename(folder.with_name(f"{folder.name}@weights-{called}"))
         return None
     raise UserError(
         f"expected the settings that {folder / 'scores.json'} was made with, got other "

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -42,17 +41,13 @@ class Sides:
         """What each source's encoder must know."""
         return {name: reader.spec for name, reader in self.readers.items()}
 
-    def learned(self, side: str) -> dict[str, bytes]:
-        """Everything that a source, or TARGET, would write into a run folder, by file name."""
-        with TemporaryDirectory() as name:
-            folder = Path(name)
-            reader: Any = self.readers.get(side)
-            if hasattr(reader, "save"):
-                reader.save(folder)
-            if side == TARGET or _joint(reader):
-                self.tokenizer.save(folder / "target")
-            files = [file for file in folder.rglob("*") if file.is_file()]
-            return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    def tokenizer_of(self, side: str) -> Tokenizer | None:
+        """Of a source, or TARGET; None for a reader that has none, or does not show it."""
+        reader = self.readers.get(side)
+        if side == TARGET or _joint(reader):
+            return self.tokenizer
+        found: Tokenizer | None = getattr(reader, "tokenizer", None)
+        return found
 
 
 @dataclass(frozen=True)
@@ -107,15 +102,19 @@ def _member(system: System, run: RunFolder) -> Model:
         raise UserError(
             f"expected runs with the sources, readers and tokens of {system.run.path} in its "
             f"ensemble, got {run.path}, where other are: {', '.join(differing)}; take runs of one "
-            "recipe on one corpus, with other seeds or sizes"
+            "recipe on one corpus, with other seeds or sizes, and as unigram tokenizers are never "
+            "twice the same, give the others the target's with --tokenizer RUN"
         )
     return other.model.to(next(system.model.parameters()).device)
 
 
-def _reading(system: System, name: str) -> tuple[Any, dict[str, bytes]] | None:
-    """How a source is read: the reader's settings, and what it learned; None without the source."""
-    source = system.settings.sources.get(name)
-    return None if source is None else (source.reader, system.sides.learned(name))
+def _reading(system: System, name: str) -> tuple[Any, ...] | None:
+    """How a source is read: settings, what its encoder is told, tokens. None without the source."""
+    source, tokenizer = system.settings.sources.get(name), system.sides.tokenizer_of(name)
+    if source is None:
+        return None
+    spec = system.sides.readers[name].spec
+    return source.reader, spec, tokenizer and tokenizer.vocabulary
 
 
 def make_writer(

@@ -39,6 +39,9 @@ class Results:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             decoding, groups = dict(content.pop("decoding")), content.pop("groups", {})
+            missing = {"search", "evaluation", "weights"} - decoding.keys()
+            if missing:
+                raise KeyError(*missing)
             named = {group: _scores(scores) for group, scores in groups.items()}
             return cls(_scores(content), decoding, named)
         except (*DAMAGES, OSError) as error:

@@ -233,7 +233,9 @@ class RecipeSettings(Strict):
     def _sources_can_be_called(cls, sources: Mapping[str, Source]) -> Mapping[str, Source]:
         odd = [name for name in sources if not re.fullmatch(SOURCE_NAME, name)]
         if odd:
-            raise ValueError(f"names of letters, digits, _ and - for sources, unlike {odd[0]!r}")
+            raise ValueError(
+                f"names of a-z, digits, _ and - for sources, a letter first, unlike {odd[0]!r}"
+            )
         return sources
 
     @field_validator("evaluation")

@@ -7,6 +7,8 @@ if it would be larger were the vocabulary larger.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -15,7 +17,6 @@ from torch import Tensor
 from multiattn.errors import UserError
 from multiattn.model import Model, build_model
 from multiattn.preparation import TARGET, Sides, System
-from multiattn.tokenizer import Tokenizer
 
 
 def take_weights(model: Model, sides: Sides, other: System) -> str:
@@ -78,9 +79,9 @@ def _matched(
     given: Tensor, own: Tensor, dimension: int, side: str, sides: Sides, others: Sides
 ) -> Tensor | None:
     """``own`` with the rows of ``given`` for the tokens that both know."""
-    if sides.learned(side) == others.learned(side):
+    if _learned(sides, side) == _learned(others, side):
         return given
-    mine, theirs = _tokenizer(sides, side), _tokenizer(others, side)
+    mine, theirs = sides.tokenizer_of(side), others.tokenizer_of(side)
     if mine is None or theirs is None or own.dim() != given.dim():
         return None
     known = {piece: row for row, piece in enumerate(theirs.vocabulary)}
@@ -92,12 +93,13 @@ def _matched(
     return own.clone().index_copy_(dimension, to, rows)
 
 
-def _tokenizer(sides: Sides, side: str) -> Tokenizer | None:
-    """The tokenizer of a side; None for a reader that has none, or does not show it."""
-    if side == TARGET:
-        return sides.tokenizer
-    reader = sides.readers.get(side)
-    if getattr(reader, "joint", False):
-        return sides.tokenizer
-    found: Tokenizer | None = getattr(reader, "tokenizer", None)
-    return found
+def _learned(sides: Sides, side: str) -> dict[str, bytes]:
+    """Everything that a side would write into a run folder, by file name."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if side in sides.readers:
+            sides.readers[side].save(folder)
+        if sides.tokenizer_of(side) is sides.tokenizer:
+            sides.tokenizer.save(folder / "target")
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}

@@ -146,7 +146,7 @@ def test_a_run_that_continues_learns_from_the_examples_that_it_began_with(finish
         text = (corpus / f"{split}.tsv").read_text()
         (corpus / f"{split}.tsv").write_text("".join(reversed(text.splitlines(keepends=True))))
         before = run.start.read_bytes()
-        with pytest.raises(UserError, match=f"got others in {split} of .*another --out"):
+        with pytest.raises(UserError, match=f"got others in {split}; .*another --out"):
             tiny_runs.trained(longer)
         assert run.start.read_bytes() == before
         (corpus / f"{split}.tsv").write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -113,6 +114,18 @@ def test_the_option_is_short_for_the_setting_and_results_name_the_weights_of_all
     assert "--name TAG" in result.stderr
 
 
+def test_results_make_room_where_a_member_has_learned_since(runs, tmp_path):
+    first, second = (shutil.copytree(run.path, tmp_path / run.path.name) for run in runs[:2])
+    command = ["evaluate", first, "--name", "both", "--ensemble", second]
+    assert call(*command).exit_code == 0
+    before = (first / "results" / "test@both" / "scores.json").read_bytes()
+    shutil.copy(runs[0].weights, second / "model.safetensors")
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    (moved,) = (first / "results").glob("test@both@weights-*")
+    assert (moved / "scores.json").read_bytes() == before
+
+
 def test_runs_that_write_other_tokens_or_read_otherwise_are_refused(runs, tmp_path):
     with pytest.raises(UserError, match="where other are: target; take runs of one recipe"):
         load(runs[0], runs[3])
@@ -123,8 +136,12 @@ def test_runs_that_write_other_tokens_or_read_otherwise_are_refused(runs, tmp_pa
         decoder={**tiny_runs.RECIPE["decoder"], "initial_state": "zero"},
         evaluation={"metrics": [], "select": "perplexity"},
     )
+    tiny_runs.trained(language)
     with pytest.raises(UserError, match="where other are: letters; take runs of one recipe"):
-        load(runs[0], tiny_runs.trained(language))
+        load(runs[0], language.run)
+    beside = call("evaluate", language.run.path, "--ensemble", language.run.path, "--name", "a")
+    assert beside.exit_code == 2
+    assert "neither an ensemble nor a language model" in beside.stderr
     with pytest.raises(UserError, match="expected a run folder"):
         load(runs[0], tiny_runs.RunFolder(tmp_path))
 

@@ -57,7 +57,7 @@ def predict(
     predictor = load(path, overrides=overrides, host=host)
     wanted = predictor.sources or inputs
     parser = InputParser.of(predictor.system.settings, host, text)
-    values = list(parser.parse(inputs or (), sys.stdin.buffer)) if wanted else [{}]
+    values = list(parser.parse(inputs or (), getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
     refused = 0
