@@ -111,7 +111,8 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 def _best_files(run: RunFolder, progress: Progress) -> list[Path]:
     """The checkpoints to average; without a validation yet the newest."""
-    return [_weights_file(run, step) for step, _ in progress.best or ((progress.step, 0.0),)]
+    steps = [step for step, _ in progress.best] or [progress.step]
+    return [_weights_file(run, step) for step in steps]
 
 
 def _weights_file(run: RunFolder, step: int) -> Path:

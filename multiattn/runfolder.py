@@ -47,13 +47,9 @@ class RunFolder:
 
     def started(self) -> dict[str, Any]:
         """What ``run.json`` says. Raises UserError where it cannot be read."""
-        try:
+        with restorable(self.start, "how the run was started"):
             found = dict(json.loads(self.start.read_text(encoding="utf-8")))
             return {**found, "data": Path(found["data"]), "init": found.get("init")}
-        except (*DAMAGES, OSError) as error:
-            raise UserError(
-                f"expected in {self.start} how the run was started, got {error!r}; restore the file"
-            ) from error
 
     @property
     def weights(self) -> Path:
@@ -86,13 +82,8 @@ class RunFolder:
 
     def versions_then(self) -> dict[str, str]:
         """What ``versions.json`` says. Raises UserError where it cannot be read."""
-        try:
+        with restorable(self.versions, "what the run was made with"):
             return dict(json.loads(self.versions.read_text(encoding="utf-8")))
-        except (*DAMAGES, OSError) as error:
-            raise UserError(
-                f"expected in {self.versions} what the run was made with, got {error!r}; restore "
-                "the file"
-            ) from error
 
     @property
     def has_checkpoint(self) -> bool:
@@ -142,6 +133,15 @@ class RunFolder:
                 f"expected a folder to write the run to, got {self.path} ({error.strerror}); "
                 "choose another --out"
             ) from error
+
+
+@contextmanager
+def restorable(path: Path, what: str) -> Iterator[None]:
+    """Read ``path`` inside: whatever it says instead of ``what`` is a UserError."""
+    try:
+        yield
+    except (*DAMAGES, OSError) as error:
+        raise UserError(f"expected in {path} {what}, got {error!r}; restore the file") from error
 
 
 @contextmanager

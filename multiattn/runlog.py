@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from multiattn.errors import UserError
 from multiattn.rendering import as_well_as_it_goes
-from multiattn.runfolder import DAMAGES, RunFolder, append_line, cut_back, sync
+from multiattn.runfolder import RunFolder, append_line, cut_back, restorable, sync
 
 Record = Mapping[str, float | int | str]
 
@@ -155,15 +154,10 @@ def read_log(run: RunFolder) -> list[dict[str, Any]]:
     """
     if not run.log.exists():
         return []
-    try:
+    with restorable(run.log, "a JSON object per line"):
         lines = run.log.read_text(encoding="utf-8").split("\n")[:-1]
-        found = [dict(json.loads(line)) for line in lines]
-        return [{**line, "kind": line["kind"], "step": line["step"]} for line in found]
-    except (*DAMAGES, OSError) as error:
-        raise UserError(
-            f"expected in {run.log} a JSON object per line, got {error!r}; restore the file, or "
-            "move it away"
-        ) from error
+        read = [dict(json.loads(line)) for line in lines]
+        return [{"kind": line.pop("kind"), "step": line.pop("step"), **line} for line in read]
 
 
 def _line(kind: str, step: str, values: Record) -> str:

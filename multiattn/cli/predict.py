@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +47,6 @@ def predict(
     ensemble: Ensemble = None,
 ) -> None:
     """Write for inputs of your own, one line each."""
-    import sys
-
     from multiattn.inputs import InputParser
     from multiattn.predictor import load
     from multiattn.rendering import save_pictures

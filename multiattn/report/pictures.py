@@ -56,10 +56,8 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
     if len(curves) > 1:
         axes.legend(fontsize=7)
     content = io.StringIO()
-    with (
-        as_well_as_it_goes(),
-        rc_context({"svg.hashsalt": title}),
-    ):  # the same curves, the same page
+    # with this salt the same curves give the same page
+    with as_well_as_it_goes(), rc_context({"svg.hashsalt": title}):
         figure.savefig(content, format="svg", metadata={"Date": None})
     svg = content.getvalue()
     return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)
