@@ -30,8 +30,8 @@ import PIL.Image
 from numpy.typing import NDArray
 
 import multiattn
-from multiattn.recipe import shipped
-from multiattn.rendering import AttentionRecord
+from multiattn.prediction.rendering import AttentionRecord
+from multiattn.recipe.loading import shipped
 
 Array = NDArray[np.float64]
 RESAMPLES = 1000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiattn.predictor import load
+    from multiattn.prediction.predictor import load
 
     __version__: str
 
@@ -19,7 +19,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> Any:
     """Import what is heavy when it is first asked for."""
     if name == "load":
-        from multiattn.predictor import load
+        from multiattn.prediction.predictor import load
 
         return load
     if name == "__version__":

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.memory import Memory
-from multiattn.scorers import Decoder, Weights, log_probabilities
+from multiattn.engine.memory import Memory
+from multiattn.search.scorers import Decoder, Weights, log_probabilities
 
 
 class Ensemble:

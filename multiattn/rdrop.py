@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import NonNegativeFloat
 
-from multiattn.decoder import Output
-from multiattn.memory import Memory
-from multiattn.objectives import CrossEntropy, Loss, no_heads
-from multiattn.output import at_least_single
-from multiattn.settings import Probability
+from multiattn.engine.decoder import Output
+from multiattn.engine.memory import Memory
+from multiattn.engine.output_layer import at_least_single
+from multiattn.recipe.settings import Probability
+from multiattn.training.objectives import CrossEntropy, Loss, no_heads
 
 
 class RDrop:

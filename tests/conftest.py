@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from multiattn.decoder import Targets
-from multiattn.memory import Memory, Tokens, length_mask
-from multiattn.tokenizer import EOS, PAD
+from multiattn.data.tokenizer import EOS, PAD
+from multiattn.engine.decoder import Targets
+from multiattn.engine.memory import Memory, Tokens, length_mask
 
 torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multiattn.attention import Additive, Dot, Multiplicative, ScaledDot, masked_softmax
-from multiattn.composed import Coverage, Gated, Location, MultiHead
-from multiattn.decoder import LSTMDecoder
+from multiattn.engine.attention import Additive, Dot, Multiplicative, ScaledDot, masked_softmax
+from multiattn.engine.attention_wrappers import Coverage, Gated, Location, MultiHead
+from multiattn.engine.decoder import LSTMDecoder
+from multiattn.engine.memory import Memory, MemorySpec, Tokens, tree_map
+from multiattn.engine.recurrence import Bahdanau, InputFeeding
 from multiattn.errors import UserError
-from multiattn.memory import Memory, MemorySpec, Tokens, tree_map
-from multiattn.recurrence import Bahdanau, InputFeeding
 
 pytestmark = pytest.mark.usefixtures("double")
 

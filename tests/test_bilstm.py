@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from multiattn.bilstm import bidirectional, direction, final_states, in_groups, similar_lengths
-from multiattn.memory import length_mask
+from multiattn.engine.lstm import bidirectional, direction, final_states, in_groups, similar_lengths
+from multiattn.engine.memory import length_mask
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 

@@ -21,13 +21,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
-from multiattn import checkpoint, runfolder
+from multiattn import run_folder
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
-from multiattn.preparation import open_system
-from multiattn.runfolder import RunFolder, append_line, cut_back, replacing, write_bytes
-from multiattn.runlog import read_log
-from multiattn.tokenizer import Tokenizer
-from multiattn.transfer import take_weights
+from multiattn.run_folder import RunFolder, append_line, cut_back, replacing, write_bytes
+from multiattn.runs.log import read_log
+from multiattn.runs.processors import open_system
+from multiattn.runs.transfer import take_weights
+from multiattn.training import checkpoint
 
 
 class Killed(BaseException):
@@ -65,7 +66,7 @@ def disk_operations(monkeypatch, die_at: int | None) -> list[str]:
 
         return call
 
-    monkeypatch.setattr(runfolder.os, "fsync", counted("flush", fsync))
+    monkeypatch.setattr(run_folder.os, "fsync", counted("flush", fsync))
     monkeypatch.setattr(Path, "replace", counted("rename", replace))
     return done
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings, strategies
 sys.path.append(str(Path(__file__).parent / "tiny"))
 from naive_search import VOCABULARY, WORDS, TableDecoder
 
-from multiattn.choosing import Drawn, top_tokens
-from multiattn.scorers import Scored
-from multiattn.search import beam_search, sample
-from multiattn.settings import Search
-from multiattn.tokenizer import BOS, EOS, UNK
+from multiattn.data.tokenizer import BOS, EOS, UNK
+from multiattn.recipe.settings import Search
+from multiattn.search.beam import beam_search, sample
+from multiattn.search.candidates import Drawn, top_tokens
+from multiattn.search.scorers import Scored
 
 
 def test_equal_scores_go_to_the_lowest_tokens() -> None:

@@ -6,7 +6,7 @@ from unittest import SkipTest
 
 import pytest
 
-from multiattn.plugins import load_host
+from multiattn.registry.host import load_host
 from multiattn.testing import cases
 
 CASES = cases(load_host())

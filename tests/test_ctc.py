@@ -28,16 +28,16 @@ from naive_search import (
     naive_beam,
 )
 
-from multiattn.composed import Location
-from multiattn.ctc import TINY, CTCPrefix, Given
-from multiattn.decoder import LSTMDecoder, Targets
+from multiattn.data.tokenizer import BOS, EOS, PAD, UNK
+from multiattn.engine.attention_wrappers import Location
+from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.memory import Memory, MemorySpec, Tokens, length_mask, tree_map
 from multiattn.errors import UserError
-from multiattn.hypotheses import Hypothesis
-from multiattn.memory import Memory, MemorySpec, Tokens, length_mask, tree_map
-from multiattn.scorers import LanguageModel, LengthReward
-from multiattn.search import beam_search, ctc_search
-from multiattn.settings import Search
-from multiattn.tokenizer import BOS, EOS, PAD, UNK
+from multiattn.recipe.settings import Search
+from multiattn.search.beam import beam_search, ctc_search
+from multiattn.search.ctc import TINY, CTCPrefix, Given
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.scorers import LanguageModel, LengthReward
 
 pytestmark = pytest.mark.usefixtures("double")
 

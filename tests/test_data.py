@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn import batches
-from multiattn.batches import Collator
-from multiattn.data import Dataset
+from multiattn.data import collation
+from multiattn.data.batch_plan import Plan, Position
+from multiattn.data.collation import Collator
+from multiattn.data.dataset import Dataset
+from multiattn.data.rows import Row
+from multiattn.data.tokenizer import EOS, PAD, Tokenizer
 from multiattn.errors import UserError
-from multiattn.plan import Plan, Position
-from multiattn.records import Example
-from multiattn.rows import Row
-from multiattn.settings import RecipeSettings, TokenizerSettings
-from multiattn.tokenizer import EOS, PAD, Tokenizer
+from multiattn.recipe.settings import RecipeSettings, TokenizerSettings
+from multiattn.registry.records import Example
 
 WORDS = ["ein", "kleiner", "hund", "läuft", "über", "den", "breiten", "weg", "und", "laut"]
 
@@ -130,7 +130,7 @@ def unpadded(batch) -> dict:
 def everything(batches) -> dict:
     return {
         name: seen
-        for _, micro_batches in batches
+        for _, micro_batches in collation
         for batch in micro_batches
         if batch is not None
         for name, seen in unpadded(batch).items()
@@ -233,8 +233,15 @@ def test_processes_together_see_what_one_sees_step_by_step(sampling, readers, wo
 def test_an_empty_shard_is_none(tokenizer, readers):
     dataset = training(tokenizer, readers, corpus=Listed(list(examples(2))))
     plan = planned(dataset, world=2, accumulate=2)
-    lists = [batches for rank in (0, 1) for _, batches in dataset.batches(plan.steps(0), rank=rank)]
-    assert [batch is None for batches in lists for batch in batches] == [False, False, True, True]
+    lists = [
+        collation for rank in (0, 1) for _, collation in dataset.batches(plan.steps(0), rank=rank)
+    ]
+    assert [batch is None for collation in lists for batch in collation] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_continuing_from_any_step_gives_the_same_batches(sampling, readers):
@@ -292,7 +299,7 @@ def test_reading_batches_leaves_the_global_generators_alone(sampling, readers):
 def test_a_sweep_meets_every_row_once_over_all_ranks_longest_first(tokenizer, readers):
     dataset = training(tokenizer, readers)
     ranks = [list(dataset.sweep(7, rank=rank, world=3)) for rank in range(3)]
-    met = [name for batches in ranks for batch in batches for name in batch.ids]
+    met = [name for collation in ranks for batch in collation for name in batch.ids]
     assert sorted(met) == sorted(row.id for row in dataset.rows)
     lengths = [int(batch.sources["word"].lengths.max()) for batch in dataset.sweep(7)]
     assert lengths == sorted(lengths, reverse=True)
@@ -429,7 +436,7 @@ def test_a_reader_that_promises_nothing_is_asked_every_time():
 
 
 def test_what_is_kept_is_bounded(monkeypatch):
-    monkeypatch.setattr(batches, "KEPT_BYTES", 5 * 8)
+    monkeypatch.setattr(collation, "KEPT_BYTES", 5 * 8)
     reader = Letters()
     collate = Collator({"word": reader})
     rows = [Row("a", {"word": "four"}), Row("b", {"word": "long"})]

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multiattn.attention import Additive, Multiplicative
-from multiattn.composed import Coverage, Location, MultiHead
-from multiattn.decoder import LSTMDecoder, Output, Packing, ScheduledSampling, Targets
-from multiattn.fusion import Concat, Gate, Hierarchical
-from multiattn.memory import Memory, MemorySpec, tree_map
-from multiattn.output import Copy, Deep, Linear
-from multiattn.recurrence import Bahdanau, Conditional, InputFeeding, Luong
-from multiattn.tokenizer import BOS, EOS
+from multiattn.data.tokenizer import BOS, EOS
+from multiattn.engine.attention import Additive, Multiplicative
+from multiattn.engine.attention_wrappers import Coverage, Location, MultiHead
+from multiattn.engine.decoder import LSTMDecoder, Output, Packing, ScheduledSampling, Targets
+from multiattn.engine.fusion import Concat, Gate, Hierarchical
+from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.output_layer import Copy, Deep, Linear
+from multiattn.engine.recurrence import Bahdanau, Conditional, InputFeeding, Luong
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -16,8 +16,8 @@ import tiny_runs
 
 import multiattn
 from multiattn.cli import app
+from multiattn.data.tokenizer import BOS, EOS
 from multiattn.errors import UserError
-from multiattn.tokenizer import BOS, EOS
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,9 @@ def probabilities(run, text, tokens):
     model, readers = predictor.system.model, predictor.system.sides.readers
     found = []
     with torch.no_grad():
-        batch = multiattn.batches.Collator(readers)([multiattn.rows.Row("a", {"letters": text})])
+        batch = multiattn.data.collation.Collator(readers)(
+            [multiattn.data.rows.Row("a", {"letters": text})]
+        )
         shared, state = model.decoder.begin(model.encode(batch.sources, 1), 1)
         for token in (BOS, *tokens):
             scores, state, _ = model.decoder.step(torch.tensor([[token]]), state, shared)

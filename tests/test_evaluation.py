@@ -19,19 +19,14 @@ sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
 import multiattn
-from multiattn import records
 from multiattn.errors import UserError
-from multiattn.evaluation import evaluate
-from multiattn.inputs import InputParser
-from multiattn.preparation import open_system
-from multiattn.rendering import (
-    join_columns,
-    join_rows,
-    label_spans,
-    save_pictures,
-)
-from multiattn.results import Results
-from multiattn.training import start_accelerator
+from multiattn.prediction.inputs import InputParser
+from multiattn.prediction.rendering import join_columns, join_rows, label_spans, save_pictures
+from multiattn.registry import records
+from multiattn.runs.evaluate import evaluate
+from multiattn.runs.processors import open_system
+from multiattn.scoring.results import Results
+from multiattn.training.trainer import start_accelerator
 
 TAB = "\t"
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn import fast
-from multiattn.attention import Additive, Multiplicative
-from multiattn.composed import Gated, Location, MultiHead
-from multiattn.fast import energies, feeding, parallel, products
-from multiattn.fusion import Concat, Gate, NoSource
-from multiattn.memory import Memory, MemorySpec, tree_map
-from multiattn.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.engine import fast
+from multiattn.engine.attention import Additive, Multiplicative
+from multiattn.engine.attention_wrappers import Gated, Location, MultiHead
+from multiattn.engine.fast import energies, input_feeding, parallel, products
+from multiattn.engine.fusion import Concat, Gate, NoSource
+from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -119,7 +119,7 @@ def test_a_fast_path_is_the_readable_one_and_so_are_its_gradients(form, memories
 def chosen(recurrence, embedded, memories) -> list[str]:
     keys = recurrence.prepare(memories)
     return [
-        *["feeding"] * feeding.applies(recurrence, embedded, keys),
+        *["feeding"] * input_feeding.applies(recurrence, embedded, keys),
         *["parallel"] * parallel.applies(recurrence, COUNTS, keys),
     ]
 
@@ -156,7 +156,7 @@ def test_a_class_of_the_user_is_read_step_by_step(memories):
 def test_words_in_reduced_precision_are_read_step_by_step(memories):
     recurrence, memories = build(PATHS["input feeding"], memories)
     keys = recurrence.prepare(memories)
-    assert not feeding.applies(recurrence, torch.randn(13, EMBEDDING).bfloat16(), keys)
+    assert not input_feeding.applies(recurrence, torch.randn(13, EMBEDDING).bfloat16(), keys)
 
 
 def test_under_autocast_the_fast_path_errs_no_more_than_the_readable_one(memories):

@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 import torch
 
-from multiattn.attention import Additive, Multiplicative
-from multiattn.composed import Coverage, Gated, Location, MultiHead
-from multiattn.decoder import LSTMDecoder
-from multiattn.fast import decoding, for_decoding
-from multiattn.fusion import Concat, Gate, Hierarchical
-from multiattn.memory import MemorySpec, tree_map
-from multiattn.output import Copy, Deep, Linear
-from multiattn.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.engine.attention import Additive, Multiplicative
+from multiattn.engine.attention_wrappers import Coverage, Gated, Location, MultiHead
+from multiattn.engine.decoder import LSTMDecoder
+from multiattn.engine.fast import decoding, for_decoding
+from multiattn.engine.fusion import Concat, Gate, Hierarchical
+from multiattn.engine.memory import MemorySpec, tree_map
+from multiattn.engine.output_layer import Copy, Deep, Linear
+from multiattn.engine.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
 
 SPECS = {"text": MemorySpec(6, 3), "photo": MemorySpec(4)}
 RECURRENCES = {

@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
-from multiattn.dryrun import dry_run
+from multiattn.data.features.cache import PLACE, cache_folder, open_caches
+from multiattn.data.features.store import FORMAT, FeatureStore
 from multiattn.errors import UserError
-from multiattn.features import PLACE, cache_folder, open_caches
-from multiattn.featurestore import FORMAT, FeatureStore
-from multiattn.runs import build
+from multiattn.runs.dry_run import dry_run
+from multiattn.runs.train import build
 
 VALUES = [f"input {number}" for number in range(7)]
 CACHED = "sources.letters.cache=true"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multiattn.attention import Additive, Multiplicative
-from multiattn.composed import Coverage, Location, MultiHead
-from multiattn.fusion import Concat, Gate, Hierarchical, NoSource
-from multiattn.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.attention import Additive, Multiplicative
+from multiattn.engine.attention_wrappers import Coverage, Location, MultiHead
+from multiattn.engine.fusion import Concat, Gate, Hierarchical, NoSource
+from multiattn.engine.memory import Memory, MemorySpec, tree_map
 
 pytestmark = pytest.mark.usefixtures("double")
 

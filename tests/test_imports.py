@@ -68,7 +68,7 @@ def test_listing_components_and_recipes_imports_no_torch(arguments):
 
 
 @pytest.mark.parametrize(
-    "module", ["", ".plugins", ".recipe", ".records", ".scoring", ".settings", ".signatures"]
+    "module", ["", ".registry.host", ".registry.schema", ".recipe.loading", ".scoring.intervals"]
 )
 def test_what_is_torch_free_imports_where_torch_does_not(module):
     done = python(f"import multiattn{module}", ("torch",))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.bilstm import bidirectional, direction
+from multiattn.engine.lstm import bidirectional, direction
 from multiattn.initialisation import initialised
 
 

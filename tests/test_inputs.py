@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from multiattn import records
 from multiattn.errors import UserError
-from multiattn.inputs import InputParser
+from multiattn.prediction.inputs import InputParser
+from multiattn.registry import records
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn.memory import (
+from multiattn.engine.memory import (
     Grid,
     Memory,
     Time,

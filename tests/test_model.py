@@ -12,16 +12,16 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from multiattn.attention import Additive
-from multiattn.batches import Batch, Inputs
-from multiattn.decoder import LSTMDecoder
+from multiattn.data.collation import Batch, Inputs
+from multiattn.engine.attention import Additive
+from multiattn.engine.decoder import LSTMDecoder
+from multiattn.engine.fusion import Concat, Gate, Hierarchical
+from multiattn.engine.memory import Memory, MemorySpec, Tokens, length_mask
+from multiattn.engine.model import Model, build_model, load_weights, save_weights
+from multiattn.engine.output_layer import Copy, Deep, Linear
 from multiattn.errors import UserError
-from multiattn.fusion import Concat, Gate, Hierarchical
-from multiattn.memory import Memory, MemorySpec, Tokens, length_mask
-from multiattn.model import Model, build_model, load_weights, save_weights
-from multiattn.objectives import CTC, CrossEntropy
-from multiattn.output import Copy, Deep, Linear
-from multiattn.settings import RecipeSettings
+from multiattn.recipe.settings import RecipeSettings
+from multiattn.training.objectives import CTC, CrossEntropy
 
 pytestmark = pytest.mark.usefixtures("double")
 

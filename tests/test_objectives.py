@@ -14,13 +14,13 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, kl_divergence
 
-from multiattn.batches import Batch, Inputs
-from multiattn.decoder import Output, Packing
+from multiattn.data.collation import Batch, Inputs
+from multiattn.data.rows import BadRows, Row
+from multiattn.engine.decoder import Output, Packing
+from multiattn.engine.memory import MemorySpec
 from multiattn.errors import UserError
-from multiattn.memory import MemorySpec
-from multiattn.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
 from multiattn.rdrop import RDrop
-from multiattn.rows import BadRows, Row
+from multiattn.training.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
 
 pytestmark = pytest.mark.usefixtures("double")
 

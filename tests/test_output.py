@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from multiattn.output import Copy, Deep, Linear
+from multiattn.engine.output_layer import Copy, Deep, Linear
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -12,18 +12,18 @@ import pytest
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
-from multiattn.entering import Start, describe, enter, origin
-from multiattn.overlap import shared_with_ancestors, shared_with_training
-from multiattn.plugins import load_host
-from multiattn.preparation import open_corpus
-from multiattn.runfolder import RunFolder
+from multiattn.registry.host import load_host
+from multiattn.run_folder import RunFolder
+from multiattn.runs.overlap import shared_with_ancestors, shared_with_training
+from multiattn.runs.processors import open_corpus
+from multiattn.runs.start import Start, describe, enter, origin
 
 # A corpus of photographs with words, and a reader that says it reads photographs.
 PLUGIN = """
 from pathlib import Path
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Corpus, Example, Reader
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Corpus, Example, Reader
 
 
 @hookimpl

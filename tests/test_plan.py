@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multiattn.data.batch_plan import Costs, Plan, Position, Step, derive
 from multiattn.errors import UserError
-from multiattn.plan import Costs, Plan, Position, Step, derive
-from multiattn.settings import Training
+from multiattn.recipe.settings import Training
 
 
 def costs_of(target, **sources) -> Costs:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from multiattn.discovery import installed
 from multiattn.errors import UserError
-from multiattn.plugins import load_host
-from multiattn.settings import Named
+from multiattn.recipe.settings import Named
+from multiattn.registry.discovery import installed
+from multiattn.registry.host import load_host
 
 HOSTILE = Path(__file__).parent / "hostile"
 BROKEN = {
@@ -22,7 +22,7 @@ BROKEN = {
     "syntax_error": "SyntaxError",
     "unknown_argument": "registry",
     "misspelt_hook": "unknown hook 'multiattn_componets'",
-    "undecorated_hook": "decorated with multiattn.hooks.hookimpl",
+    "undecorated_hook": "decorated with multiattn.registry.hooks.hookimpl",
     "raises_half_way": "RuntimeError: no second record",
     "exits_half_way": "SystemExit: 3",
     "wrong_record_type": "expected a record",
@@ -64,7 +64,7 @@ def test_strict_mode_raises_what_the_plugin_raised(install, monkeypatch, module)
 
 def test_ctrl_c_while_plugins_load_is_not_swallowed(install, monkeypatch):
     install("well_behaved")
-    monkeypatch.setattr("multiattn.plugins._records", _interrupted)
+    monkeypatch.setattr("multiattn.registry.host._records", _interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_host()
 
@@ -262,6 +262,8 @@ def test_every_component_of_the_environment_has_a_target_that_imports():
 
 
 def test_loading_all_plugins_imports_no_torch():
-    code = "import sys; sys.modules['torch'] = None\nfrom multiattn.plugins import load_host\n"
+    code = (
+        "import sys; sys.modules['torch'] = None\nfrom multiattn.registry.host import load_host\n"
+    )
     code += "assert not load_host().broken, [plugin.reason for plugin in load_host().broken]"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,9 +12,9 @@ sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
 import multiattn
-from multiattn.alignment import Evidence, alone
+from multiattn.engine.memory import Memory, Tokens
 from multiattn.errors import UserError
-from multiattn.memory import Memory, Tokens
+from multiattn.prediction.word_times import Evidence, alone
 
 
 @pytest.fixture(scope="module")

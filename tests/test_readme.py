@@ -14,10 +14,10 @@ import pytest
 from typer.main import get_command
 
 from multiattn.cli import app
-from multiattn.plugins import Host, load_host
-from multiattn.recipe import load_recipe, recipe_files, shipped
-from multiattn.records import KINDS
-from multiattn.runfolder import RunFolder
+from multiattn.recipe.loading import load_recipe, recipe_files, shipped
+from multiattn.registry.host import Host, load_host
+from multiattn.registry.records import KINDS
+from multiattn.run_folder import RunFolder
 
 ROOT = shipped("recipes").parent
 README = ROOT / "README.md"
@@ -140,7 +140,7 @@ def test_the_table_of_components_is_what_is_registered(host):
 def test_every_folder_of_the_map_is_there():
     for name, _ in rows("Where things are"):
         assert (ROOT / name.strip("`")).is_dir()
-    read_first = re.findall(r"`(\w+\.py)`", rows("Where things are")[0][1])
+    read_first = re.findall(r"`([\w/]+\.py)`", rows("Where things are")[0][1])
     assert all((ROOT / "multiattn" / name).exists() for name in read_first)
 
 
@@ -160,7 +160,7 @@ def test_every_import_in_the_readme_works():
 
 
 def test_the_attributes_of_a_prediction_that_it_shows_exist():
-    from multiattn.predictor import Prediction
+    from multiattn.prediction.predictor import Prediction
 
     (block,) = (block for block in blocks("python") if "multiattn.load" in block)
     shown = re.findall(r"prediction\.(\w+)", block)

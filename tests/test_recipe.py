@@ -9,10 +9,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from multiattn import yamlfile
 from multiattn.errors import UserError
-from multiattn.plugins import load_host
-from multiattn.recipe import (
+from multiattn.recipe import yamlfile
+from multiattn.recipe.loading import (
     differences,
     dump_recipe,
     find_recipe,
@@ -21,6 +20,7 @@ from multiattn.recipe import (
     shipped,
     summary_of,
 )
+from multiattn.registry.host import load_host
 
 GOOD = """\
 summary: letters to letters
@@ -228,7 +228,9 @@ def test_a_path_that_is_not_there_is_one_sentence(host, tmp_path):
 
 @pytest.fixture
 def shelf(write, monkeypatch):
-    monkeypatch.setattr("multiattn.recipe.shipped", lambda folder: write("").parent / "shelf")
+    monkeypatch.setattr(
+        "multiattn.recipe.loading.shipped", lambda folder: write("").parent / "shelf"
+    )
     write(GOOD, "shelf/letters/default.yaml")
     write(GOOD.replace("letters to letters", "more of them"), "shelf/letters/large.yaml")
 
@@ -257,8 +259,8 @@ def test_a_plugin_brings_recipes_in_its_own_package(install, write, monkeypatch,
     write(GOOD, "brings_recipes/kept/large.yaml")
     monkeypatch.syspath_prepend(package.parent)
     plugin = write(
-        "from multiattn.hooks import hookimpl\n"
-        "from multiattn.records import Recipe\n"
+        "from multiattn.registry.hooks import hookimpl\n"
+        "from multiattn.registry.records import Recipe\n"
         "@hookimpl\n"
         "def multiattn_components():\n"
         "    for name in ('letters', 'own'):\n"

@@ -9,10 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multiattn.attention import Additive
-from multiattn.fusion import Concat, Gate, Hierarchical, NoSource
-from multiattn.memory import Memory, MemorySpec, tree_map
-from multiattn.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, LSTMStack, Luong
+from multiattn.engine.attention import Additive
+from multiattn.engine.fusion import Concat, Gate, Hierarchical, NoSource
+from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.recurrence import (
+    Adaptive,
+    Bahdanau,
+    Conditional,
+    InputFeeding,
+    LSTMStack,
+    Luong,
+)
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -17,14 +17,14 @@ sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
 from multiattn.errors import UserError
-from multiattn.evaluation import evaluate
-from multiattn.overlap import shared_with_training
-from multiattn.preparation import open_corpus, open_system
-from multiattn.report import write_report
-from multiattn.results import Results
-from multiattn.runfolder import RunFolder
-from multiattn.runlog import display_for
-from multiattn.training import start_accelerator
+from multiattn.report.page import write_report
+from multiattn.run_folder import RunFolder
+from multiattn.runs.evaluate import evaluate
+from multiattn.runs.log import display_for
+from multiattn.runs.overlap import shared_with_training
+from multiattn.runs.processors import open_corpus, open_system
+from multiattn.scoring.results import Results
+from multiattn.training.trainer import start_accelerator
 
 
 @pytest.fixture(scope="module")

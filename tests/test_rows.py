@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from multiattn.data.rows import BadRows, Row, scored_rows, taught_rows
 from multiattn.errors import UserError
-from multiattn.records import Example
-from multiattn.rows import BadRows, Row, scored_rows, taught_rows
-from multiattn.settings import RecipeSettings
+from multiattn.recipe.settings import RecipeSettings
+from multiattn.registry.records import Example
 
 RECIPE = RecipeSettings.model_validate(
     {
@@ -102,5 +102,5 @@ def test_a_second_example_of_one_id_is_a_bad_row():
 
 
 def test_rows_are_free_of_torch():
-    code = "import multiattn.rows, multiattn.plan, sys; sys.exit('torch' in sys.modules)"
+    code = "import multiattn.data.rows, multiattn.data.batch_plan, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multiattn.decoder import LSTMDecoder, Targets
+from multiattn.data.tokenizer import BOS, EOS, PAD, UNK
+from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.errors import UserError
-from multiattn.memory import Memory, MemorySpec
-from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward, Panel
-from multiattn.search import beam_search
-from multiattn.settings import Search
-from multiattn.tokenizer import BOS, EOS, PAD, UNK
+from multiattn.recipe.settings import Search
+from multiattn.search.beam import beam_search
+from multiattn.search.scorers import CoveragePenalty, LanguageModel, LengthReward, Panel
 
 pytestmark = pytest.mark.usefixtures("double")
 

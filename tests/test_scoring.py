@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multiattn import records, scoring
 from multiattn.errors import UserError
+from multiattn.registry import records
+from multiattn.scoring import intervals
 
 RECORD = records.Metric(
     name="per-word", target="x:X", summary="…", higher_is_better=True, unit="0-1"
@@ -42,11 +43,11 @@ def words(lengths):
 
 
 def score(numbers, references, **kwargs):
-    return scoring.score(RECORD, PerWord(), texts(numbers), references, **kwargs)
+    return intervals.score(RECORD, PerWord(), texts(numbers), references, **kwargs)
 
 
 def compare(first, second, references, **kwargs):
-    return scoring.compare(RECORD, PerWord(), texts(first), texts(second), references, **kwargs)
+    return intervals.compare(RECORD, PerWord(), texts(first), texts(second), references, **kwargs)
 
 
 EXAMPLES = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=20)
@@ -70,7 +71,7 @@ def test_a_score_says_all_that_it_depends_on_in_the_keys_of_scores_json():
 
 def test_a_group_is_scored_as_if_there_were_no_other():
     numbers, lengths = [1, 3, 2, 5, 4], words([1, 9, 3, 4, 7])
-    found = scoring.score_groups(RECORD, PerWord(), texts(numbers), lengths, list("yxyxy"))
+    found = intervals.score_groups(RECORD, PerWord(), texts(numbers), lengths, list("yxyxy"))
     assert list(found) == ["x", "y"]
     assert found["x"] == score([3, 5], words([9, 4]))
     assert found["y"] == score([1, 2, 4], words([1, 3, 7]))
@@ -178,7 +179,7 @@ def test_a_test_is_right_about_as_often_as_it_says():
 def test_how_many_trials_are_made_at_once_changes_nothing(monkeypatch):
     first, second = np.random.default_rng(4).integers(0, 9, size=(2, 17))
     blocks = compare(first, second, words([2] * 17), resamples=40, trials=300)
-    monkeypatch.setattr(scoring, "_TRIALS_AT_ONCE", 300)
+    monkeypatch.setattr(intervals, "_TRIALS_AT_ONCE", 300)
     assert compare(first, second, words([2] * 17), resamples=40, trials=300) == blocks
 
 
@@ -192,11 +193,11 @@ def test_how_many_trials_are_made_at_once_changes_nothing(monkeypatch):
 )
 def test_what_cannot_be_scored_is_a_users_mistake(hypotheses, references, sentence):
     with pytest.raises(UserError, match=sentence):
-        scoring.score(RECORD, PerWord(), hypotheses, references)
+        intervals.score(RECORD, PerWord(), hypotheses, references)
     with pytest.raises(UserError, match=sentence):
-        scoring.compare(RECORD, PerWord(), hypotheses, hypotheses, references)
+        intervals.compare(RECORD, PerWord(), hypotheses, hypotheses, references)
 
 
 def test_scoring_needs_no_torch():
-    program = "import sys; sys.modules['torch'] = None; import multiattn.scoring"
+    program = "import sys; sys.modules['torch'] = None; import multiattn.scoring.intervals"
     subprocess.run([sys.executable, "-c", program], check=True)

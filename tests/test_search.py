@@ -28,16 +28,16 @@ from naive_search import (
     naive_beam,
 )
 
-from multiattn.composed import Gated
-from multiattn.decoder import LSTMDecoder, Targets
+from multiattn.data.tokenizer import EOS, PAD
+from multiattn.engine.attention_wrappers import Gated
+from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.recurrence import Adaptive
 from multiattn.ensemble import Ensemble
 from multiattn.errors import UserError
-from multiattn.memory import Memory, MemorySpec
-from multiattn.recurrence import Adaptive
-from multiattn.scorers import CoveragePenalty, LanguageModel, LengthReward
-from multiattn.search import beam_search, sample
-from multiattn.settings import Search
-from multiattn.tokenizer import EOS, PAD
+from multiattn.recipe.settings import Search
+from multiattn.search.beam import beam_search, sample
+from multiattn.search.scorers import CoveragePenalty, LanguageModel, LengthReward
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 0.6, -0.5])

@@ -16,21 +16,21 @@ import torch
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
-from multiattn import selfcritical
-from multiattn.attention import Additive
-from multiattn.batches import Batch, Collator
-from multiattn.decoder import LSTMDecoder
+from multiattn.data.collation import Batch, Collator
+from multiattn.data.rows import Row
+from multiattn.data.tokenizer import BOS, EOS, UNK
+from multiattn.engine.attention import Additive
+from multiattn.engine.decoder import LSTMDecoder
+from multiattn.engine.memory import MemorySpec, tree_map
+from multiattn.engine.model import Model, WeightedObjective
+from multiattn.engine.recurrence import Luong
 from multiattn.errors import UserError
-from multiattn.losses import Losses
-from multiattn.memory import MemorySpec, tree_map
-from multiattn.model import Model, WeightedObjective
-from multiattn.objectives import CrossEntropy, Surroundings
-from multiattn.recurrence import Luong
-from multiattn.rows import Row
-from multiattn.selfcritical import SelfCritical
-from multiattn.settings import Search, WeightedComponent
-from multiattn.tokenizer import BOS, EOS, UNK
-from multiattn.training import Trainer
+from multiattn.recipe.settings import Search, WeightedComponent
+from multiattn.training import self_critical
+from multiattn.training.loss import Losses
+from multiattn.training.objectives import CrossEntropy, Surroundings
+from multiattn.training.self_critical import SelfCritical
+from multiattn.training.trainer import Trainer
 
 VOCABULARY, LIMIT, WIDTH = 7, 2, 3
 SENTENCES = [
@@ -105,7 +105,7 @@ def gradient(loss, model) -> torch.Tensor:
 def draws(monkeypatch, *sentences) -> None:
     """Let these be drawn, one for each input."""
     found = [[SimpleNamespace(tokens=words) for words in several] for several in sentences]
-    monkeypatch.setattr(selfcritical, "sample", lambda *given: found)
+    monkeypatch.setattr(self_critical, "sample", lambda *given: found)
 
 
 def probability(model, memories, words) -> torch.Tensor:
@@ -225,12 +225,12 @@ def test_dropout_is_off_in_the_decoder_and_on_again(memory_of):
 
 
 def test_without_a_gradient_the_likeliest_words_are_rewarded(memory_of, monkeypatch):
-    monkeypatch.delattr(selfcritical, "sample")  # nothing is drawn
+    monkeypatch.delattr(self_critical, "sample")  # nothing is drawn
     model, memories, batch = model_of(), {"text": memory_of([3, 2], WIDTH)}, batch_of("a", "b")
     with torch.no_grad():
         loss, count = prepared().loss(model.eval(), batch, memories, None)
     assert count.item() == 2
-    search = selfcritical.Searcher(model.decoder, memories, batch.ids)
+    search = self_critical.Searcher(model.decoder, memories, batch.ids)
     best = search(Search(beam=1, max_length=LIMIT))
     texts = [Letters().decode(words) for words in best]
     earned = [Drawn.of(text, refs) for text, refs in zip(texts, batch.references, strict=True)]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multiattn.memory import Grid
-from multiattn.recipe import shipped
-from multiattn.rendering import AttentionRecord
+from multiattn.engine.memory import Grid
+from multiattn.prediction.rendering import AttentionRecord
+from multiattn.recipe.loading import shipped
 
 DATA = shipped("data")
 SPLITS = ("train", "validation", "test")

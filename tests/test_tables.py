@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from multiattn.data.tables import TableRow, table_examples, table_path, table_splits
 from multiattn.errors import UserError
-from multiattn.records import Example
-from multiattn.tables import TableRow, table_examples, table_path, table_splits
+from multiattn.registry.records import Example
 
 ROWS = [
     {"name": "1", "text": 'say "yes, please"'},
@@ -86,5 +86,5 @@ def test_a_column_that_a_row_may_lack_is_null_empty_or_absent():
 
 
 def test_reading_tables_imports_no_torch():
-    script = "import sys, multiattn.tables; assert 'torch' not in sys.modules"
+    script = "import sys, multiattn.data.tables; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multiattn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from multiattn.errors import UserError
-from multiattn.settings import TokenizerSettings
-from multiattn.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from multiattn.recipe.settings import TokenizerSettings
 
 KINDS = ["char", "word", "bpe", "unigram"]
 DATA = Path(os.environ.get("MULTIATTN_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -123,8 +123,8 @@ def test_subwords_never_join_letters_and_punctuation_but_keep_entities_whole():
 
 def test_training_bpe_twice_gives_the_same_bytes(tmp_path):
     script = (
-        "import sys; from pathlib import Path; from multiattn.settings import TokenizerSettings;"
-        "from multiattn.tokenizer import Tokenizer;"
+        "import sys; from pathlib import Path; from multiattn.recipe.settings import TokenizerSettings;"
+        "from multiattn.data.tokenizer import Tokenizer;"
         "texts = [f'{a}{b}{c} {c}{a}' for a in 'abcdefg' for b in 'abcdefg' for c in 'abcdefg'];"
         "Tokenizer.train(texts, TokenizerSettings(size=200)).save(Path(sys.argv[1]));"
         "assert 'torch' not in sys.modules, 'the tokenizer imported torch'"

@@ -19,14 +19,14 @@ import tiny_plugin
 import tiny_runs
 
 from multiattn.errors import UserError
-from multiattn.losses import Window, memory_errors
-from multiattn.optimizer import (
+from multiattn.recipe.settings import ScheduledSampling, Training
+from multiattn.training.loss import Window, memory_errors
+from multiattn.training.optimizer import (
     build_optimizer,
     learning_rate_factor,
     sampling_rate,
     set_learning_rate,
 )
-from multiattn.settings import ScheduledSampling, Training
 
 STILL = ["decoder.dropout=0", "sources.letters.encoder.dropout=0"]
 
@@ -90,7 +90,7 @@ def test_a_step_cut_into_parts_is_the_same_step_for_other_means(tmp_path, object
 
 
 def test_an_objective_that_cannot_say_its_count_is_not_cut(tmp_path, monkeypatch):
-    monkeypatch.delattr("multiattn.objectives.DoublyStochastic.count")
+    monkeypatch.delattr("multiattn.training.objectives.DoublyStochastic.count")
     objectives = ["cross-entropy", {"name": "doubly-stochastic", "weight": 0.1}]
     whole = tiny_runs.start(tmp_path, ["training.steps=2"], objectives=objectives)
     line = next(row for row in tiny_runs.log_of(tiny_runs.trained(whole)) if "loss" in row)

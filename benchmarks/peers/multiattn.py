@@ -22,15 +22,15 @@ import workload as workloads
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multiattn.attention import Additive, Multiplicative
-from multiattn.composed import Location
-from multiattn.decoder import LSTMDecoder, Targets
-from multiattn.fast import for_decoding
-from multiattn.memory import Grid, Memory, MemorySpec, Time, Tokens, length_mask
-from multiattn.optimizer import build_optimizer
-from multiattn.recurrence import InputFeeding, Luong
-from multiattn.search import beam_search
-from multiattn.settings import Search, Training
+from multiattn.engine.attention import Additive, Multiplicative
+from multiattn.engine.attention_wrappers import Location
+from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.fast import for_decoding
+from multiattn.engine.memory import Grid, Memory, MemorySpec, Time, Tokens, length_mask
+from multiattn.engine.recurrence import InputFeeding, Luong
+from multiattn.recipe.settings import Search, Training
+from multiattn.search.beam import beam_search
+from multiattn.training.optimizer import build_optimizer
 from multiattn_audio.encoder import FilterbankBiLSTM
 from multiattn_audio.reader import AudioSpec
 from multiattn_text.encoder import Lstm

@@ -25,7 +25,7 @@ from multiattn.cli.score import compare, score
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
-    from multiattn.plugins import Host
+    from multiattn.registry.host import Host
 
 MISTAKE = 2  # the exit code of a user's mistake, as of an unknown option
 
@@ -39,7 +39,7 @@ class Invocation:
     @functools.cached_property
     def host(self) -> Host:
         """The plugins of this invocation, loaded when first asked for."""
-        from multiattn.plugins import load_host
+        from multiattn.registry.host import load_host
 
         return load_host(self.plugin_files)
 

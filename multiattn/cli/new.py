@@ -41,8 +41,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn.hooks import hookimpl
-from multiattn.records import {record}, Record
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import {record}, Record
 
 
 @hookimpl
@@ -60,7 +60,7 @@ TEST = '''\
 """The conformance suite over this plugin."""
 
 import pytest
-from multiattn.plugins import load_host
+from multiattn.registry.host import load_host
 from multiattn.testing import cases
 
 CASES = cases(load_host(), "{name}")
@@ -78,7 +78,7 @@ def new(
     folder: Annotated[Path, typer.Option("--in", help="Where its folder is made.")] = Path(),
 ) -> None:
     """Start a plugin: a folder to install, whose one component works and is yours to change."""
-    from multiattn.plugins import NAME
+    from multiattn.registry.host import NAME
 
     if not NAME.fullmatch(name):
         raise UserError(f"expected a name of lower-case letters, digits and hyphens, got {name!r}")

@@ -13,11 +13,11 @@ from unittest import SkipTest
 import typer
 
 from multiattn.cli.new import new
-from multiattn.discovery import ALLOW_LIST, Found, all_found, canonical
 from multiattn.errors import UserError
+from multiattn.registry.discovery import ALLOW_LIST, Found, all_found, canonical
 
 if TYPE_CHECKING:
-    from multiattn.plugins import Host, Plugin
+    from multiattn.registry.host import Host, Plugin
     from multiattn.testing import Case
 
 plugins = typer.Typer(help="List plugins; say why one is broken; start a new one.")

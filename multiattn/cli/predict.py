@@ -1,4 +1,4 @@
-"""`multiattn predict`: your own inputs in, a line each out. The work is `multiattn.predictor`'s."""
+"""`multiattn predict`: your own inputs in, a line each out. The work is `multiattn.prediction.predictor`'s."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def predict(
     ensemble: Ensemble = None,
 ) -> None:
     """Write for inputs of your own, one line each."""
-    from multiattn.inputs import InputParser
-    from multiattn.predictor import load
-    from multiattn.rendering import save_pictures
+    from multiattn.prediction.inputs import InputParser
+    from multiattn.prediction.predictor import load
+    from multiattn.prediction.rendering import save_pictures
 
     host = context.obj.host
     overrides = [*(settings or ()), *joining(lm, lm_weight, ensemble)]

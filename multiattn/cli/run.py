@@ -1,6 +1,6 @@
 """`multiattn run`, `train`, `evaluate` and `report`: options in, what was done said in words.
 
-What is done is in `multiattn.runs`, `multiattn.evaluation` and `multiattn.report`.
+What is done is in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multiattn.report.page`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from multiattn.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from multiattn.entering import Start
-    from multiattn.plugins import Host
+    from multiattn.registry.host import Host
+    from multiattn.runs.start import Start
 
 T = TypeVar("T")
 
@@ -57,10 +57,10 @@ def run(
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
         return
-    from multiattn import runs
-    from multiattn.report import write_report
+    from multiattn.report.page import write_report
+    from multiattn.runs import train
 
-    finished = _continuable(lambda: runs.train_and_evaluate(start, host, _console()))
+    finished = _continuable(lambda: train.train_and_evaluate(start, host, _console()))
     if not _is_first_process():
         return
     for split in finished.scores:
@@ -89,11 +89,11 @@ def train(
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation,))
         return
-    from multiattn import runs
-    from multiattn.training import start_accelerator
+    from multiattn.runs import train
+    from multiattn.training.trainer import start_accelerator
 
     accelerator = start_accelerator(start.settings, start.run)
-    progress = _continuable(lambda: runs.train(start, host, accelerator, _console()))
+    progress = _continuable(lambda: train.train(start, host, accelerator, _console()))
     if accelerator.is_main_process:
         typer.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
 
@@ -110,11 +110,11 @@ def evaluate(
     ensemble: Ensemble = None,
 ) -> None:
     """Write outputs for a split and score them; results with other settings are kept apart."""
-    from multiattn.evaluation import evaluate as evaluate_split
-    from multiattn.overlap import doubts_of
-    from multiattn.preparation import open_corpus, open_system
-    from multiattn.runfolder import RunFolder
-    from multiattn.training import start_accelerator
+    from multiattn.run_folder import RunFolder
+    from multiattn.runs.evaluate import evaluate as evaluate_split
+    from multiattn.runs.overlap import doubts_of
+    from multiattn.runs.processors import open_corpus, open_system
+    from multiattn.training.trainer import start_accelerator
 
     folder = RunFolder(path)
     overrides = [*(settings or ()), *joining(lm, lm_weight, ensemble)]
@@ -138,12 +138,12 @@ def report(
     ] = None,
 ) -> None:
     """Write a page with scores, curves and examples of one run or several."""
-    from multiattn.report import write_report
-    from multiattn.runfolder import RunFolder
+    from multiattn.report.page import write_report
+    from multiattn.run_folder import RunFolder
 
-    runs = [RunFolder(path) for path in paths]
-    file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
-    write_report(runs, context.obj.host, file)
+    train = [RunFolder(path) for path in paths]
+    file = out or (train[0].report if len(train) == 1 else Path("report.html"))
+    write_report(train, context.obj.host, file)
     typer.echo(f"report: {file}")
 
 
@@ -153,8 +153,8 @@ def _given(
     """Options of a new run as the overrides of its recipe that they are short for."""
     import json
 
-    from multiattn.recipe import load_recipe
-    from multiattn.runfolder import RunFolder
+    from multiattn.recipe.loading import load_recipe
+    from multiattn.run_folder import RunFolder
 
     overrides = list(settings or ())
     if seed is not None:
@@ -174,9 +174,9 @@ def _start(
     out: Path | None,
     init: Path | None,
 ) -> Start:
-    from multiattn.entering import Start
-    from multiattn.recipe import load_recipe, shipped
-    from multiattn.runfolder import RunFolder
+    from multiattn.recipe.loading import load_recipe, shipped
+    from multiattn.run_folder import RunFolder
+    from multiattn.runs.start import Start
 
     checked = load_recipe(recipe, overrides, host)
     return Start(
@@ -203,7 +203,7 @@ def _warn(doubts: Iterable[str]) -> None:
 
 
 def _dry_run(start: Start, host: Host, scored: tuple[str, ...]) -> None:
-    from multiattn.dryrun import dry_run
+    from multiattn.runs.dry_run import dry_run
 
     for line in dry_run(start, host, scored):
         typer.echo(line)
@@ -211,7 +211,7 @@ def _dry_run(start: Start, host: Host, scored: tuple[str, ...]) -> None:
 
 def _print_results(split: str, folder: Path) -> None:
     from multiattn.cli.score import group_table, score_table
-    from multiattn.results import Results
+    from multiattn.scoring.results import Results
 
     results = Results.read(folder)
     typer.echo(f"{split}:")

@@ -1,6 +1,6 @@
 """`multiattn score` and `multiattn compare`: any system's outputs against references.
 
-Reading is in `outputs.py`, arithmetic in `multiattn.scoring`; this is options, table and JSON.
+Reading is in `outputs.py`, arithmetic in `multiattn.scoring.intervals`; this is options, table and JSON.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from multiattn.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from multiattn import records
-    from multiattn.cli.outputs import Outputs
-    from multiattn.plugins import Host
-    from multiattn.results import Results
-    from multiattn.scoring import Comparison, Metric, Score
-    from multiattn.settings import Named
+    from multiattn.recipe.settings import Named
+    from multiattn.registry import records
+    from multiattn.registry.host import Host
+    from multiattn.scoring.intervals import Comparison, Metric, Score
+    from multiattn.scoring.output_files import Outputs
+    from multiattn.scoring.results import Results
 
 SIGNIFICANT = 0.05
 _FACTORS = {
@@ -61,13 +61,13 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score a system's outputs, with 95 % interval and signature."""
-    from multiattn import scoring
+    from multiattn.scoring import intervals
 
     metrics = _metrics(context.obj.host, _named(metric, settings))
     (outputs,), references = _read([hyp], ref or ())
     scores: dict[str, Score] = {}
     for record, target in metrics:
-        scores |= scoring.score(record, target, outputs.texts, references)
+        scores |= intervals.score(record, target, outputs.texts, references)
     if as_json:
         _print_json(scores)
     else:
@@ -87,14 +87,14 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Test whether two systems differ: paired bootstrap interval and approximate randomisation."""
-    from multiattn import scoring
+    from multiattn.scoring import intervals
 
     host = context.obj.host
     named = _named(metric, settings) if metric else _metrics_of_run(host, first, settings)
     metrics = _metrics(host, named)
     (one, other), references = _read([first, second], ref or ())
     found = {
-        record.name: scoring.compare(record, target, one.texts, other.texts, references)
+        record.name: intervals.compare(record, target, one.texts, other.texts, references)
         for record, target in metrics
     }
     if as_json:
@@ -193,7 +193,7 @@ def _read(
     systems: Sequence[str], references: Sequence[str]
 ) -> tuple[list[Outputs], Sequence[tuple[str, ...]]]:
     """Read every file; the examples of all are put in the order of the first system's."""
-    from multiattn.cli.outputs import aligned, read_outputs, read_references
+    from multiattn.scoring.output_files import aligned, read_outputs, read_references
 
     sources = [*systems, *references]
     if sources.count("-") > 1:
@@ -210,14 +210,14 @@ def _read(
 
 
 def _named(names: Sequence[str], settings: Sequence[str] | None) -> list[Named]:
-    from multiattn.settings import Named
+    from multiattn.recipe.settings import Named
 
     values = _values(settings or ())
     return [Named.model_validate({**values, "name": name}) for name in names]
 
 
 def _values(settings: Sequence[str]) -> dict[str, Any]:
-    from multiattn import yamlfile
+    from multiattn.recipe import yamlfile
 
     values = {}
     for setting in settings:
@@ -230,8 +230,8 @@ def _values(settings: Sequence[str]) -> dict[str, Any]:
 
 def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) -> list[Named]:
     """The metrics that the run behind these outputs is evaluated by, with its settings."""
-    from multiattn.cli.outputs import hypotheses_file
-    from multiattn.runfolder import RunFolder
+    from multiattn.run_folder import RunFolder
+    from multiattn.scoring.output_files import hypotheses_file
 
     run = RunFolder(hypotheses_file(Path(outputs)).absolute().parent.parent.parent)
     named = _evaluated_by(run.recipe) if run.exists() else ()
@@ -249,8 +249,8 @@ def _evaluated_by(recipe: Path) -> Sequence[Named]:
     # the schema alone: checking components would import the model's, and torch with them
     from pydantic import ValidationError
 
-    from multiattn import yamlfile
-    from multiattn.settings import RecipeSettings
+    from multiattn.recipe import yamlfile
+    from multiattn.recipe.settings import RecipeSettings
 
     try:
         tree = yamlfile.parse(recipe.read_text("utf-8"), str(recipe)).value
@@ -264,7 +264,7 @@ def _evaluated_by(recipe: Path) -> Sequence[Named]:
 
 def _metrics(host: Host, named: Sequence[Named]) -> list[tuple[records.Metric, Metric]]:
     """Build the metrics; every mistake in their names and settings is said at once."""
-    from multiattn import records
+    from multiattn.registry import records
 
     mistakes = [line for item in named for line in host.mistakes("metric", item, item.name)]
     if mistakes:

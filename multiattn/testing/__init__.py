@@ -12,8 +12,8 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from multiattn.plugins import Host, Row
-from multiattn.testing import attentions, decoders, encoders, others, outside
+from multiattn.registry.host import Host, Row
+from multiattn.testing import attentions, decoders, encoders, loading, objectives
 
 Check = Callable[[Host, Row], None]
 
@@ -24,13 +24,13 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "recurrence": decoders.CHECKS,
     "output": decoders.CHECKS,
     "decoder": decoders.CHECKS,
-    "objective": others.OBJECTIVE_CHECKS,
-    "scorer": others.SCORER_CHECKS,
-    "metric": (outside.target_imports_no_torch, *others.METRIC_CHECKS),
-    "normaliser": (outside.target_imports_no_torch, *others.NORMALISER_CHECKS),
-    "aligner": others.ALIGNER_CHECKS,
-    "renderer": others.RENDERER_CHECKS,
-    "recipe": (outside.every_recipe_in_it_loads,),
+    "objective": objectives.OBJECTIVE_CHECKS,
+    "scorer": objectives.SCORER_CHECKS,
+    "metric": (loading.target_imports_no_torch, *objectives.METRIC_CHECKS),
+    "normaliser": (loading.target_imports_no_torch, *objectives.NORMALISER_CHECKS),
+    "aligner": objectives.ALIGNER_CHECKS,
+    "renderer": objectives.RENDERER_CHECKS,
+    "recipe": (loading.every_recipe_in_it_loads,),
 }
 
 
@@ -48,13 +48,13 @@ def cases(host: Host, distribution: str | None = None) -> list[Case]:
         Case(f"plugin/{plugin.found.label}/{check.__name__}", functools.partial(check, plugin))
         for plugin in host.plugins
         if distribution in (None, plugin.found.distribution)
-        for check in outside.PLUGIN_CHECKS
+        for check in loading.PLUGIN_CHECKS
     ]
     for row in host.rows:
         if distribution not in (None, row.distribution):
             continue
         kind = row.record.kind
-        common = () if kind == "recipe" else outside.TARGET_CHECKS
+        common = () if kind == "recipe" else loading.TARGET_CHECKS
         found += [
             Case(f"{kind}/{row.full_name}/{check.__name__}", functools.partial(check, host, row))
             for check in (*common, *CHECKS.get(kind, ()))

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.memory import Memory, MemorySpec, tree_map
-from multiattn.plugins import Host, Row
-from multiattn.testing.materials import (
+from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.registry.host import Host, Row
+from multiattn.testing.fixtures import (
     VOCABULARY,
     WIDTH,
     Subject,

@@ -17,11 +17,11 @@ from typing import Any, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from multiattn.memory import Memory, MemorySpec
-from multiattn.model import Model
-from multiattn.plugins import Host, Row
-from multiattn.signatures import signature_of
-from multiattn.testing.materials import (
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.model import Model
+from multiattn.registry.host import Host, Row
+from multiattn.registry.schema import signature_of
+from multiattn.testing.fixtures import (
     VOCABULARY,
     WIDTH,
     Subject,

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from multiattn.hooks import hookimpl
-from multiattn.plugins import Slot
-from multiattn.records import Attention, Objective
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.host import Slot
+from multiattn.registry.records import Attention, Objective
 
 
 @hookimpl

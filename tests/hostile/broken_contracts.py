@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from multiattn.alignment import TimedWord
-from multiattn.attention import Additive
-from multiattn.hooks import hookimpl
-from multiattn.memory import Memory, Tokens, length_mask
-from multiattn.records import Aligner, Attention, Encoder, Metric, Normaliser, Renderer
+from multiattn.engine.attention import Additive
+from multiattn.engine.memory import Memory, Tokens, length_mask
+from multiattn.prediction.word_times import TimedWord
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Aligner, Attention, Encoder, Metric, Normaliser, Renderer
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 """Watches runs and fails every time."""
 
-from multiattn.hooks import hookimpl
+from multiattn.registry.hooks import hookimpl
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 """Implements a hook that does not exist."""
 
-from multiattn.hooks import hookimpl
+from multiattn.registry.hooks import hookimpl
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Gives a component the name that another plugin's has."""
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Metric
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Metric
 
 
 @hookimpl

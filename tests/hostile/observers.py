@@ -1,6 +1,6 @@
 """Watches runs and remembers what it was told."""
 
-from multiattn.hooks import hookimpl
+from multiattn.registry.hooks import hookimpl
 
 SEEN = []
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Corpus, Encoder, Metric, Reader
-from multiattn.settings import TokenizerSettings
+from multiattn.recipe.settings import TokenizerSettings
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Corpus, Encoder, Metric, Reader
 
 
 @hookimpl

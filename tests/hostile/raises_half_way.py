@@ -1,7 +1,7 @@
 """Gives one good record, then fails."""
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Normaliser
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Normaliser
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Yields two components of one kind and name."""
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Normaliser
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Normaliser
 
 
 @hookimpl

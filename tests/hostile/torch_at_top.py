@@ -2,8 +2,8 @@
 
 import torch
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Normaliser
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Normaliser
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Nothing is wrong with this one: it must survive whatever its neighbours do."""
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Metric
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Metric
 
 
 @hookimpl

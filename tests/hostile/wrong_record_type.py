@@ -1,6 +1,6 @@
 """Yields something that is no record."""
 
-from multiattn.hooks import hookimpl
+from multiattn.registry.hooks import hookimpl
 
 
 @hookimpl

@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn.memory import Memory, Tokens, length_mask
-from multiattn.settings import Search
-from multiattn.tokenizer import BOS, EOS, UNK
+from multiattn.data.tokenizer import BOS, EOS, UNK
+from multiattn.engine.memory import Memory, Tokens, length_mask
+from multiattn.recipe.settings import Search
 
 VOCABULARY = 7  # two symbols that are never chosen, the end, four words
 WORDS = range(UNK, VOCABULARY)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.memory import Memory, Tokens, length_mask
+from multiattn.engine.memory import Memory, Tokens, length_mask
 
 
 class Frozen(nn.Module):

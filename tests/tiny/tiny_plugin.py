@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from multiattn.errors import UserError
-from multiattn.hooks import hookimpl
-from multiattn.records import Aligner, Corpus, Encoder, Example, Metric, Reader, Record
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Aligner, Corpus, Encoder, Example, Metric, Reader, Record
 
 TOLD: list[tuple[str, Any]] = []
 
@@ -172,7 +172,7 @@ class Accuracy:
 
 class Places:
     def align(self, evidence: Any) -> list[Any]:
-        from multiattn.alignment import TimedWord
+        from multiattn.prediction.word_times import TimedWord
 
         timed = []
         for word, first, end in evidence.words:

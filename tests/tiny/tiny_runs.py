@@ -21,12 +21,12 @@ import yaml
 from rich.console import Console
 from tiny_plugin import write_corpus
 
-from multiattn.entering import Start
-from multiattn.plugins import Host, load_host
-from multiattn.recipe import load_recipe
-from multiattn.runfolder import RunFolder
-from multiattn.runs import train
-from multiattn.training import start_accelerator
+from multiattn.recipe.loading import load_recipe
+from multiattn.registry.host import Host, load_host
+from multiattn.run_folder import RunFolder
+from multiattn.runs.start import Start
+from multiattn.runs.train import train
+from multiattn.training.trainer import start_accelerator
 
 torch.set_num_threads(1)  # matrices so small only lose by more
 PLUGIN = Path(__file__).with_name("tiny_plugin.py")

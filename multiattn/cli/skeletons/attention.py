@@ -9,8 +9,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from multiattn.attention import Keys, look, project_values
-from multiattn.memory import Memory
+from multiattn.engine.attention import Keys, look, project_values
+from multiattn.engine.memory import Memory
 
 
 class Example(nn.Module):

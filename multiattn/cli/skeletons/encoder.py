@@ -11,7 +11,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from multiattn.memory import Memory, Tokens, length_mask
+from multiattn.engine.memory import Memory, Tokens, length_mask
 
 
 @dataclass(frozen=True)

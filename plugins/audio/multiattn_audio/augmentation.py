@@ -7,8 +7,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 from torchaudio.functional import mask_along_axis_iid
 
-from multiattn.memory import length_mask
-from multiattn.settings import Probability, Strict
+from multiattn.engine.memory import length_mask
+from multiattn.recipe.settings import Probability, Strict
 
 
 class SpecAugment(Strict):

@@ -13,10 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from multiattn.errors import UserError
-from multiattn.records import Example
-from multiattn.tables import TableRow, column_names, table_examples, table_path, table_splits
-from multiattn.textfiles import (
+from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
+from multiattn.data.text_files import (
     BadRowError,
     OnBadRow,
     Place,
@@ -27,6 +25,8 @@ from multiattn.textfiles import (
     read_lines,
     splits_named,
 )
+from multiattn.errors import UserError
+from multiattn.registry.records import Example
 from multiattn_audio.formats import SUFFIXES, RawFormat
 from multiattn_audio.sound import read_header
 

@@ -16,8 +16,8 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from multiattn.plugins import Slot
-from multiattn.scoring import Normaliser
+from multiattn.registry.host import Slot
+from multiattn.scoring.intervals import Normaliser
 from multiattn_audio.normalisers import Verbatim
 
 Statistics = NDArray[np.float64]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 
-from multiattn.memory import length_mask
+from multiattn.engine.memory import length_mask
 
 FLOOR = 1e-5  # of a variance: a band that never changes, as in silence, stays 0
 

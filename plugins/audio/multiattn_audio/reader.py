@@ -20,8 +20,8 @@ from pydantic import Field, PositiveFloat
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
-from multiattn.tokenizer import Tokenizer
 from multiattn_audio.checks import Checks, check_header, check_samples
 from multiattn_audio.durations import Durations
 from multiattn_audio.formats import RawFormat

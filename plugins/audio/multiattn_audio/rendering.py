@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from multiattn.errors import UserError
-from multiattn.rendering import AttentionRecord
+from multiattn.prediction.rendering import AttentionRecord
 from multiattn_audio.formats import RawFormat
 from multiattn_audio.sound import decode, mix_down, read_header
 

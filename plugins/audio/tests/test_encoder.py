@@ -12,10 +12,10 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchaudio.compliance import kaldi
 
+from multiattn.engine.memory import Memory, length_mask
 from multiattn.errors import UserError
-from multiattn.memory import Memory, length_mask
-from multiattn.plugins import load_host
-from multiattn.settings import Named
+from multiattn.recipe.settings import Named
+from multiattn.registry.host import load_host
 from multiattn_audio.augmentation import SpecAugment, spec_augment
 from multiattn_audio.encoder import FilterbankBiLSTM
 from multiattn_audio.filterbank import hop_seconds, log_mel

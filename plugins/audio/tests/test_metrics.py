@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from multiattn import records, scoring
 from multiattn.cli import app
+from multiattn.registry import records
+from multiattn.scoring import intervals
 from multiattn_audio.metrics import Cer, Wer
 from multiattn_audio.normalisers import English, Plain
 
@@ -74,10 +75,10 @@ def test_the_parts_add_up(name, metric, official, units):
 def test_the_interval_is_that_of_single_examples_drawn_by_hand():
     record = records.Metric(name="wer", target="a:B", summary="s", higher_is_better=False, unit="%")
     spoken, written = SPOKEN * 5, WRITTEN * 5
-    score = scoring.score(record, Wer(), written, [[text] for text in spoken])["wer"]
-    generator = np.random.default_rng(scoring.SEED)
+    score = intervals.score(record, Wer(), written, [[text] for text in spoken])["wer"]
+    generator = np.random.default_rng(intervals.SEED)
     values = []
-    for _ in range(scoring.RESAMPLES):
+    for _ in range(intervals.RESAMPLES):
         drawn = generator.integers(len(spoken), size=len(spoken))
         values.append(100 * jiwer.wer([spoken[i] for i in drawn], [written[i] for i in drawn]))
     values.sort()

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 from matplotlib.figure import Figure
 
-from multiattn.memory import Time
-from multiattn.rendering import AttentionRecord
+from multiattn.engine.memory import Time
+from multiattn.prediction.rendering import AttentionRecord
 from multiattn_audio.rendering import OverTime, spectrogram
 
 RATE = 16_000

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.alignment import Evidence
-from multiattn.memory import Memory, Time
-from multiattn.tokenizer import PAD
+from multiattn.data.tokenizer import PAD
+from multiattn.engine.memory import Memory, Time
+from multiattn.prediction.word_times import Evidence
 from multiattn_audio.times import WordTimes, ctc_path
 
 SECONDS = 0.04

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from multiattn.errors import UserError
-from multiattn.signatures import suggestion
+from multiattn.registry.schema import suggestion
 
 GROUPS = ("features", "layers", "blocks", "encoder", "encoder.layers")  # taken apart, in order
 HEADS = ("avgpool", "flatten", "classifier", "fc", "head", "heads")

@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from multiattn.errors import UserError
-from multiattn.records import Example
-from multiattn.tables import TableRow, column_names, table_examples, table_path, table_splits
-from multiattn.textfiles import (
+from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
+from multiattn.data.text_files import (
     BadRowError,
     OnBadRow,
     Place,
@@ -26,6 +24,8 @@ from multiattn.textfiles import (
     read_lines,
     splits_named,
 )
+from multiattn.errors import UserError
+from multiattn.registry.records import Example
 from multiattn_image.annotations import coco_examples, karpathy_examples
 from multiattn_image.listing import Pictures, example_of, joined
 

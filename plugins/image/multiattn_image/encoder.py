@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 
-from multiattn.memory import Grid, Memory
-from multiattn.settings import Probability
+from multiattn.engine.memory import Grid, Memory
+from multiattn.recipe.settings import Probability
 from multiattn_image.backbone import (
     apply,
     as_grid,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn.hooks import hookimpl
-from multiattn.records import Corpus, Encoder, Metric, Reader, Record, Renderer
+from multiattn.registry.hooks import hookimpl
+from multiattn.registry.records import Corpus, Encoder, Metric, Reader, Record, Renderer
 from multiattn_image.formats import SUFFIXES
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from multiattn.errors import UserError
-from multiattn.rendering import AttentionRecord
+from multiattn.prediction.rendering import AttentionRecord
 from multiattn_image.picture import centre_square, decode
 
 SIDE = 224  # pixels of a panel

@@ -8,9 +8,9 @@ import json
 import pytest
 
 from multiattn.errors import UserError
-from multiattn.overlap import shared_with_training
-from multiattn.plugins import load_host
-from multiattn.settings import RecipeSettings
+from multiattn.recipe.settings import RecipeSettings
+from multiattn.registry.host import load_host
+from multiattn.runs.overlap import shared_with_training
 from multiattn_image.corpora import Captions, CocoCaptions, Flickr8k
 
 DOGS = ("A dog runs .", "A brown dog .")

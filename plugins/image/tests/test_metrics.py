@@ -20,8 +20,9 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer import ptbtokenizer
 from typer.testing import CliRunner
 
-from multiattn import records, scoring
 from multiattn.cli import app
+from multiattn.registry import records
+from multiattn.scoring import intervals
 from multiattn_image import meteor
 from multiattn_image.metrics import (
     Cider,
@@ -226,9 +227,9 @@ def test_resampling_keeps_the_document_frequencies_of_the_whole_set():
         name="cider", target="a:B", summary="s", higher_is_better=True, unit="0-10"
     )
     hypotheses, references = captions(30)
-    found = scoring.score(record, Cider(), hypotheses, references, resamples=40)["cider"]
+    found = intervals.score(record, Cider(), hypotheses, references, resamples=40)["cider"]
     each = Cider().statistics(hypotheses, references)[:, 0]
-    generator = np.random.default_rng(scoring.SEED)
+    generator = np.random.default_rng(intervals.SEED)
     means = sorted(each[generator.integers(30, size=30)].mean() for _ in range(40))
     assert (found.low, found.high) == pytest.approx((means[1], means[-2]))
 

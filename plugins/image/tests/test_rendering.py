@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from multiattn.memory import Grid
-from multiattn.rendering import AttentionRecord
+from multiattn.engine.memory import Grid
+from multiattn.prediction.rendering import AttentionRecord
 from multiattn_image.rendering import SIDE, OverPicture, lit, square_picture
 
 

@@ -12,10 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from multiattn.errors import UserError
-from multiattn.records import Example
-from multiattn.tables import TableRow, Value, table_examples, table_path, table_splits
-from multiattn.textfiles import (
+from multiattn.data.tables import TableRow, Value, table_examples, table_path, table_splits
+from multiattn.data.text_files import (
     OnBadRow,
     Place,
     collect,
@@ -25,6 +23,8 @@ from multiattn.textfiles import (
     read_lines,
     splits_named,
 )
+from multiattn.errors import UserError
+from multiattn.registry.records import Example
 
 
 class Parallel:

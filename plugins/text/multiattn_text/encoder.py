@@ -12,10 +12,10 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multiattn.bilstm import bidirectional, direction, final_states, in_groups
-from multiattn.memory import Memory, Tokens, length_mask
-from multiattn.settings import Probability
-from multiattn.tokenizer import PAD, UNK
+from multiattn.data.tokenizer import PAD, UNK
+from multiattn.engine.lstm import bidirectional, direction, final_states, in_groups
+from multiattn.engine.memory import Memory, Tokens, length_mask
+from multiattn.recipe.settings import Probability
 from multiattn_text.reader import TextSpec
 
 NOT_COPYABLE = -1

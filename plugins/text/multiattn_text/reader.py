@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.settings import TokenizerSettings
-from multiattn.tokenizer import EOS, PAD, Tokenizer
+from multiattn.data.tokenizer import EOS, PAD, Tokenizer
+from multiattn.recipe.settings import TokenizerSettings
 
 OWN = TokenizerSettings()
 

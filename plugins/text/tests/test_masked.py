@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from multiattn import scoring
 from multiattn.errors import UserError
-from multiattn.plugins import load_host
+from multiattn.registry.host import load_host
+from multiattn.scoring import intervals
 from multiattn_text.corpora import Multi30k
 from multiattn_text.masked import (
     LISTED,
@@ -137,10 +137,10 @@ def test_recall_is_found_over_counted_and_may_be_compared():
     references = [["ein hund"], ["ein roter ball"], ["eine frau"]] * 40
     right = [text for (text,) in references]
     blind = ["ein hund", "ein ball", "ein mann"] * 40
-    scores = scoring.score(record, metric, blind, references, resamples=50)
+    scores = intervals.score(record, metric, blind, references, resamples=50)
     assert scores["masked-recall"].value == pytest.approx(2 / 4)
     assert "words:multi30k-1|match:thing" in scores["masked-recall"].signature
-    found = scoring.compare(record, metric, blind, right, references, resamples=50, trials=200)
+    found = intervals.compare(record, metric, blind, right, references, resamples=50, trials=200)
     assert found.difference == pytest.approx(0.5)
     assert found.low > 0
     assert found.p_value < 0.05

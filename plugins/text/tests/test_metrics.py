@@ -18,9 +18,10 @@ from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers import tokenizer_ja_mecab
 from typer.testing import CliRunner
 
-from multiattn import records, scoring
 from multiattn.cli import app
 from multiattn.errors import UserError
+from multiattn.registry import records
+from multiattn.scoring import intervals
 from multiattn_text.metrics import Bleu, BleuTokenizer, Chrf, Rouge1, Rouge2, RougeL, Ter
 
 SENTENCE = "The dogs, running; ran jumped over it's a $3.50 fence . Über straße (quickly) again"
@@ -247,7 +248,7 @@ def record(name):
     [("bleu", Bleu(), BLEU()), ("chrf", Chrf(), CHRF()), ("ter", Ter(), TER())],
 )
 def test_the_interval_is_sacrebleus_bootstrap(name, metric, official):
-    found = scoring.score(record(name), metric, HYPOTHESES, THREE)[name]
+    found = intervals.score(record(name), metric, HYPOTHESES, THREE)[name]
     expected = official.corpus_score(HYPOTHESES, streams(THREE), n_bootstrap=1000)
     assert found.value == pytest.approx(expected.score, abs=1e-9)
     assert (found.high - found.low) / 2 == pytest.approx(expected._ci, rel=1e-4)  # float32 there
@@ -268,7 +269,7 @@ def test_the_paired_test_is_sacrebleus_approximate_randomisation(worse):
     systems = [("first", first), ("second", second)]
     test = PairedTest(systems, {"bleu": BLEU()}, [references], test_type="ar", n_samples=500)
     _, results = test()
-    found = scoring.compare(
+    found = intervals.compare(
         record("bleu"), Bleu(), first, second, [[text] for text in references], trials=500
     )
     assert found.second.value == pytest.approx(results["BLEU"][1].score, abs=1e-9)
@@ -281,7 +282,7 @@ def test_the_interval_of_rouge_is_that_of_rouge_scores_own_bootstrap():
         aggregator.add_scores(scorer.score_multi(targets, text))
     np.random.seed(3)  # noqa: NPY002 - the aggregator draws from there
     expected = aggregator.aggregate()["rouge1"]
-    found = scoring.score(record("rouge-1"), Rouge1(), HYPOTHESES, THREE)["rouge-1"]
+    found = intervals.score(record("rouge-1"), Rouge1(), HYPOTHESES, THREE)["rouge-1"]
     width = found.high - found.low
     assert found.low == pytest.approx(expected.low.fmeasure, abs=0.1 * width)
     assert found.high == pytest.approx(expected.high.fmeasure, abs=0.1 * width)

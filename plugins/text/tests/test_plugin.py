@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from multiattn.plugins import load_host
-from multiattn.settings import Named, TokenizerSettings
+from multiattn.recipe.settings import Named, TokenizerSettings
+from multiattn.registry.host import load_host
 from multiattn_text import plugin
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import Text, TextSpec

@@ -1,0 +1,234 @@
+"""Which examples make which optimiser step. It knows lengths, and refuses to know what is long.
+
+The plan of an epoch is a pure function of (costs, settings, seed, epoch, world):
+
+    plan = Plan(costs, training, seed=1, world=2)
+    steps = plan.steps(epoch=0)                           # every example once, within budget
+    for step in plan.follow(Position(epoch=3, step=17)):  # for ever, from anywhere: resuming
+        mine = step.shards_of(rank)                       # `accumulate` tuples of example indices
+        ...
+        position = step.after                             # what a checkpoint keeps
+
+Which examples meet in a step depends on neither ``world`` nor ``accumulate``: only the cut into
+``world × accumulate`` shards does. Summed over its shards, a step is the same on one process and
+on eight. A step with fewer examples than shards has empty ones: ``()``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiattn.errors import UserError
+from multiattn.recipe.settings import Training
+
+Lengths = NDArray[np.int64]
+
+# Examples are put in order of length inside a pool of about so many steps, by target into strips of
+# about so many steps, by source inside a strip. Larger pools pad less and mix less.
+POOL_STEPS = 64
+STRIP_STEPS = 8
+# The last so many steps of an epoch share what is left over.
+EVENED_STEPS = 8
+
+
+def derive(*parts: object) -> int:
+    """Give a 64-bit seed that is a function of ``parts`` alone, the same on every machine."""
+    named = "\0".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(named, digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """How long the examples of a split are, measured once.
+
+    ids: a name per example (E), for errors.
+    target: (E,) target tokens, EOS included.
+    sources: per source (E,) lengths as its reader measures them; 0 where an example lacks it.
+    """
+
+    ids: Sequence[str]
+    target: Lengths
+    sources: Mapping[str, Lengths]
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Where in the endless sequence of steps a run stands."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: indices of examples, cut into world × accumulate shards.
+
+    position: of this step; after: of the next one, which is what a checkpoint keeps.
+    """
+
+    position: Position
+    after: Position
+    shards: tuple[tuple[int, ...], ...]
+    accumulate: int
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Every example of the step, ascending: the same whatever the shards."""
+        return tuple(sorted(index for shard in self.shards for index in shard))
+
+    def shards_of(self, rank: int) -> tuple[tuple[int, ...], ...]:
+        """Give the ``accumulate`` shards of one process; some may be empty."""
+        return self.shards[rank * self.accumulate : (rank + 1) * self.accumulate]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The target or one source: its lengths (E,), its budget per step, the settings that say so."""
+
+    name: str
+    lengths: Lengths
+    budget: float
+    budget_setting: str
+    limit_setting: str
+
+    @cached_property
+    def relative(self) -> NDArray[np.float64]:
+        """Lengths in units of their mean, so that frames and words can be added (E,)."""
+        mean: float = self.lengths.mean()
+        return self.lengths / (mean or 1.0)
+
+
+class Plan:
+    """Optimiser steps of every epoch, within the budgets of ``training``.
+
+    A budget bounds the padded whole of a step: examples that have the side × the longest of them.
+    Raises UserError if an example does not fit into a step alone.
+    """
+
+    def __init__(self, costs: Costs, training: Training, *, seed: int, world: int = 1) -> None:
+        self._target, *self._sources = self._sides = _sides(costs, training)
+        for side in self._sides:
+            _refuse_oversize(costs.ids, side)
+        self._most = training.batch_size or len(costs.target)
+        self._accumulate = training.accumulate
+        self._seed = seed
+        self._shards = world * training.accumulate
+        self._source = sum((side.relative for side in self._sources), np.zeros(len(costs.target)))
+        self._whole = self._source + self._target.relative  # (E,)
+        means = (side.budget / (side.lengths.mean() or 1.0) for side in self._sides)
+        self._per_step = min(self._most, *means)  # examples, about
+
+    def steps(self, epoch: int) -> list[Step]:
+        """Give the steps of one epoch, in order; every example is in exactly one."""
+        generator = np.random.default_rng(derive("plan", self._seed, epoch))
+        shuffled = generator.permutation(len(self._whole))
+        pools = np.array_split(shuffled, math.ceil(len(shuffled) / self._per_step / POOL_STEPS))
+        groups: list[list[int]] = []
+        unfilled = shuffled[:0]
+        for pool in pools[:-1]:
+            groups += self._fill(self._in_order(np.concatenate([unfilled, pool])))
+            unfilled = np.array(groups.pop())
+        groups += self._fill_evenly(self._in_order(np.concatenate([unfilled, pools[-1]])))
+        order = generator.permutation(len(groups)).tolist()
+        after = [Position(epoch, number) for number in range(1, len(groups))]
+        after.append(Position(epoch + 1))
+        return [
+            Step(Position(epoch, number), after[number], self._cut(groups[at]), self._accumulate)
+            for number, at in enumerate(order)
+        ]
+
+    def follow(self, start: Position) -> Iterator[Step]:
+        """Every step from ``start`` on, epoch after epoch, without end."""
+        epoch, first = start.epoch, start.step
+        while True:
+            yield from self.steps(epoch)[first:]
+            epoch, first = epoch + 1, 0
+
+    def _in_order(self, pool: Lengths) -> Lengths:
+        """Put alike neighbours side by side: strips by target, back and forth by source."""
+        by_target = pool[np.argsort(self._target.lengths[pool], kind="stable")]
+        strips = math.ceil(len(pool) / self._per_step / STRIP_STEPS)
+        ordered = []
+        for number, strip in enumerate(np.array_split(by_target, strips)):
+            by_source = strip[np.argsort(self._source[strip], kind="stable")]
+            ordered.append(by_source[::-1] if number % 2 else by_source)
+        return np.concatenate(ordered)
+
+    def _fill_evenly(self, ordered: Lengths) -> list[list[int]]:
+        """Cut like ``_fill``, but share out the last groups: the last is not all but empty."""
+        filled = self._fill(ordered)
+        last = filled[-EVENED_STEPS:]
+        indices = np.concatenate(last)
+        shares = [sixteenths / 16 for sixteenths in range(8, 17)]
+        enough = bisect_left(shares, -len(last), key=lambda share: -len(self._fill(indices, share)))
+        return filled[:-EVENED_STEPS] + self._fill(indices, shares[enough])
+
+    def _fill(self, ordered: Lengths, share: float = 1.0) -> list[list[int]]:
+        """Cut ``ordered`` into groups, each as large as this share of the budgets allows."""
+        lengths = [side.lengths[ordered].tolist() for side in self._sides]
+        budgets = [side.budget * share for side in self._sides]
+        most = self._most * share
+        nothing = [(0, 0)] * len(budgets)
+        held = nothing
+        groups: list[list[int]] = [[]]
+        for index, *row in zip(ordered.tolist(), *lengths, strict=True):
+            held = _with(held, row)
+            full = any(n * longest > b for (n, longest), b in zip(held, budgets, strict=True))
+            if groups[-1] and (full or len(groups[-1]) + 1 > most):
+                groups.append([])
+                held = _with(nothing, row)
+            groups[-1].append(index)
+        return groups
+
+    def _cut(self, group: list[int]) -> tuple[tuple[int, ...], ...]:
+        """Deal the longest first round the shards: they differ by one example at most."""
+        longest_first = sorted(group, key=lambda index: (-self._whole[index], index))
+        return tuple(tuple(longest_first[shard :: self._shards]) for shard in range(self._shards))
+
+
+def _with(held: list[tuple[int, int]], row: Sequence[int]) -> list[tuple[int, int]]:
+    """Add an example's lengths to (how many have the side, the longest of them) per side."""
+    return [
+        (count + (length > 0), max(longest, length))
+        for (count, longest), length in zip(held, row, strict=True)
+    ]
+
+
+def _sides(costs: Costs, training: Training) -> list[_Side]:
+    sides = [
+        _Side(
+            name="target",
+            lengths=costs.target,
+            budget=training.batch_tokens,
+            budget_setting="training.batch_tokens",
+            limit_setting="training.max_target_tokens",
+        )
+    ]
+    for name, lengths in costs.sources.items():
+        side = _Side(
+            name=name,
+            lengths=lengths,
+            budget=training.source_budget.get(name, math.inf),
+            budget_setting=f"training.source_budget.{name}",
+            limit_setting=f"training.max_source.{name}",
+        )
+        sides.append(side)
+    return sides
+
+
+def _refuse_oversize(ids: Sequence[str], side: _Side) -> None:
+    worst = int(side.lengths.argmax())
+    if side.lengths[worst] > side.budget:
+        raise UserError(
+            f"expected every example to fit into an optimiser step, but the {side.name} of "
+            f"{ids[worst]!r} has length {side.lengths[worst]} and the budget is {side.budget}; "
+            f"raise {side.budget_setting}, or lower {side.limit_setting} to leave it out"
+        )

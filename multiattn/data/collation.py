@@ -1,0 +1,245 @@
+"""Rows -> one batch: read by contract, pad. It refuses to know what a value shows.
+
+Every random choice (subword sampling, a reader's augmentation) is drawn from a generator seeded
+with (seed, epoch, example id, part): batches, their order and the process that reads them change
+nothing.
+
+Letters: B examples of a batch, R of them that have a source, L its padded length, T target steps.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from multiattn.data.batch_plan import derive
+from multiattn.data.rows import Row
+from multiattn.data.tokenizer import EOS, PAD, UNK, Tokenizer
+from multiattn.engine.decoder import Targets
+from multiattn.engine.memory import tree_map
+from multiattn.errors import UserError
+
+# What has been read once and is the same every time is kept, up to so much per source or target.
+KEPT_BYTES = 512 * 2**20
+
+
+class Reader(Protocol):
+    """Raw value -> tensor; the part of a reader that batches need.
+
+    A value of a corpus is a text or a path; from Python a reader may take others (bytes, arrays).
+    A reader with an attribute ``random = False`` promises that a generator changes nothing; what it
+    read is then kept in memory.
+    """
+
+    def measure(self, value: Any) -> int:
+        """Give the size of what ``read`` returns, in the reader's own unit.
+
+        Ids of a text, hundredths of a second of a recording: what ``training.source_budget`` and
+        ``training.max_source`` count. A reader whose sizes a generator changes says which it gives.
+        Raises UserError for a value that cannot be used, as far as the reader looks into it.
+        """
+
+    def read(self, value: Any, generator: torch.Generator | None = None) -> Tensor:
+        """Give the tensor (L, …); a generator means training. Raises UserError."""
+
+    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Pad: R items (L, …) -> (R, L, …) and lengths (R,)."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One source of a batch, of the examples that have it.
+
+    values: (R, L, …) padded; lengths: (R,); rows: (R,) their positions in the batch, ascending.
+    features: values are what the encoder's frozen parts gave for them (``features.py``).
+    """
+
+    values: Tensor
+    lengths: Tensor
+    rows: Tensor
+    features: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the model sees at once. A source that no example of the batch has is left out.
+
+    ids: B names; targets: None where nothing is taught.
+    references: of every example all that may be written, none where that is not known.
+    """
+
+    ids: tuple[str, ...]
+    sources: Mapping[str, Inputs]
+    targets: Targets | None = None
+    references: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of examples B."""
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Give the same batch on another device."""
+        moved: Batch = tree_map(lambda leaf: leaf.to(device), self)
+        return moved
+
+    def describe(self) -> str:
+        """Say how large the batch is and whose, for a message about memory."""
+        parts = [f"{name} {tuple(inputs.values.shape)}" for name, inputs in self.sources.items()]
+        if self.targets is not None:
+            parts.append(f"target {tuple(self.targets.tokens.shape)}")
+        return f"{self.size} examples ({self.ids[0]} … {self.ids[-1]}): " + ", ".join(parts)
+
+
+class Collator:
+    """Rows -> Batch. Without a tokenizer no targets; without a seed nothing is random."""
+
+    def __init__(
+        self,
+        readers: Mapping[str, Reader],
+        tokenizer: Tokenizer | None = None,
+        *,
+        seed: int | None = None,
+    ) -> None:
+        self.seed = seed
+        self.sources = {name: _Source(name, reader, seed) for name, reader in readers.items()}
+        self.target = None if tokenizer is None else _Target(tokenizer, seed)
+
+    def __call__(self, rows: Sequence[Row], epoch: int = 0) -> Batch:
+        """Read, encode and pad these rows (at least one) as they are in this epoch."""
+        sources = {name: source(rows, epoch) for name, source in self.sources.items()}
+        return Batch(
+            ids=tuple(row.id for row in rows),
+            sources={name: inputs for name, inputs in sources.items() if inputs is not None},
+            targets=None if self.target is None else self.target(rows, epoch),
+            references=tuple(row.references or row.targets for row in rows),
+        )
+
+    def measure(self, row: Row) -> tuple[int, ...]:
+        """Give the target's length with EOS, then each source's; 0 for what is not there.
+
+        Raises UserError for a value or a target that cannot be used.
+        """
+        target = 0
+        if self.target is not None:
+            self.target.check(row, taught=self.seed is not None)
+            target = self.target.measure(row)
+        return target, *(source.measure(row) for source in self.sources.values())
+
+
+class _Source:
+    """One source of a batch: values are read, those that never change are kept."""
+
+    def __init__(self, name: str, reader: Reader, seed: int | None) -> None:
+        self._name = name
+        self._reader = reader
+        self._seed = seed
+        self._features = getattr(reader, "gives_features", False)
+        # Features lie in a mapped file, and what is read there the system keeps for all processes.
+        self._kept = _Kept(0 if self._features else KEPT_BYTES)
+        self._lengths: dict[str, int] = {}  # five captions, one picture: measured once
+
+    def __call__(self, rows: Sequence[Row], epoch: int) -> Inputs | None:
+        items, present = [], []
+        for position, row in enumerate(rows):
+            value = row.sources[self._name]
+            if value is not None:
+                items.append(self._read(value, row.id, epoch))
+                present.append(position)
+        if not present:
+            return None
+        values, lengths = self._reader.collate(items)  # (R, L, …), (R,)
+        return Inputs(values, lengths, torch.tensor(present), self._features)
+
+    def measure(self, row: Row) -> int:
+        value: str | None = row.sources[self._name]
+        if value is None:
+            return 0
+        if value not in self._lengths:
+            self._lengths[value] = self._reader.measure(value)
+        return self._lengths[value]
+
+    def _read(self, value: Any, example_id: str, epoch: int) -> Tensor:
+        if self._seed is None or not getattr(self._reader, "random", True):
+            return self._kept.get(value, lambda: self._reader.read(value))
+        seed = derive(self._seed, epoch, example_id, "source", self._name)
+        return self._reader.read(value, torch.Generator().manual_seed(seed))
+
+
+class _Target:
+    """The targets of a batch, and how many texts the tokenizer does not give back."""
+
+    def __init__(self, tokenizer: Tokenizer, seed: int | None) -> None:
+        self.lossy: list[str] = []  # what rows are called that the tokenizer does not give back
+        self._tokenizer = tokenizer
+        self._seed = seed if tokenizer.settings.sampling else None
+        self._kept = _Kept(KEPT_BYTES)
+
+    def __call__(self, rows: Sequence[Row], epoch: int) -> Targets:
+        items = [self._encode(row, epoch) for row in rows]
+        lengths = torch.tensor([len(item) for item in items])
+        return Targets(pad_sequence(items, batch_first=True, padding_value=PAD), lengths)  # (B, T)
+
+    def measure(self, row: Row) -> int:
+        return len(self.ids(row))
+
+    def check(self, row: Row, *, taught: bool) -> None:
+        """Note a target that the tokenizer does not give back.
+
+        Raises UserError where a letter is ``taught`` that an alphabet lacks.
+        """
+        (text,) = row.targets
+        ids = self.ids(row).tolist()
+        if taught and self._tokenizer.settings.kind == "char" and UNK in ids:
+            raise UserError(
+                f"expected characters of the tokenizer in the target of {row.described}, got "
+                f"{self._strange(text)}; correct the target, train a tokenizer of its own, or set "
+                "training.bad_rows=skip"
+            )
+        expected = text.lower() if self._tokenizer.settings.lowercase else text
+        if self._tokenizer.decode(ids).split() != expected.split():
+            self.lossy.append(row.described)
+
+    def ids(self, row: Row) -> Tensor:
+        """Encode without sampling; what is drawn may be longer."""
+        (text,) = row.targets
+        return self._ids(text, None) if self._seed is not None else self._encode(row, 0)
+
+    def _strange(self, text: str) -> str:
+        letters = dict.fromkeys(text.lower() if self._tokenizer.settings.lowercase else text)
+        return ", ".join(repr(one) for one in letters if UNK in self._tokenizer.encode(one))
+
+    def _encode(self, row: Row, epoch: int) -> Tensor:
+        (text,) = row.targets
+        if self._seed is None:
+            return self._kept.get(text, lambda: self._ids(text, None))
+        seed = derive(self._seed, epoch, row.id, "target")
+        return self._ids(text, random.Random(seed))  # noqa: S311 (not for secrets)
+
+    def _ids(self, text: str, generator: random.Random | None) -> Tensor:
+        return torch.tensor([*self._tokenizer.encode(text, generator), EOS])
+
+
+class _Kept:
+    """Tensors made once of a text or a path, until they fill ``limit`` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._room = limit
+        self._tensors: dict[str, Tensor] = {}
+
+    def get(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
+        if not isinstance(key, str):
+            return make()
+        if key in self._tensors:
+            return self._tensors[key]
+        tensor = make()
+        if tensor.nbytes <= self._room:
+            self._room -= tensor.nbytes
+            self._tensors[key] = tensor
+        return tensor

@@ -1,0 +1,244 @@
+"""A split -> batches in the order of a plan. It refuses to know how a batch is made of its rows.
+
+    train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
+    plan = Plan(train.costs, settings.training, seed=settings.seed, world=world)
+    for step, batches in train.batches(plan.follow(position), rank=rank, workers=2):
+        ...                                    # one Batch per shard; None where a shard is empty
+    for batch in Dataset.evaluation(corpus, "test", settings, readers).sweep(batch_size=32):
+        ...                                    # every example once, longest first: reorder by id
+
+Reading, encoding and padding are ``batches.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from multiattn.data.batch_plan import Costs, Step
+from multiattn.data.collation import Batch, Collator, Reader
+from multiattn.data.rows import BadRows, Corpus, Report, Row, scored_rows, taught_rows
+from multiattn.data.tokenizer import Tokenizer
+from multiattn.errors import UserError
+from multiattn.recipe.settings import RecipeSettings
+
+# A row, its target's ids and its sources' sizes -> UserError where something cannot use it.
+Check = Callable[[Row, Sequence[int], Mapping[str, int]], None]
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The rows of one split, measured once, and how they become batches."""
+
+    rows: tuple[Row, ...]
+    costs: Costs
+    collate: Collator
+    report: Report
+
+    @classmethod
+    def training(
+        cls,
+        corpus: Corpus,
+        split: str,
+        settings: RecipeSettings,
+        readers: Mapping[str, Reader],
+        tokenizer: Tokenizer,
+    ) -> Dataset:
+        """One row per target text; too long ones are left out; augmented, sampled.
+
+        Raises UserError at a bad row (unless the recipe skips them) and if no row remains.
+        """
+        _check_names(settings)
+        collate = Collator(readers, tokenizer, seed=settings.seed)
+        return _prepare(taught_rows, corpus, split, settings, collate).within(settings)
+
+    @classmethod
+    def validation(
+        cls,
+        corpus: Corpus,
+        split: str,
+        settings: RecipeSettings,
+        readers: Mapping[str, Reader],
+        tokenizer: Tokenizer,
+    ) -> Dataset:
+        """One row per target text, all of them, nothing random: what a loss is measured on."""
+        return _prepare(taught_rows, corpus, split, settings, Collator(readers, tokenizer))
+
+    @classmethod
+    def evaluation(
+        cls,
+        corpus: Corpus,
+        split: str,
+        settings: RecipeSettings,
+        readers: Mapping[str, Reader],
+    ) -> Dataset:
+        """One row per example with all its references; batches without targets: to be decoded."""
+        return _prepare(scored_rows, corpus, split, settings, Collator(readers))
+
+    def batches(
+        self, steps: Iterable[Step], *, rank: int = 0, workers: int = 0
+    ) -> Iterator[tuple[Step, list[Batch | None]]]:
+        """Per optimiser step, this process's micro-batches: one per shard, None where it is empty.
+
+        The list is ``accumulate`` long on every process. ``workers`` processes read ahead; they
+        change nothing but time. ``steps`` may be endless. Raises UserError if a reader does.
+        """
+        return _loaded(partial(self._micro_batches, rank), steps, workers)
+
+    def sweep(
+        self, batch_size: int, *, rank: int = 0, world: int = 1, workers: int = 0
+    ) -> Iterator[Batch]:
+        """Every row once over all ranks, longest first: memory runs out at once or never."""
+        lengths = [*self.costs.sources.values(), self.costs.target]
+        longest_first = np.lexsort(lengths[::-1])[::-1].tolist()
+        starts = range(rank * batch_size, len(self.rows), world * batch_size)
+        indices = [longest_first[start : start + batch_size] for start in starts]
+        return _loaded(self._batch, indices, workers)
+
+    def first(self, count: int | None) -> Dataset:
+        """The first rows of the split, all of them for None."""
+        return self._keep(range(min(count or len(self.rows), len(self.rows))))
+
+    def within(self, settings: RecipeSettings) -> Dataset:
+        """Leave out rows longer than the recipe's limits, count them. UserError if none is left."""
+        limits = {"target": settings.training.max_target_tokens, **settings.training.max_source}
+        lengths = {"target": self.costs.target, **self.costs.sources}
+        long = {side: lengths[side] > limit for side, limit in limits.items()}  # (E,) bool
+        keep = np.flatnonzero(~np.any(list(long.values()), axis=0)).tolist()
+        counts = {side: int(mask.sum()) for side, mask in long.items() if mask.any()}
+        if not keep:
+            raise UserError(
+                f"expected examples to train on, got none of {len(self.rows)} within the limits "
+                f"{limits}; raise training.max_target_tokens or training.max_source"
+            )
+        kept = self._keep(keep)
+        return replace(kept, report=replace(kept.report, too_long=counts))
+
+    def checked(self, check: Check, settings: RecipeSettings) -> Dataset:
+        """Leave out rows that ``check`` refuses and say why, or stop there, as the recipe wants."""
+        target = self.collate.target
+        if target is None:
+            return self
+        bad_rows = BadRows(settings.training.bad_rows)
+
+        def examined(place: int) -> int:
+            row = self.rows[place]
+            own = {name: int(sizes[place]) for name, sizes in self.costs.sources.items()}
+            check(row, target.ids(row).tolist()[:-1], own)
+            return place
+
+        tried = [bad_rows.attempt(partial(examined, place)) for place in range(len(self.rows))]
+        keep = [place for place in tried if place is not None]
+        return self._skipping(keep, bad_rows.sentences)
+
+    def without(self, source: str, refused: Mapping[str, str]) -> Dataset:
+        """Leave out rows whose value of a source could not be read, and say why (by value)."""
+        values = [row.sources[source] for row in self.rows]
+        keep = [place for place, value in enumerate(values) if value not in refused]
+        sentences = [refused[value] for value in dict.fromkeys(values) if value in refused]
+        return self._skipping(keep, sentences)
+
+    def _skipping(self, keep: Sequence[int], sentences: Sequence[str]) -> Dataset:
+        """Keep these rows, and say why not the others."""
+        if not keep:
+            raise UserError(f"expected rows to learn from, all were refused: {sentences[0]}")
+        kept = self._keep(keep)
+        skipped = (*self.report.skipped, *sentences)
+        return replace(kept, report=replace(kept.report, skipped=skipped))
+
+    def _keep(self, indices: Sequence[int]) -> Dataset:
+        at = np.array(indices, dtype=np.int64)
+        rows = tuple(self.rows[index] for index in indices)
+        sources = {name: lengths[at] for name, lengths in self.costs.sources.items()}
+        costs = Costs([row.id for row in rows], self.costs.target[at], sources)
+        report = replace(self.report, rows=len(rows))
+        return replace(self, rows=rows, costs=costs, report=report)
+
+    def _batch(self, indices: Sequence[int], epoch: int = 0) -> Batch:
+        return self.collate([self.rows[index] for index in indices], epoch)
+
+    def _micro_batches(self, rank: int, step: Step) -> tuple[Step, list[Batch | None]]:
+        epoch = step.position.epoch
+        shards = step.shards_of(rank)
+        return step, [self._batch(shard, epoch) if shard else None for shard in shards]
+
+
+@dataclass(frozen=True)
+class _Maker(Generic[Given, Made]):
+    """What a loader asks, in this process or in another one, which would wrap what is raised."""
+
+    make: Callable[[Given], Made]
+
+    def __getitem__(self, given: Given) -> Made | UserError:
+        try:
+            return self.make(given)
+        except UserError as error:
+            return error
+
+
+def _loaded(make: Callable[[Given], Made], given: Iterable[Given], workers: int) -> Iterator[Made]:
+    """Map ``make`` over ``given`` in order, ``workers`` processes ahead."""
+    loader: DataLoader[Made | UserError] = DataLoader(
+        _Maker(make),  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=given,
+        num_workers=workers,
+        collate_fn=_as_is,
+        # Its own, because a loader otherwise takes a number from the one that dropout draws from.
+        generator=torch.Generator(),
+    )
+    for made in loader:
+        if isinstance(made, UserError):
+            raise made
+        yield made
+
+
+def _as_is(made: object) -> object:
+    return made
+
+
+def _prepare(
+    rows_of: Callable[[Corpus, str, RecipeSettings, BadRows], list[Row]],
+    corpus: Corpus,
+    split: str,
+    settings: RecipeSettings,
+    collate: Collator,
+) -> Dataset:
+    """Read a split and measure every row, obeying the recipe's policy for bad ones."""
+    bad_rows = BadRows(settings.training.bad_rows)
+    rows, measured = [], []
+    for row in rows_of(corpus, split, settings, bad_rows):
+        lengths = bad_rows.attempt(partial(collate.measure, row))
+        if lengths is not None:
+            rows.append(row)
+            measured.append(lengths)
+    if not rows:
+        raise UserError(f"expected examples in the split {split!r}, got none; look at the corpus")
+    columns = np.array(measured, dtype=np.int64).T  # (1 + sources, E)
+    costs = Costs(
+        ids=[row.id for row in rows],
+        target=columns[0],
+        sources=dict(zip(collate.sources, columns[1:], strict=True)),
+    )
+    lossy = () if collate.target is None else tuple(collate.target.lossy)
+    report = Report(len(rows), tuple(bad_rows.sentences), lossy=lossy)
+    return Dataset(tuple(rows), costs, collate, report)
+
+
+def _check_names(settings: RecipeSettings) -> None:
+    """Limits and budgets of a source that is not there would silently do nothing."""
+    for setting in ("max_source", "source_budget"):
+        for name in getattr(settings.training, setting):
+            if name not in settings.sources:
+                raise UserError(
+                    f"expected in training.{setting} a source of the recipe "
+                    f"({', '.join(settings.sources)}), got {name!r}; correct or remove it"
+                )

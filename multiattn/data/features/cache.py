@@ -1,0 +1,261 @@
+"""The cache of frozen parts: what ``encoder.features`` gives, once per input, on disk.
+
+An encoder whose features may be kept has
+
+    frozen: bool                              # nothing in ``features`` learns
+    features(inputs, lengths) -> Tensor       # (B, …) float16, of one shape for all inputs
+    forward_features(features) -> Memory      # forward is the one after the other
+    feature_settings: Mapping                 # the settings that they depend on; absent: all
+
+It refuses to know what an input shows. Letters: B inputs of a batch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from multiattn.data.collation import Reader
+from multiattn.data.dataset import Dataset
+from multiattn.data.features.key import folder_name, made_of
+from multiattn.data.features.store import FORMAT, FeatureStore
+from multiattn.data.rows import BadRows
+from multiattn.errors import UserError
+from multiattn.recipe.settings import Named, RecipeSettings
+from multiattn.registry.host import Host
+
+PLACE = "MULTIATTN_CACHE"  # the variable that says where caches lie
+
+
+class Stored:
+    """A reader that gives kept features in place of what it would read, for batches."""
+
+    random = False
+    gives_features = True
+
+    def __init__(self, reader: Reader, store: FeatureStore) -> None:
+        self._reader = reader
+        self._store = store
+
+    def measure(self, value: Any) -> int:
+        """As the reader."""
+        return self._reader.measure(value)
+
+    def read(self, value: Any, generator: torch.Generator | None = None) -> Tensor:
+        """The kept features (…), float16. Raises UserError where they have been damaged."""
+        return self._store.read(value)
+
+    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Stack: (R, …), and lengths (R,) of 1, because features are whole."""
+        return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The kept features of one source: whose they are, and where they lie."""
+
+    source: str
+    reader: Any
+    encoder: Any
+    store: FeatureStore
+
+    def stored(self) -> Stored:
+        """The reader with the store behind it."""
+        return Stored(self.reader, self.store)
+
+    def describe(self, values: Sequence[Any]) -> str:
+        """Say how much is there, for these values of the source."""
+        missing = len(self.store.find(values))
+        return (
+            f"features of {self.source}: {missing:,} of {len(values):,} inputs are to be computed "
+            f"first, in {self.store.folder}"
+        )
+
+    def fill(
+        self, values: Sequence[Any], settings: RecipeSettings, console: Console
+    ) -> Mapping[Any, str]:
+        """Compute what is missing of these values; those that cannot be read, each with the reason.
+
+        Others that compute the same meanwhile are waited for. Raises UserError at an input that
+        cannot be read where the recipe does not skip them, and where the disk has no room.
+        """
+        refused = BadRows(settings.training.bad_rows)
+        sentences: dict[Any, str] = {}
+        if not self.store.find(values):
+            return {}  # so what others have written, and is complete, need not be writable
+        busy = f"features of {self.source}: waiting for another run that computes the same"
+        with self.store.locked(lambda: console.print(busy)):
+            missing = self.store.find(values)
+            if missing:
+                groups = _read_ahead(self.reader, missing, settings.search.batch_size)
+                with _evaluating(self.encoder) as device, _shown(console, self, missing) as done:
+                    for items in groups:
+                        for value, item in items.items():
+                            if isinstance(item, UserError):
+                                refused.refuse(str(item))
+                                sentences[value] = str(item)
+                        self._compute(items, device, len(missing))
+                        done(len(items))
+            self.store.find([value for value in values if value not in sentences])
+        return sentences
+
+    def _compute(
+        self, items: Mapping[Any, Tensor | UserError], device: torch.device, expected: int
+    ) -> None:
+        good = {value: item for value, item in items.items() if isinstance(item, Tensor)}
+        if not good:
+            return
+        inputs, lengths = self.reader.collate(list(good.values()))
+        features = self.encoder.features(inputs.to(device), lengths.to(device))
+        self.store.append(list(good), features.cpu(), expected)
+
+
+def open_caches(
+    settings: RecipeSettings, host: Host, encoders: Mapping[str, Any], readers: Mapping[str, Any]
+) -> dict[str, Cache]:
+    """The caches that a recipe asks for, by source; the encoders have the weights they start from.
+
+    Raises UserError where features cannot be kept: something in them learns, or is random.
+    """
+    caches = {}
+    for name, source in settings.sources.items():
+        if source.cache:
+            encoder, reader = encoders[name], readers[name]
+            _check(name, source.encoder, encoder)
+            _check_reader(name, source.reader, reader, host)
+            made = made_of(source.encoder, encoder, source.reader, reader, host)
+            folder = cache_folder() / f"features-{FORMAT}" / folder_name(made)
+            caches[name] = Cache(name, reader, encoder, FeatureStore(folder, made))
+    return caches
+
+
+def fill_caches(
+    caches: Mapping[str, Cache],
+    data: tuple[Dataset, Dataset, Dataset],
+    settings: RecipeSettings,
+    console: Console,
+) -> tuple[Dataset, Dataset, Dataset]:
+    """Compute what is missing for these rows; the same without those that cannot be read."""
+    for name, cache in caches.items():
+        refused = cache.fill(values_of(name, data), settings, console)
+        if refused:
+            first, second, third = (part.without(name, refused) for part in data)
+            data = first, second, third
+    return data
+
+
+def values_of(source: str, data: Iterable[Dataset]) -> list[str]:
+    """Every value of a source once."""
+    values = (row.sources[source] for part in data for row in part.rows)
+    return [value for value in dict.fromkeys(values) if value is not None]
+
+
+def cache_folder() -> Path:
+    """``$MULTIATTN_CACHE``, or where the platform keeps what may be deleted at any time."""
+    if os.environ.get(PLACE):
+        return Path(os.environ[PLACE]).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "multiattn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multiattn"
+
+
+def _check(name: str, named: Named, encoder: Any) -> None:
+    if not hasattr(encoder, "forward_features"):
+        raise UserError(
+            f"expected for sources.{name}.cache an encoder that has features to keep, got "
+            f"sources.{name}.encoder {named.name!r}; set sources.{name}.cache=false"
+        )
+    if not encoder.frozen:
+        raise UserError(
+            f"expected for sources.{name}.cache an encoder with frozen parts, got all of "
+            f"sources.{name}.encoder {named.name!r} learning; freeze a part of it, or set "
+            f"sources.{name}.cache=false"
+        )
+
+
+def _check_reader(name: str, named: Named, reader: Any, host: Host) -> None:
+    """Name the settings that make a reader random, as one that says nothing about it may be."""
+    if not getattr(reader, "random", True):
+        return
+    guilty = [
+        f"sources.{name}.reader.{key}"
+        for key in named.settings
+        if not getattr(host.build("reader", _without(named, key)), "random", True)
+    ]
+    what = " and ".join(guilty) or f"sources.{name}.reader {named.name!r}"
+    raise UserError(
+        f"expected for sources.{name}.cache inputs that are the same every time, got {what}, which "
+        f"changes them at random; remove it, or set sources.{name}.cache=false"
+    )
+
+
+def _without(named: Named, key: str) -> Named:
+    settings = {own: value for own, value in named.settings.items() if own != key}
+    return Named(name=named.name, **settings)
+
+
+def _read_ahead(
+    reader: Reader, values: Sequence[Any], batch_size: int
+) -> Iterator[dict[Any, Tensor | UserError]]:
+    """Read so many at a time, in threads, while the ones before are computed."""
+
+    def read(value: Any) -> Tensor | UserError:
+        try:
+            return reader.read(value)
+        except UserError as error:
+            return error
+
+    groups = [values[start : start + batch_size] for start in range(0, len(values), batch_size)]
+    waiting: deque[dict[Any, Future[Tensor | UserError]]] = deque()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for group in [*groups, None]:
+            if group is not None:
+                waiting.append({value: pool.submit(read, value) for value in group})
+            if len(waiting) > 1 or group is None:
+                yield {value: future.result() for value, future in waiting.popleft().items()}
+
+
+@contextmanager
+def _evaluating(encoder: nn.Module) -> Iterator[torch.device]:
+    """The encoder on the device of this process, in evaluation mode; afterwards as it was."""
+    own, training = next(iter(encoder.state_dict().values())).device, encoder.training
+    device = PartialState().device
+    encoder.to(device).eval()
+    try:
+        yield device
+    finally:
+        encoder.to(own).train(training)
+
+
+@contextmanager
+def _shown(
+    console: Console, cache: Cache, missing: Sequence[Any]
+) -> Iterator[Callable[[int], None]]:
+    """A bar that moves on a terminal, a line elsewhere; calling what is given moves it."""
+    what = f"features of {cache.source}"
+    if not console.is_terminal:
+        place = cache.store.folder
+        console.print(f"{what}: computing {len(missing):,}, kept in {place}", soft_wrap=True)
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed:.1f}/s"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(missing))
+        yield lambda count: progress.advance(task, count)

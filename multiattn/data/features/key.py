@@ -1,0 +1,88 @@
+"""What kept features depend on, beside the input they are of: components, weights, libraries.
+
+It refuses to know where features lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from torch import nn
+
+from multiattn.recipe.settings import Named
+from multiattn.registry.host import Host
+from multiattn.run_folder import versions
+
+
+def made_of(
+    encoder_named: Named, encoder: nn.Module, reader_named: Named, reader: Any, host: Host
+) -> dict[str, Any]:
+    """Everything that features depend on, beside the input, as JSON.
+
+    encoder_named, reader_named: as the recipe has them.
+    """
+    rows = host.find("encoder", encoder_named.name), host.find("reader", reader_named.name)
+    depends_on = getattr(encoder, "feature_settings", encoder_named.settings)
+    distributions = {row.distribution for row in rows}
+    distributions |= {name for row in rows for name in _required(row.distribution)}
+    known = versions(distributions)
+    del known["platform"]
+    return {
+        "encoder": [rows[0].full_name, _plain(depends_on)],
+        "reader": [rows[1].full_name, _plain(reader_named.settings), _learned(reader)],
+        "weights": _digest_of_weights(encoder),
+        "versions": known,
+        "device": PartialState().device.type,  # others round differently
+    }
+
+
+def folder_name(made: Mapping[str, Any]) -> str:
+    """The same for the same dependencies, and for no others."""
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _plain(settings: Mapping[str, object]) -> Any:
+    return json.loads(json.dumps(dict(settings), default=repr))
+
+
+def _required(distribution: str) -> Iterator[str]:
+    """What a distribution computes with: the names that its metadata require."""
+    try:
+        required = importlib.metadata.requires(distribution) or ()
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for line in required:
+        yield re.split(r"[^\w.-]", line, maxsplit=1)[0]
+
+
+def _learned(reader: Any) -> dict[str, str]:
+    """What the reader learned from the corpus, by file."""
+    if not hasattr(reader, "save"):
+        return {}
+    with TemporaryDirectory() as name:
+        reader.save(Path(name))
+        files = sorted(file for file in Path(name).rglob("*") if file.is_file())
+        return {
+            str(file.relative_to(name)): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in files
+        }
+
+
+def _digest_of_weights(encoder: nn.Module) -> str:
+    """Of all that does not learn: frozen parameters and buffers."""
+    learning = {name for name, leaf in encoder.named_parameters() if leaf.requires_grad}
+    digest = hashlib.sha256()
+    for name, leaf in encoder.state_dict().items():
+        if name not in learning:
+            digest.update(f"{name} {tuple(leaf.shape)} {leaf.dtype}".encode())
+            digest.update(leaf.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,192 @@
+"""A corpus's examples as a recipe sees them. It knows fields by name and opens no file.
+
+Free of torch: what trains a tokenizer and what checks splits for overlap need no more than rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
+
+from multiattn.errors import UserError
+from multiattn.recipe.settings import RecipeSettings
+from multiattn.registry.records import Example
+
+Made = TypeVar("Made")
+
+
+class Corpus(Protocol):
+    """Examples of a split from a folder."""
+
+    def examples(
+        self, split: str, on_bad_row: Callable[[str], None] | None = None
+    ) -> Sequence[Example]:
+        """Read a split. A bad row is a UserError, or ``on_bad_row(sentence)`` and left out."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A raw value per source (None: absent) and target texts.
+
+    A value is a text or a path, or, asked for from Python, whatever else its reader takes.
+    A row to learn from has one target text; a row to score has every reference.
+    """
+
+    id: str
+    sources: Mapping[str, Any]
+    targets: tuple[str, ...] = ()
+    place: str = ""  # the file and line of the corpus that it comes from, where these are known
+    references: tuple[str, ...] = ()  # all targets of the example, where a row has but one of them
+
+    @property
+    def described(self) -> str:
+        """What a sentence about the row calls it."""
+        return f"example {self.id!r}" + (f" ({self.place})" if self.place else "")
+
+
+@dataclass
+class BadRows:
+    """What a recipe wants at a row that cannot be used: stop there, or skip it and say why."""
+
+    policy: Literal["stop", "skip"]
+    sentences: list[str] = field(default_factory=list)
+    _examples: set[str] = field(default_factory=set)
+
+    @property
+    def handler(self) -> Callable[[str], None] | None:
+        """Give what ``Corpus.examples`` takes."""
+        return self.sentences.append if self.policy == "skip" else None
+
+    def attempt(self, make: Callable[[], Made]) -> Made | None:
+        """Make, or None if making raised a UserError that is to be skipped."""
+        try:
+            return make()
+        except UserError as error:
+            self.refuse(str(error))
+            return None
+
+    def refuse(self, sentence: str, example: str | None = None) -> None:
+        """Raise a UserError, or remember what was skipped; of an ``example`` only once."""
+        if self.policy == "stop":
+            raise UserError(sentence)
+        if example is None or example not in self._examples:
+            self.sentences.append(sentence)
+        if example is not None:
+            self._examples.add(example)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a split's examples, for the log.
+
+    skipped: a sentence per bad row; too_long: rows left out, per side;
+    lossy: what the rows are called whose target does not survive encoding and decoding.
+    """
+
+    rows: int
+    skipped: tuple[str, ...] = ()
+    too_long: Mapping[str, int] = field(default_factory=dict)
+    lossy: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Say it, one line per thing worth knowing."""
+        lines = [f"{self.rows} rows"]
+        if self.skipped:
+            lines.append(f"{len(self.skipped)} bad rows skipped; the first: {self.skipped[0]}")
+        lines += [
+            f"{count} rows left out: {side} too long" for side, count in self.too_long.items()
+        ]
+        if self.lossy:
+            lines.append(
+                f"{len(self.lossy)} targets do not survive the tokenizer; the first: "
+                f"{self.lossy[0]}"
+            )
+        return lines
+
+
+def taught_rows(
+    corpus: Corpus, split: str, settings: RecipeSettings, bad_rows: BadRows
+) -> list[Row]:
+    """One row per target text: ``id``, or ``id#0``, ``id#1``, … where the field has several.
+
+    Raises UserError at an example without a target, or with two values for a source.
+    """
+
+    def rows_of(example: Example) -> list[Row]:
+        value, sources = _field(example, settings.target.field), _sources(example, settings)
+        if not value:
+            raise UserError(
+                f"expected a target in the field {settings.target.field!r} of example "
+                f"{example.id!r}, got none; complete the corpus, or set training.bad_rows=skip"
+            )
+        place = _place(example)
+        if isinstance(value, str):
+            return [Row(example.id, sources, (value,), place)]
+        return [
+            Row(f"{example.id}#{n}", sources, (text,), place, value) for n, text in enumerate(value)
+        ]
+
+    return _rows(corpus, split, bad_rows, rows_of)
+
+
+def scored_rows(
+    corpus: Corpus, split: str, settings: RecipeSettings, bad_rows: BadRows
+) -> list[Row]:
+    """One row per example with every reference; none where a test set is not published.
+
+    Raises UserError at an example with two values for a source.
+    """
+
+    def rows_of(example: Example) -> list[Row]:
+        value = _field(example, settings.target.field) or ()
+        references = (value,) if isinstance(value, str) else value
+        return [Row(example.id, _sources(example, settings), references, _place(example))]
+
+    return _rows(corpus, split, bad_rows, rows_of)
+
+
+def _rows(
+    corpus: Corpus, split: str, bad_rows: BadRows, rows_of: Callable[[Example], list[Row]]
+) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for example in corpus.examples(split, bad_rows.handler):
+        for row in bad_rows.attempt(partial(rows_of, example)) or ():
+            if row.id in rows:
+                first = rows[row.id].place or "before"
+                bad_rows.refuse(
+                    f"expected a different id for every example of {split!r}, got "
+                    f"{row.described} again, first seen {first}; change the corpus, or set "
+                    "training.bad_rows=skip"
+                )
+            else:
+                rows[row.id] = row
+    return list(rows.values())
+
+
+def _sources(example: Example, settings: RecipeSettings) -> dict[str, str | None]:
+    values: dict[str, str | None] = {}
+    for name, source in settings.sources.items():
+        value = _field(example, source.field)
+        if isinstance(value, tuple):
+            raise UserError(
+                f"expected one value for source {name!r} in the field {source.field!r} of example "
+                f"{example.id!r}, got {len(value)}; only a target may have several"
+            )
+        values[name] = value
+    return values
+
+
+def _place(example: Example) -> str:
+    file, line = example.meta.get("file"), example.meta.get("line")
+    return ", ".join(part for part in (file, line and f"line {line}") if part)
+
+
+def _field(example: Example, name: str) -> str | tuple[str, ...] | None:
+    if name not in example.fields:
+        raise UserError(
+            f"expected a field {name!r} in the corpus, got {', '.join(example.fields)}; "
+            "change `field` in the recipe"
+        )
+    return example.fields[name]

@@ -1,0 +1,199 @@
+"""Rows of tables: JSON lines, or cells between tabs or commas with column names first. No torch.
+
+It refuses to know which columns there are: the corpora of plugins do. A wrong row is named by file
+and line.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from multiattn.data.text_files import (
+    BadRowError,
+    OnBadRow,
+    Place,
+    collect,
+    decoded,
+    existing,
+    filled,
+    read_lines,
+    splits_named,
+)
+from multiattn.errors import UserError
+from multiattn.registry.records import Example
+
+KINDS = ("jsonl", "tsv", "csv")
+
+Value = str | tuple[str, ...] | None
+Cells = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: what stands in its columns, and where. What it refuses is a BadRowError."""
+
+    cells: Cells
+    place: Place
+
+    def text(self, column: str) -> str:
+        """The one text of a column."""
+        value = self.value(column)
+        if isinstance(value, str):
+            return value
+        raise self._refused(column, self.cells[column], "write a string")
+
+    def value(self, column: str) -> Value:
+        """The text, the texts (a JSON list) or the null of a column."""
+        value = self._cell(column)
+        texts = value if isinstance(value, list) else [] if value is None else [value]
+        for text in texts:
+            if not isinstance(text, str) or not _encodable(text):
+                raise self._refused(column, text, "write a string, a list of strings or null")
+            filled(text, f"text in the column {column!r}", self.place)
+        return tuple(texts) if isinstance(value, list) else value
+
+    def name(self, column: str) -> str:
+        """The text or number that identifies the row."""
+        value = self._cell(column)
+        if isinstance(value, str | int) and str(value).strip():
+            return str(value)
+        raise BadRowError(
+            f"expected a name in the column {column!r} in {self.place}, "
+            f"got {json.dumps(value)[:40]}; give the row one"
+        )
+
+    def has(self, column: str) -> bool:
+        """Whether something stands in a column that a row may lack: neither null nor empty."""
+        return self.cells.get(column) not in (None, "")
+
+    def _cell(self, column: str) -> Any:
+        if column in self.cells:
+            return self.cells[column]
+        raise BadRowError(
+            f"expected the column {column!r} in {self.place}, got {', '.join(self.cells)}; "
+            "correct the row, or the corpus's settings in the recipe"
+        )
+
+    def _refused(self, column: str, value: object, remedy: str) -> BadRowError:
+        return BadRowError(
+            f"expected text in the column {column!r} in {self.place}, "
+            f"got {json.dumps(value)[:40]}; {remedy}"
+        )
+
+
+def column_names(names: Sequence[str], given: Mapping[str, str] | None) -> dict[str, str]:
+    """What a table calls each of the columns ``names``: as ``given``, else the same.
+
+    Raises UserError where something else is given.
+    """
+    unknown = [name for name in given or {} if name not in names]
+    if unknown:
+        raise UserError(
+            f"expected in the corpus's columns {', '.join(names)}, got {unknown[0]!r}; "
+            f"write {{{names[0]}: the table's own name, ...}}"
+        )
+    return {**{name: name for name in names}, **(given or {})}
+
+
+def table_splits(folder: Path) -> tuple[str, ...]:
+    """Names of the tables ``SPLIT.jsonl``, ``SPLIT.tsv``, ``SPLIT.csv`` in a folder."""
+    return tuple(sorted(set().union(*(splits_named(folder, f"{{split}}.{k}") for k in KINDS))))
+
+
+def table_path(folder: Path, split: str, kinds: Sequence[str] = KINDS) -> Path:
+    """The table of a split, plain or .gz. Raises UserError where there is none."""
+    return existing(folder, [f"{split}.{kind}" for kind in kinds])
+
+
+def table_examples(
+    path: Path, make: Callable[[TableRow], Example], on_bad_row: OnBadRow | None = None
+) -> list[Example]:
+    """Make an example of every row of a table.
+
+    Raises UserError for a file that cannot be read, and BadRowError at a bad row; where
+    ``on_bad_row`` is given, such a row is left out and told to it.
+    """
+    lines = enumerate(read_lines(path), start=1)
+    cells_of = _json_cells
+    kind = path.with_name(path.name.removesuffix(".gz")).suffix
+    if kind != ".jsonl":
+        cut = _cut_at_tabs if kind == ".tsv" else _cut_at_commas
+        cells_of = partial(_separated_cells, cut, _header(path, lines, cut))
+
+    def example(line: int, raw: bytes) -> Example:
+        place = Place(path, line)
+        return make(TableRow(cells_of(decoded(raw, place), place), place))
+
+    return collect(lines, example, on_bad_row)
+
+
+def _json_cells(text: str, place: Place) -> Cells:
+    try:
+        cells = json.loads(filled(text, "a row", place))
+    except (ValueError, RecursionError) as error:
+        raise BadRowError(
+            f"expected a JSON object in {place}, got: {error}; correct the row"
+        ) from error
+    if not isinstance(cells, dict):
+        raise BadRowError(
+            f'expected a JSON object in {place}, got {text[:40]!r}; write {{"column": "text", ...}}'
+        )
+    return cells
+
+
+Cut = Callable[[str, Place], list[str]]
+
+
+def _cut_at_tabs(text: str, place: Place) -> list[str]:
+    """Quotes mean nothing: they belong to the text."""
+    return text.split("\t")
+
+
+def _cut_at_commas(text: str, place: Place) -> list[str]:
+    """A cell with a comma stands in double quotes; a row is one line."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    try:
+        (cells,) = csv.reader([text], strict=True) if text else ([""],)
+    except csv.Error as error:
+        raise BadRowError(
+            f"expected cells between commas in {place}, got {text[:40]!r} ({error}); "
+            "double the quotes inside a quoted cell, and keep a row in one line"
+        ) from error
+    return cells
+
+
+def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[str]:
+    """Take the column names from the first line. Raises UserError where one stands there twice."""
+    line, raw = next(lines)
+    columns = cut(decoded(raw, Place(path, line)), Place(path, line))
+    if len(set(columns)) < len(columns):
+        raise UserError(
+            f"expected different column names in {path}, line {line}, got {', '.join(columns)}; "
+            "name the columns there"
+        )
+    return columns
+
+
+def _separated_cells(cut: Cut, columns: Sequence[str], text: str, place: Place) -> Cells:
+    cells = cut(text, place)
+    if len(cells) != len(columns):
+        raise BadRowError(
+            f"expected {len(columns)} cells in {place}, as many as columns in its first line, "
+            f"got {len(cells)}; correct the row"
+        )
+    return dict(zip(columns, cells, strict=True))
+
+
+def _encodable(text: str) -> bool:
+    r"""Tell apart text from what JSON can also spell: half a surrogate pair (``\ud83d``)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

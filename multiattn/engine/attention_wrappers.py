@@ -1,0 +1,206 @@
+"""Attentions made of others: location, coverage, multi-head, gated.
+
+Each takes those it is made of as ``of``, keeps the contract of `multiattn.engine.attention`, and uses its
+letters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from multiattn.engine.attention import (
+    Additive,
+    AttentionFactory,
+    ContentFactory,
+    Keys,
+    ScaledDot,
+    look,
+)
+from multiattn.engine.memory import Memory
+from multiattn.errors import UserError
+
+
+def content(factory: ContentFactory, query_dim: int, memory_dim: int, asker: str) -> Any:
+    """Build the content attention that ``asker`` extends; refuse one that has no scores."""
+    attention = factory(query_dim, memory_dim)
+    if not (hasattr(attention, "scores") and isinstance(attention, nn.Module)):
+        raise UserError(
+            f"attention {asker!r} extends an attention that compares queries with keys, got "
+            f"{type(attention).__name__}; use additive, multiplicative, dot or scaled-dot"
+        )
+    return attention
+
+
+class Location(nn.Module):
+    """Content scores that also see where the last look went. Chorowski et al. 2015, equations 8-9.
+
+    ``filters`` convolutions of ``width`` slots run over the previous weights; what they find is
+    added to each key, so the paper's form is the one over ``additive``. Before the first step the
+    weights are uniform over the real slots. Raises UserError for an even width.
+
+    window: out of training only so many slots left and right of the last look's median are seen
+    (section 2.3), so that a long input does not lead a look astray; the first look sees all, and
+    so do all of them with 0.
+    """
+
+    recurrent = True
+
+    def __init__(
+        self,
+        query_dim: int,
+        memory_dim: int,
+        *,
+        of: ContentFactory = Additive,
+        filters: PositiveInt = 10,
+        width: PositiveInt = 201,
+        window: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__()
+        if width % 2 == 0:
+            raise UserError(f"attention 'location' needs an odd width, got {width}")
+        self.window = window
+        self.content = content(of, query_dim, memory_dim, "location")
+        self.context_dim = self.content.context_dim
+        self.convolution = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
+        self.feature = nn.Linear(filters, self.content.key_dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        keys: Keys = self.content.prepare(memory, value_projection)
+        return keys
+
+    def forward(
+        self, query: Tensor, keys: Keys, history: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        batch_size, queries, _ = query.shape
+        seen = None
+        if history is not None and self.window and not self.training:
+            seen = self._near(history) & keys.mask.unsqueeze(1)
+        if history is None:
+            share = keys.mask / keys.mask.sum(1, keepdim=True).clamp(min=1)
+            history = share.to(query.dtype).unsqueeze(1).expand(-1, queries, -1)  # (B, N, S)
+        found = self.convolution(history.reshape(batch_size * queries, 1, -1))  # (B·N, filters, S)
+        found = found.transpose(1, 2).unflatten(0, (batch_size, queries))  # (B, N, S, filters)
+        scores = self.content.scores(query, keys.keys, self.feature(found))
+        context, weights = look(scores, keys, seen)
+        return context, weights, weights
+
+    def _near(self, weights: Tensor) -> Tensor:
+        """(B, N, S) bool: within the window around the median of each look (B, N, S)."""
+        slots = torch.arange(weights.size(2), device=weights.device)
+        reached = weights.cumsum(2) >= weights.sum(2, keepdim=True) / 2
+        medians = reached.int().argmax(2, keepdim=True)  # (B, N, 1), the first that reaches half
+        return (slots - medians).abs() <= self.window
+
+
+class Coverage(nn.Module):
+    """Content scores that also see all earlier looks. See et al. 2017, equations 10-11."""
+
+    recurrent = True
+
+    def __init__(self, query_dim: int, memory_dim: int, *, of: ContentFactory = Additive) -> None:
+        super().__init__()
+        self.content = content(of, query_dim, memory_dim, "coverage")
+        self.context_dim = self.content.context_dim
+        self.feature = nn.Linear(1, self.content.key_dim, bias=False)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
+        keys: Keys = self.content.prepare(memory, value_projection)
+        return keys
+
+    def forward(
+        self, query: Tensor, keys: Keys, history: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if history is None:
+            history = query.new_zeros(query.size(0), query.size(1), keys.mask.size(1))
+        scores = self.content.scores(query, keys.keys, self.feature(history.unsqueeze(-1)))
+        context, weights = look(scores, keys)
+        return context, weights, history + weights
+
+
+class MultiHead(nn.Module):
+    """Several attentions, each with values of its own. Vaswani et al. 2017, section 3.2.2.
+
+    Head h looks with its own ``of`` attention at values of width D / heads; the output projection
+    of the concatenated heads is a sum over heads, so it is folded into each head's values. The
+    weights reported are the heads' mean. Raises UserError where heads do not divide D.
+    """
+
+    def __init__(
+        self,
+        query_dim: int,
+        memory_dim: int,
+        *,
+        of: AttentionFactory = ScaledDot,
+        heads: PositiveInt = 4,
+    ) -> None:
+        super().__init__()
+        if memory_dim % heads:
+            raise UserError(
+                f"attention 'multi-head' cuts the memory of width {memory_dim} into equal heads, "
+                f"got {heads} heads; choose a divisor"
+            )
+        self.context_dim = memory_dim
+        attentions: list[Any] = [of(query_dim, memory_dim) for _ in range(heads)]
+        self.attentions: Any = nn.ModuleList(attentions)
+        self.recurrent = any(attention.recurrent for attention in attentions)
+        width = memory_dim // heads
+        self.value: Any = nn.ModuleList(
+            nn.Linear(memory_dim, width, bias=False) for _ in attentions
+        )
+        self.output: Any = nn.ModuleList(
+            nn.Linear(width, memory_dim, bias=False) for _ in attentions
+        )
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> tuple[Any, ...]:
+        keys = []
+        for attention, value, output in zip(self.attentions, self.value, self.output, strict=True):
+            projection = output.weight @ value.weight  # (D, D)
+            if value_projection is not None:
+                projection = value_projection @ projection  # (C, D)
+            keys.append(attention.prepare(memory, projection))
+        return tuple(keys)
+
+    def forward(
+        self, query: Tensor, keys: tuple[Any, ...], history: tuple[Any, ...] | None
+    ) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
+        before = history or (None,) * len(keys)
+        looks = [
+            attention(query, head_keys, head_history)
+            for attention, head_keys, head_history in zip(
+                self.attentions, keys, before, strict=True
+            )
+        ]
+        contexts, weights, after = zip(*looks, strict=True)
+        return sum(contexts), torch.stack(weights).mean(0), after
+
+
+class Gated(nn.Module):
+    """A look that may count for less: β c with β = σ(w · q + b). Xu et al. 2015, section 4.2.1.
+
+    β is one number per look, read from the query; in the paper that is the state before the cell,
+    so its form is the one under the recurrence ``bahdanau``. Weights and history are those of
+    ``of``: they say where the look went, not how much of it was taken.
+    """
+
+    def __init__(self, query_dim: int, memory_dim: int, *, of: AttentionFactory = Additive) -> None:
+        super().__init__()
+        self.attention: Any = of(query_dim, memory_dim)
+        self.context_dim = self.attention.context_dim
+        self.recurrent = self.attention.recurrent
+        self.gate = nn.Linear(query_dim, 1)
+
+    def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Any:
+        return self.attention.prepare(memory, value_projection)
+
+    def forward(self, query: Tensor, keys: Any, history: Any) -> tuple[Tensor, Tensor, Any]:
+        context, weights, history = self.attention(query, keys, history)
+        return torch.sigmoid(self.gate(query)) * context, weights, history  # (B, N, 1) · (B, N, C)
+
+
+def ungated(attention: Any) -> Any:
+    """The attention that looks, without the gate on it, if there is one."""
+    return attention.attention if type(attention) is Gated else attention

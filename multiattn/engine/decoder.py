@@ -1,0 +1,271 @@
+"""The LSTM attention decoder: begin, step, forward. It knows words as ids and inputs as memories.
+
+    begin(memories, batch_size) -> (shared, state)     shared leaves (B, …), state leaves (B, 1, …)
+    step(tokens (B, N), state, shared) -> scores (B, N, V), state, weights (B, N, S) per source
+    forward(targets, memories, feeding, keep) -> Output     a row of scores per real target token
+
+``step`` and ``forward`` are the same mathematics (a test holds them to 1e-9). Hypotheses are
+reordered by indexing the state; ``shared`` is never repeated per hypothesis. Padding is never
+computed: rows are sorted by falling length and leave the loop when their target ends.
+
+Letters: B batch, N hypotheses, T target steps, M real target tokens, E embedding, H hidden,
+S slots, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from multiattn.data.tokenizer import BOS
+from multiattn.engine import fast
+from multiattn.engine.attention import Additive, AttentionFactory
+from multiattn.engine.fusion import Concat, NoSource
+from multiattn.engine.memory import Memory, MemorySpec, first_rows
+from multiattn.engine.output_layer import Copies, Linear, OutputFactory, at_least_single
+from multiattn.engine.recurrence import InputFeeding, LSTMState
+from multiattn.recipe.settings import Probability
+from multiattn.registry.schema import Slot
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What should be written: tokens (B, T) long, words, EOS, then PAD; lengths (B,) with EOS."""
+
+    tokens: Tensor
+    lengths: Tensor
+
+    def inputs(self) -> Tensor:
+        """(B, T): what is fed to predict ``tokens``, that is BOS and then the words."""
+        start = torch.full_like(self.tokens[:, :1], BOS)
+        return torch.cat([start, self.tokens[:, :-1]], 1)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The real positions of a batch of targets, time-major, rows by falling length.
+
+    order: (B,) rows sorted; counts: rows alive at each step; places: (M,) into the sorted rows;
+    rows: (M,) into the batch; steps: (M,).
+    """
+
+    order: Tensor
+    counts: tuple[int, ...]
+    places: Tensor
+    rows: Tensor
+    steps: Tensor
+
+    @classmethod
+    def of(cls, lengths: Tensor) -> Packing:
+        """From target lengths (B,)."""
+        order = torch.argsort(lengths, descending=True, stable=True)
+        alive = (
+            torch.arange(int(lengths.max()), device=lengths.device).unsqueeze(1) < lengths[order]
+        )
+        steps, places = alive.nonzero(as_tuple=True)  # (T, B) -> (M,), (M,)
+        return cls(order, tuple(alive.sum(1).tolist()), places, order[places], steps)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Scores (M, V) of the real target tokens; row m is step ``steps[m]`` of input ``rows[m]``.
+
+    kept: what ``keep`` asked for: "weights", per source (B, T, S), zero past each target's end.
+    """
+
+    scores: Tensor
+    rows: Tensor
+    steps: Tensor
+    kept: Mapping[str, Mapping[str, Tensor]]
+
+
+class Feeding(Protocol):
+    """What is fed to predict the next word: gold or the model's own."""
+
+    def choose(self, gold: Tensor, scores: Tensor) -> Tensor:
+        """Gold (n,) and the scores (n, V) of the step that predicted it -> fed (n,)."""
+
+
+@dataclass(frozen=True)
+class ScheduledSampling:
+    """Each fed word is the model's own sample at this rate, else gold. Bengio et al. 2015."""
+
+    rate: float
+
+    def choose(self, gold: Tensor, scores: Tensor) -> Tensor:
+        sampled = torch.multinomial(torch.softmax(at_least_single(scores.detach()), -1), 1).squeeze(
+            1
+        )
+        return torch.where(torch.rand(gold.shape, device=gold.device) < self.rate, sampled, gold)
+
+
+class Shared(NamedTuple):
+    """What all steps of an input use: prepared keys; symbols (B, S) of the sources to copy from."""
+
+    keys: Any
+    symbols: dict[str, Tensor]
+
+
+RecurrenceFactory = Annotated[Callable[..., Any], Slot("recurrence")]
+FusionFactory = Annotated[Callable[..., Any], Slot("fusion")]
+
+
+class InitialState(nn.Module):
+    """Where the decoder starts: zeros, or tanh(W m) of the memories' means or summaries.
+
+    Bahdanau et al. 2015, A.2.2 (summary); Xu et al. 2015, section 3.1.2 (mean). A source without
+    a summary gives its mean; one that the input lacks gives zeros.
+    """
+
+    def __init__(
+        self,
+        memories: Mapping[str, MemorySpec],
+        hidden_dim: int,
+        layers: int,
+        kind: Literal["zero", "mean", "summary"],
+    ) -> None:
+        super().__init__()
+        self.hidden_dim, self.layers = hidden_dim, layers
+        self.summarised = {
+            name: kind == "summary" and spec.summary_dim > 0 for name, spec in memories.items()
+        }
+        width = sum(
+            spec.summary_dim if self.summarised[name] else spec.dim
+            for name, spec in memories.items()
+        )
+        self.bridge = None
+        if kind != "zero" and memories:
+            self.bridge = nn.Linear(width, 2 * layers * hidden_dim)
+
+    def forward(self, memories: Mapping[str, Memory], batch_size: int, like: Tensor) -> LSTMState:
+        """Hidden and cell of every layer, each (B, 1, H)."""
+        if self.bridge is None:
+            zero = like.new_zeros(batch_size, 1, self.hidden_dim)
+            return ((zero, zero),) * self.layers
+        seen = [self._view(name, memories[name]) for name in self.summarised]
+        start = torch.tanh(self.bridge(torch.cat(seen, -1))).unsqueeze(1)  # (B, 1, 2LH)
+        parts = torch.split(start, self.hidden_dim, -1)
+        return tuple(zip(parts[::2], parts[1::2], strict=True))
+
+    def _view(self, name: str, memory: Memory) -> Tensor:
+        if self.summarised[name] and memory.summary is not None:
+            return memory.summary
+        count = memory.mask.sum(1, keepdim=True).clamp(min=1)
+        return memory.values.sum(1) / count
+
+
+class LSTMDecoder(nn.Module):
+    """Embedding, initial state, recurrence with its attention, output.
+
+    The order of cell and attention is the ``recurrence``; what scores the vocabulary, the
+    ``output``. ``dropout`` is on the embedded words; the output has its own.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        memories: Mapping[str, MemorySpec],
+        *,
+        embedding_dim: PositiveInt = 256,
+        hidden_dim: PositiveInt = 512,
+        recurrence: RecurrenceFactory = InputFeeding,
+        attention: AttentionFactory = Additive,
+        fusion: FusionFactory = Concat,
+        initial_state: Literal["zero", "mean", "summary"] = "summary",
+        output: OutputFactory = Linear,
+        dropout: Probability = 0.0,
+    ) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+
+        def fuse(query_dim: int) -> Any:
+            return fusion(query_dim, memories, attention) if memories else NoSource()
+
+        self.embedding = nn.Embedding(vocabulary_size, embedding_dim)
+        nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
+        self.recurrence = recurrence(embedding_dim, hidden_dim, fuse)
+        self.initial_state = InitialState(
+            memories, hidden_dim, self.recurrence.layers, initial_state
+        )
+        self.output = output(self.recurrence.features_dim, self.embedding)
+        self.dropout = nn.Dropout(dropout)
+
+    def begin(self, memories: Mapping[str, Memory], batch_size: int) -> tuple[Shared, Any]:
+        """Everything of an input that no step changes, and the state before the first word."""
+        symbols = {
+            name: memory.symbols for name, memory in memories.items() if memory.symbols is not None
+        }
+        layers = self.initial_state(memories, batch_size, self.embedding.weight)
+        shared = Shared(self.recurrence.prepare(memories), symbols)
+        return shared, self.recurrence.begin(layers)
+
+    def step(
+        self, tokens: Tensor, state: Any, shared: Shared
+    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """Read tokens (B, N); scores (B, N, V) of the next, the new state, where it looked."""
+        embedded = self.dropout(self.embedding(tokens))  # (B, N, E)
+        features, state, weights = self.recurrence(embedded, state, shared.keys)
+        copies = [(weights[name], symbols.unsqueeze(1)) for name, symbols in shared.symbols.items()]
+        return self.output(features, embedded, copies), state, weights
+
+    def forward(
+        self,
+        targets: Targets,
+        memories: Mapping[str, Memory],
+        feeding: Feeding | None = None,
+        keep: tuple[str, ...] = (),
+    ) -> Output:
+        """Scores of every real target token under teacher forcing, or under ``feeding``.
+
+        keep: of "weights" alone; anything else is a ValueError.
+        """
+        if unknown := set(keep) - {"weights"}:
+            raise ValueError(f"expected to keep weights or nothing, got {', '.join(unknown)}")
+        packing = Packing.of(targets.lengths)
+        ordered = {name: memory.select(packing.order) for name, memory in memories.items()}
+        shared, state = self.begin(ordered, targets.tokens.size(0))
+        fed = targets.inputs()[packing.rows, packing.steps]  # (M,)
+        if feeding is not None:
+            scores, weights = self._fed(fed, packing, state, shared, feeding)
+        else:
+            embedded = self.dropout(self.embedding(fed))  # (M, E)
+            features, weights = fast.unroll(
+                self.recurrence, embedded, packing.counts, state, shared.keys
+            )
+            scores = self.output(features, embedded, _copies(weights, shared, packing))
+        kept = {"weights": _unpacked(weights, packing)} if "weights" in keep else {}
+        return Output(scores, packing.rows, packing.steps, kept)
+
+    def _fed(
+        self, gold: Tensor, packing: Packing, state: Any, shared: Shared, feeding: Feeding
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As teacher forcing, word by word, with ``feeding`` choosing each word after the first."""
+        scores: list[Tensor] = []
+        looks: list[dict[str, Tensor]] = []
+        for step_gold in torch.split(gold, list(packing.counts)):
+            alive = step_gold.size(0)
+            state, shared = first_rows((state, shared), alive)
+            tokens = feeding.choose(step_gold, scores[-1][:alive]) if scores else step_gold
+            step_scores, state, weights = self.step(tokens.unsqueeze(1), state, shared)
+            scores.append(step_scores.squeeze(1))
+            looks.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
+        return torch.cat(scores), fast.joined(looks)
+
+
+def _copies(weights: Mapping[str, Tensor], shared: Shared, packing: Packing) -> Copies:
+    """Weights and symbols (M, S) of the sources that can be copied from."""
+    return [(weights[name], symbols[packing.places]) for name, symbols in shared.symbols.items()]
+
+
+def _unpacked(weights: Mapping[str, Tensor], packing: Packing) -> dict[str, Tensor]:
+    """Per source (M, S) -> (B, T, S), zero past each target's end."""
+    shape = len(packing.order), len(packing.counts)
+    return {
+        name: leaf.new_zeros(*shape, leaf.size(-1)).index_put((packing.rows, packing.steps), leaf)
+        for name, leaf in weights.items()
+    }

@@ -1,0 +1,52 @@
+"""Running a recurrence over packed target tokens: the definition, and the rule for faster ways.
+
+Packed means time-major and rows by falling target length: step t holds its ``counts[t]`` living
+rows one after another, M in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multiattn.engine.fast import input_feeding, parallel
+from multiattn.engine.memory import first_rows
+
+
+def joined(looks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Per step and source (n, S) -> per source (M, S)."""
+    return {name: torch.cat([look[name] for look in looks]) for name in looks[0]}
+
+
+def readable(
+    recurrence: Any, embedded: Tensor, counts: Sequence[int], state: Any, keys: Any
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Step by step. embedded (M, E) -> features (M, F) and per source weights (M, S)."""
+    features, looks, living = [], [], counts[0]
+    for words in torch.split(embedded, list(counts)):
+        alive = words.size(0)
+        if alive < living:
+            state, keys = first_rows((state, keys), alive)
+            living = alive
+        feature, state, weights = recurrence(words.unsqueeze(1), state, keys)  # N = 1
+        features.append(feature.squeeze(1))
+        looks.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
+    return torch.cat(features), joined(looks)
+
+
+def unroll(
+    recurrence: Any,
+    embedded: Tensor,
+    counts: Sequence[int],
+    state: Any,
+    keys: Any,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """As ``readable``, by the fastest path that knows this recurrence."""
+    if input_feeding.applies(recurrence, embedded, keys):
+        return input_feeding.unroll(recurrence, embedded, counts, state, keys)
+    if parallel.applies(recurrence, counts, keys):
+        return parallel.unroll(recurrence, embedded, counts, state, keys)
+    return readable(recurrence, embedded, counts, state, keys)

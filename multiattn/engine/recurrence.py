@@ -1,0 +1,264 @@
+"""Recurrence: how the decoder's LSTM and its attention are chained at one step.
+
+    prepare(memories) -> keys                                   once per input
+    begin(layers) -> state                                      leaves (B, 1, …)
+    forward(embedded (B, N, E), state, keys) -> features (B, N, F), state, weights
+
+Orders, each a class: attend before the cell (``Bahdanau``), after it (``Luong``), after it with the
+result fed to the next step (``InputFeeding``), between two cells (``Conditional``), after the cell
+and only as far as what it knows does not do (``Adaptive``). It refuses to know the vocabulary:
+words come in embedded, features go out to ``output.py``.
+
+Letters: B batch, N hypotheses, L layers, E embedding, H hidden, F features, C context width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from multiattn.engine.fusion import Fusion, Weights
+from multiattn.engine.memory import Memory
+from multiattn.initialisation import initialised
+
+FusionFactory = Callable[[int], Fusion]
+LSTMState = tuple[tuple[Tensor, Tensor], ...]  # per layer hidden and cell, each (B, N, H)
+
+
+class State(NamedTuple):
+    """What one step leaves for the next; every leaf (B, N, …).
+
+    ``fed`` is what joins the next word: the last attentional vector, where it is fed.
+    """
+
+    layers: LSTMState
+    history: Any
+    fed: Tensor | None = None
+
+
+class Recurrence(Protocol):
+    """What the decoder asks of a recurrence."""
+
+    features_dim: int
+    layers: int
+    fusion: Any
+
+    def prepare(self, memories: Mapping[str, Memory]) -> Any:
+        """Everything that does not depend on a step."""
+
+    def begin(self, layers: LSTMState) -> State:
+        """The state before the first word."""
+
+    def __call__(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
+        """One step of all hypotheses."""
+
+
+class LSTMStack(nn.Module):
+    """One step of a stack of LSTM cells over (B, N, …)."""
+
+    def __init__(self, input_dim: int, hidden_dim: int, layers: int) -> None:
+        super().__init__()
+        widths = [input_dim] + [hidden_dim] * (layers - 1)
+        self.cells = nn.ModuleList(initialised(nn.LSTMCell(width, hidden_dim)) for width in widths)
+
+    def forward(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """(B, N, I) and the old state -> top hidden (B, N, H) and the new state."""
+        batch = inputs.shape[:2]
+        below, after = inputs.flatten(0, 1), []  # (B·N, I)
+        for cell, (hidden, memory_cell) in zip(self.cells, state, strict=True):
+            below, memory_cell = cell(below, (hidden.flatten(0, 1), memory_cell.flatten(0, 1)))
+            after.append((below.unflatten(0, batch), memory_cell.unflatten(0, batch)))
+        return after[-1][0], tuple(after)
+
+
+def context_map(hidden_dim: int, context_dim: int) -> nn.Parameter:
+    """W_c (H, C), drawn as ``nn.Linear`` draws; C is 0, and nothing learns, without a source."""
+    bound = max(context_dim, 1) ** -0.5
+    drawn = torch.empty(hidden_dim, context_dim).uniform_(-bound, bound)
+    return nn.Parameter(drawn, requires_grad=context_dim > 0)
+
+
+class Bahdanau(nn.Module):
+    """Attend with the last state, then the cell reads word and context. Bahdanau et al. 2015, A.2.
+
+    c_t = attend(h_{t-1}); h_t = LSTM([e_t; c_t], h_{t-1}); features [h_t; c_t].
+    """
+
+    def __init__(
+        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: PositiveInt = 1
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.fusion: Any = fusion(hidden_dim)
+        context_dim = self.fusion.context_dim
+        self.cell = LSTMStack(embedding_dim + context_dim, hidden_dim, layers)
+        self.features_dim = hidden_dim + context_dim
+
+    def prepare(self, memories: Mapping[str, Memory]) -> Any:
+        return self.fusion.prepare(memories)
+
+    def begin(self, layers: LSTMState) -> State:
+        return State(layers, None)
+
+    def forward(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
+        query = state.layers[-1][0]
+        context, weights, history = self.fusion(query, keys, state.history)
+        hidden, layers = self.cell(torch.cat([embedded, context], -1), state.layers)
+        return torch.cat([hidden, context], -1), State(layers, history), weights
+
+
+class Luong(nn.Module):
+    """The cell reads the word, then attend; nothing of the look returns. Luong et al. 2015, eq. 5.
+
+    h_t = LSTM(e_t, h_{t-1}); c_t = attend(h_t); features a_t = tanh(W_c c_t + W_h h_t).
+    Where the attention is not recurrent either, all steps may be asked for at once: ``parallel``.
+    """
+
+    def __init__(
+        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: PositiveInt = 1
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.fusion: Any = fusion(hidden_dim)
+        self.cell = LSTMStack(embedding_dim, hidden_dim, layers)
+        self.from_hidden = nn.Linear(hidden_dim, hidden_dim)
+        self.from_context = context_map(hidden_dim, self.fusion.context_dim)
+        self.features_dim = hidden_dim
+
+    def prepare(self, memories: Mapping[str, Memory]) -> Any:
+        return self.fusion.prepare(memories, self.from_context)
+
+    def begin(self, layers: LSTMState) -> State:
+        return State(layers, None)
+
+    def attend(self, hidden: Tensor, keys: Any, history: Any) -> tuple[Tensor, Weights, Any]:
+        """Top hidden states (B, N, H) -> attentional vectors (B, N, H), weights, history."""
+        context, weights, history = self.fusion(hidden, keys, history)
+        return torch.tanh(context + self.from_hidden(hidden)), weights, history
+
+    def forward(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
+        hidden, layers = self.cell(embedded, state.layers)
+        vector, weights, history = self.attend(hidden, keys, state.history)
+        return vector, State(layers, history), weights
+
+
+class InputFeeding(nn.Module):
+    """As ``Luong``, and the attentional vector joins the next word. Luong et al. 2015, section 3.3.
+
+    h_t = LSTM([e_t; a_{t-1}], h_{t-1}); c_t = attend(h_t); features a_t = tanh(W_c c_t + W_h h_t).
+    """
+
+    def __init__(
+        self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory, *, layers: PositiveInt = 1
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.fusion: Any = fusion(hidden_dim)
+        self.cell = LSTMStack(embedding_dim + hidden_dim, hidden_dim, layers)
+        self.from_hidden = nn.Linear(hidden_dim, hidden_dim)
+        self.from_context = context_map(hidden_dim, self.fusion.context_dim)
+        self.features_dim = hidden_dim
+
+    def prepare(self, memories: Mapping[str, Memory]) -> Any:
+        return self.fusion.prepare(memories, self.from_context)
+
+    def begin(self, layers: LSTMState) -> State:
+        return State(layers, None, torch.zeros_like(layers[-1][0]))
+
+    def forward(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
+        inputs = torch.cat([embedded, state.fed], -1)  # type: ignore[list-item]
+        hidden, layers = self.cell(inputs, state.layers)
+        context, weights, history = self.fusion(hidden, keys, state.history)
+        vector = torch.tanh(context + self.from_hidden(hidden))
+        return vector, State(layers, history, vector), weights
+
+
+class Conditional(nn.Module):
+    """Attend between two cells. Sennrich et al. 2017 (Nematus), section 2, with LSTM cells.
+
+    s_t = LSTM1(e_t, h_{t-1}); c_t = attend(s_t); h_t = LSTM2(c_t, s_t); features [h_t; c_t].
+    """
+
+    layers = 1
+
+    def __init__(self, embedding_dim: int, hidden_dim: int, fusion: FusionFactory) -> None:
+        super().__init__()
+        self.fusion: Any = fusion(hidden_dim)
+        context_dim = self.fusion.context_dim
+        self.reads_word = LSTMStack(embedding_dim, hidden_dim, 1)
+        self.reads_context = LSTMStack(context_dim, hidden_dim, 1)
+        self.features_dim = hidden_dim + context_dim
+
+    def prepare(self, memories: Mapping[str, Memory]) -> Any:
+        return self.fusion.prepare(memories)
+
+    def begin(self, layers: LSTMState) -> State:
+        return State(layers, None)
+
+    def forward(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
+        query, between = self.reads_word(embedded, state.layers)
+        context, weights, history = self.fusion(query, keys, state.history)
+        hidden, layers = self.reads_context(context, between)
+        return torch.cat([hidden, context], -1), State(layers, history), weights
+
+
+class Adaptive(nn.Module):
+    """As ``Luong``, with a sentinel for what the cell knows by itself. Lu et al. 2017, section 2.3.
+
+    h_t, m_t = LSTM(e_t, h_{t-1}); s_t = σ(W_x e_t + W_h h_{t-1}) ⊙ tanh(m_t) (equations 9-10);
+    features ĉ_t + h_t with ĉ_t = β_t s_t + (1 - β_t) W_c c_t (11, 13). The weights reported are
+    α (1 - β), so over the slots of a source they sum to 1 - β.
+
+    In equation 12 the sentinel is one more slot in the softmax. That needs scores, which heads do
+    not have, and one softmax, which several sources do not share; so here it competes with what
+    was seen, whatever attention and fusion saw it, in a second look at the two of them:
+    β = softmax(v · tanh(W_g h_t + W_s s_t), v · tanh(W_g h_t + U c_t)), of width ``dim``.
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        hidden_dim: int,
+        fusion: FusionFactory,
+        *,
+        layers: PositiveInt = 1,
+        dim: PositiveInt = 256,
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.fusion: Any = fusion(hidden_dim)
+        context_dim = self.fusion.context_dim
+        self.cell = LSTMStack(embedding_dim, hidden_dim, layers)
+        self.gate_of_word = nn.Linear(embedding_dim, hidden_dim)
+        self.gate_of_hidden = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.from_context = context_map(hidden_dim, context_dim)
+        self.query = nn.Linear(hidden_dim, dim)
+        self.key_of_sentinel = nn.Linear(hidden_dim, dim, bias=False)
+        self.key_of_context = context_map(dim, context_dim)
+        self.energy = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / dim**0.5)
+        self.features_dim = hidden_dim
+
+    def prepare(self, memories: Mapping[str, Memory]) -> Any:
+        joined = torch.cat([self.from_context, self.key_of_context])  # (H + A, C)
+        return self.fusion.prepare(memories, joined)
+
+    def begin(self, layers: LSTMState) -> State:
+        return State(layers, None)
+
+    def forward(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
+        before = state.layers[-1][0]
+        hidden, layers = self.cell(embedded, state.layers)
+        gate = torch.sigmoid(self.gate_of_word(embedded) + self.gate_of_hidden(before))
+        sentinel = gate * torch.tanh(layers[-1][1])  # (B, N, H)
+        joined, weights, history = self.fusion(hidden, keys, state.history)
+        seen, key = torch.tensor_split(joined, [self.features_dim], -1)  # (B, N, H), (B, N, A)
+        candidates = torch.stack([self.key_of_sentinel(sentinel), key], 2)  # (B, N, 2, A)
+        scores = torch.tanh(self.query(hidden).unsqueeze(2) + candidates) @ self.energy
+        known, looked = torch.split(torch.softmax(scores, 2), 1, 2)  # (B, N, 1) each: β, 1 - β
+        features = known * sentinel + looked * seen + hidden
+        shown = {name: looked * leaf for name, leaf in weights.items()}
+        return features, State(layers, history), shown

@@ -1,0 +1,317 @@
+"""A trained run as a function: inputs in; text, score, tokens and attention out.
+
+    predictor = multiattn.load("runs/translation")
+    prediction = predictor("A dog runs .")
+    prediction.text, prediction.score, prediction.attention["en"]        # (T + 1, S)
+
+It refuses to know where inputs come from (``inputs.py``) and how attention is drawn.
+
+Letters: T output tokens, S memory slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from numpy.typing import NDArray
+
+from multiattn.data.collation import Collator
+from multiattn.data.rows import Row
+from multiattn.engine.memory import Layout, Memory
+from multiattn.errors import UserError
+from multiattn.prediction.rendering import (
+    AttentionRecord,
+    join_columns,
+    join_rows,
+    label_spans,
+    shown,
+)
+from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, alone
+from multiattn.registry.host import Host, load_host
+from multiattn.run_folder import RunFolder
+from multiattn.runs.processors import System, open_system
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.scorers import first_member
+from multiattn.training.loss import memory_errors
+
+REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
+UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
+Source = Any  # a text, a path, what else a reader accepts, or a mapping of source names to these
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One output for one input.
+
+    score: what the search ranked it by. log_probability: the model's own, its end included.
+    tokens: its T pieces as a person may read them. words: (word, first, end) over the tokens.
+    attention: per source (T + 1, S): where each token, and the end, looked; each row sums to 1.
+    labels: per source a name for each of the S slots. layouts: per source what the slots are.
+    times: per source when each word was said, where a plugin can tell it of such a layout.
+    doubts: what may be wrong with it, in sentences.
+    alternatives: the next best, where ``search.n_best`` asks for them.
+    """
+
+    inputs: Mapping[str, Any]
+    text: str
+    score: float
+    log_probability: float
+    tokens: tuple[str, ...]
+    words: tuple[tuple[str, int, int], ...]
+    attention: Mapping[str, NDArray[np.float32]]
+    labels: Mapping[str, tuple[str, ...]]
+    layouts: Mapping[str, Layout]
+    times: Mapping[str, tuple[TimedWord, ...]]
+    doubts: tuple[str, ...] = ()
+    alternatives: tuple[Prediction, ...] = ()
+
+    def records(self) -> Iterator[AttentionRecord]:
+        """What a renderer draws: per source, output words by slots (by words of a text)."""
+        for source, weights in self.attention.items():
+            rows, labels = join_rows(weights, self.words), self.labels[source]
+            if self.layouts[source].kind == "tokens":
+                spans = label_spans(labels)
+                rows = join_columns(rows, spans)
+                labels = tuple(label for label, _, _ in spans)
+            words = tuple(word for word, _, _ in self.words)
+            value, layout = self.inputs[source], self.layouts[source]
+            yield AttentionRecord(source, value, labels, words, rows, layout)
+
+    def as_json(self) -> dict[str, Any]:
+        """The input, the output, its score and word times; attention is in the records."""
+        found = {
+            "input": {name: shown(value) for name, value in self.inputs.items()},
+            "text": self.text,
+            "score": self.score,
+            "log_probability": self.log_probability,
+            "tokens": list(self.tokens),
+        }
+        if self.times:
+            found["words"] = [
+                {**word.as_json(), "source": source}
+                for source, words in self.times.items()
+                for word in words
+            ]
+        if self.alternatives:
+            found["n_best"] = [
+                {"text": other.text, "score": other.score} for other in (self, *self.alternatives)
+            ]
+        return found
+
+
+class Predictor:
+    """A run, ready to write; its outputs do not depend on what else is asked for."""
+
+    def __init__(self, system: System, device: torch.device) -> None:
+        self.system = system
+        self.device = device
+        system.model.to(device)
+        self._writer = system.writer()
+        self._aligner = cache(partial(aligner_for, host=system.host))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of what one input consists of."""
+        return tuple(self.system.settings.sources)
+
+    def __call__(self, source: Source = "", *, prefix: str = "") -> Prediction:
+        """Write for one input: a text or path, or one per source name (None: it lacks that one).
+
+        prefix: what the output must begin with. Raises UserError for an unknown source.
+        """
+        (prediction,) = self.each([source], prefix=prefix)
+        return prediction
+
+    def each(self, sources: Iterable[Source], *, prefix: str = "") -> Iterator[Prediction]:
+        """Write for many inputs, in their order, ``search.batch_size`` at a time.
+
+        Raises UserError at an input that is refused, after everything before it.
+        """
+        for found in self.attempts(sources, prefix=prefix):
+            if isinstance(found, UserError):
+                raise found
+            yield found
+
+    def attempts(
+        self, sources: Iterable[Source], *, prefix: str = ""
+    ) -> Iterator[Prediction | UserError]:
+        """As ``each``, but an input that is refused is its error, and the others go on."""
+        if isinstance(sources, str | Path):
+            raise UserError(f"expected a list of inputs, got {sources!r} alone; call the predictor")
+        numbered = enumerate(sources, start=1)
+        while group := list(islice(numbered, self.system.settings.search.batch_size)):
+            yield from self._attempt(group, prefix)
+
+    def _attempt(
+        self, group: Sequence[tuple[int, Source]], prefix: str
+    ) -> list[Prediction | UserError]:
+        """What is refused together is tried in halves: it may be one of them, or their number."""
+        try:
+            rows = [Row(f"input {number}", self._named(source)) for number, source in group]
+            return [*self._write(rows, prefix)]
+        except UserError as error:
+            if len(group) == 1:
+                return [error]
+        half = len(group) // 2  # after the error is let go, and with it the memory that it holds
+        return self._attempt(group[:half], prefix) + self._attempt(group[half:], prefix)
+
+    @torch.inference_mode()
+    def _write(self, rows: Sequence[Row], prefix: str) -> list[Prediction]:
+        batch = Collator(self.system.sides.readers)(rows)
+        with memory_errors(batch, REMEDY):
+            encoded = self._writer.encode(batch.to(self.device))
+            outputs = self._writer.search_in(encoded, batch.ids, prefix)
+        limits = self._writer.limits(encoded, batch.size, prefix)
+        memories = first_member(encoded)
+        return [
+            self._prediction(
+                row,
+                best,
+                {name: alone(memory, place) for name, memory in memories.items()},
+                limits[place],
+            )
+            for place, (row, best) in enumerate(zip(rows, outputs, strict=True))
+        ]
+
+    def _prediction(
+        self, row: Row, best: Sequence[Hypothesis], memories: Mapping[str, Memory], limit: int
+    ) -> Prediction:
+        inputs = {name: value for name, value in row.sources.items() if value is not None}
+        readers = self.system.sides.readers
+        labels = {name: tuple(readers[name].labels(value)) for name, value in inputs.items()}
+        tokenizer = self.system.sides.tokenizer
+        predictions = [
+            Prediction(
+                inputs=inputs,
+                text=tokenizer.decode(found.tokens),
+                score=found.score,
+                log_probability=found.log_probability,
+                tokens=tuple(tokenizer.pieces(found.tokens)),
+                words=tuple(tokenizer.words(found.tokens)),
+                attention={
+                    name: found.attention[name].float().cpu().numpy()
+                    for name in inputs
+                    if name in found.attention
+                },
+                labels=labels,
+                layouts={name: memory.layout for name, memory in memories.items()},
+                times=self._times(found, memories, tuple(inputs)),
+                doubts=(*_cut_off(found, limit), *_unknown(labels)),
+            )
+            for found in best
+        ]
+        first, *others = predictions
+        return replace(first, alternatives=tuple(others))
+
+    def _times(
+        self, found: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
+    ) -> dict[str, tuple[TimedWord, ...]]:
+        times = {}
+        for source in present:
+            aligner = self._aligner(memories[source].layout.kind)
+            if aligner is not None:
+                evidence = Evidence(
+                    source,
+                    memories,
+                    dict(self.system.model.heads),
+                    found.tokens,
+                    self.system.sides.tokenizer.words(found.tokens),
+                    found.token_log_probabilities,
+                    found.attention.get(source),
+                )
+                times[source] = tuple(aligner.align(evidence))
+        return times
+
+    def _named(self, source: Source) -> dict[str, Any]:
+        names = self.sources
+        if not isinstance(source, Mapping):
+            if len(names) > 1:
+                raise UserError(
+                    f"expected a value for each of the sources {', '.join(names)}, got one value; "
+                    f"give {names[0]}=… and the others by name"
+                )
+            return {name: self._checked(name, source) for name in names}
+        unknown = [name for name in source if name not in names]
+        if unknown:
+            raise UserError(
+                f"expected values of the sources {', '.join(names)}, got {unknown[0]!r}; "
+                "call the source as the recipe does"
+            )
+        given = {name: source.get(name) for name in names}
+        if names and not source:
+            raise UserError(
+                f"expected a value for one of the sources {', '.join(names)} at least, got none; "
+                "give what there is to write about"
+            )
+        return {
+            name: None if value is None else self._checked(name, value)
+            for name, value in given.items()
+        }
+
+    def _checked(self, name: str, value: object) -> object:
+        """A text or a path as a string; what else the reader says that it ``accepts``, as it is."""
+        accepted = getattr(self.system.sides.readers[name], "accepts", ())
+        if isinstance(value, accepted) and not isinstance(value, str | Path):
+            return value
+        if not isinstance(value, str | Path) or not str(value).strip():
+            others = "".join(f" or {kind.__name__}" for kind in accepted)
+            raise UserError(
+                f"expected a text or a path{others} for the source {name!r}, got {value!r}; give "
+                "one input per call, or many to `each`"
+            )
+        return str(value)
+
+
+def _cut_off(found: Hypothesis, limit: int) -> Iterator[str]:
+    if len(found.tokens) >= limit:
+        yield (
+            f"the output has {limit} tokens, as many as it may, and could be cut off; raise "
+            "search.max_length (and search.max_length_ratio, if the recipe has one)"
+        )
+
+
+def _unknown(labels: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Readers call a symbol that they have never seen ``<unk>``; other specials say nothing."""
+    for source, names in labels.items():
+        letters = [name.strip("▁") for name in names]
+        said = {name for name in letters if name and name not in SILENT}
+        if said == {UNKNOWN}:
+            yield (
+                f"no symbol of the source {source!r} was seen in training, so the output says "
+                "nothing about it; give an input like those that the model was trained on"
+            )
+
+
+def load(
+    run: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    device: str | torch.device | None = None,
+    host: Host | None = None,
+) -> Predictor:
+    """Open a run folder to write with it.
+
+    overrides: ``("search.beam=1",)``, checked like the recipe. device: else the first accelerator
+    there is. Raises UserError for a folder that holds no whole run.
+    """
+    if isinstance(overrides, str):
+        raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
+    place = _present(device) if device else PartialState().device
+    return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), place)
+
+
+def _present(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"expected a device that PyTorch has here, got {device!r}; leave it out, or give cpu"
+        ) from error

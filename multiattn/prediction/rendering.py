@@ -1,0 +1,163 @@
+"""Attention as a picture: where the model looked when it wrote each word. It imports no torch.
+
+A renderer draws one ``AttentionRecord`` into a figure, for memories of one layout; this file has
+the one for texts, which whatever has nothing better falls back on: a heat map with the output's
+words as rows. It refuses to know how the weights came about.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from multiattn.registry import records
+from multiattn.registry.host import Host
+from multiattn.run_folder import write_bytes, write_json
+
+Span = tuple[str, int, int]  # a word and the tokens [first, end) that spell it
+
+
+@dataclass(frozen=True)
+class AttentionRecord:
+    """Where one output looked in one of its sources.
+
+    value: the raw input, as the reader got it.
+    labels: a name per slot, S, or none.
+    words: the output's words, W.
+    weights: (W, S), each row what the word's tokens gave to each slot, on average.
+    layout: what the slots are (``memory.Layout``).
+    """
+
+    source: str
+    value: Any
+    labels: tuple[str, ...]
+    words: tuple[str, ...]
+    weights: NDArray[np.floating[Any]]
+    layout: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The same numbers, for other people's programs."""
+        return {
+            "source": self.source,
+            "value": shown(self.value),
+            "labels": list(self.labels),
+            "words": list(self.words),
+            "weights": [[round(float(weight), 5) for weight in row] for row in self.weights],
+        }
+
+
+def shown(value: Any) -> str:
+    """A raw input in JSON: a text or a path as it is, of anything else what it is."""
+    return value if isinstance(value, str) else f"<{type(value).__name__}>"
+
+
+class Renderer(Protocol):
+    """What a ``renderer`` record's target is, built without settings."""
+
+    def draw(self, figure: Figure, record: AttentionRecord) -> None:
+        """Fill an empty figure; its size may be set."""
+
+
+class HeatMap:
+    """Slots as columns, the output's words as rows, darker where more attention went."""
+
+    def draw(self, figure: Figure, record: AttentionRecord) -> None:
+        """Fill an empty figure, as large as its labels need."""
+        words, slots = record.weights.shape
+        figure.set_size_inches(min(40.0, 1.6 + 0.3 * slots), min(40.0, 1.4 + 0.3 * words))
+        axes = figure.add_subplot()
+        if not words:
+            axes.set_axis_off()
+            axes.set_title("nothing was written", fontsize=9)
+            return
+        axes.imshow(record.weights, cmap="Greys", vmin=0.0, vmax=1.0, aspect="auto")
+        named = range(len(record.labels))
+        axes.set_xticks(named, record.labels, rotation=60, ha="left", fontsize=9, parse_math=False)
+        axes.set_yticks(range(words), record.words, fontsize=9, parse_math=False)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        figure.set_layout_engine("tight")
+
+
+def join_rows(
+    weights: NDArray[np.floating[Any]], spans: Sequence[Span]
+) -> NDArray[np.floating[Any]]:
+    """(T, S) weights of tokens -> (W, S) of words: the mean of a word's tokens."""
+    rows = [weights[first:end].mean(axis=0) for _, first, end in spans]
+    return np.array(rows).reshape(len(spans), weights.shape[1])
+
+
+def join_columns(
+    weights: NDArray[np.floating[Any]], spans: Sequence[Span]
+) -> NDArray[np.floating[Any]]:
+    """(W, S) -> (W, words of the source): the sum over a word's slots, so rows keep their sum."""
+    columns = [weights[:, first:end].sum(axis=1) for _, first, end in spans]
+    return np.array(columns).reshape(len(spans), weights.shape[0]).T
+
+
+def label_spans(labels: Sequence[str]) -> list[Span]:
+    """Labels of a text's slots joined to words: ``▁`` opens one, a special stands by itself."""
+    spans: list[Span] = []
+    alone = True
+    for place, label in enumerate(labels):
+        special = label.startswith("<") and label.endswith(">")
+        letters = label if special else label.replace("▁", "")
+        if alone or special or label.startswith("▁"):
+            spans.append((letters, place, place + 1))
+        else:
+            word, first, _ = spans[-1]
+            spans[-1] = (word + letters, first, place + 1)
+        alone = special
+    return spans
+
+
+def renderer_for(layout: str, host: Host) -> Renderer:
+    """The renderer that a plugin brings for a layout; the heat map where none does."""
+    for row in host.records("renderer"):
+        if isinstance(row.record, records.Renderer) and row.record.layout == layout:
+            renderer: Renderer = host.target("renderer", row.full_name)()
+            return renderer
+    return HeatMap()
+
+
+def figure_of(record: AttentionRecord, host: Host, dpi: int = 120) -> Figure:
+    """The record, drawn by the renderer of its layout."""
+    figure = Figure(dpi=dpi)
+    renderer_for(record.layout.kind, host).draw(figure, record)
+    return figure
+
+
+def draw(record: AttentionRecord, host: Host, dpi: int = 120) -> bytes:
+    """A PNG of the record."""
+    content = io.BytesIO()
+    with as_well_as_it_goes():
+        figure_of(record, host, dpi).savefig(content, format="png")
+    return content.getvalue()
+
+
+@contextmanager
+def as_well_as_it_goes() -> Iterator[None]:
+    """Draw without a word to the user of letters that the font lacks and labels that are long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def save_pictures(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
+    """Per source ``STEM-SOURCE.png`` and the same numbers in ``STEM-SOURCE.json``."""
+    pictures = []
+    for record in drawn:
+        picture = stem.with_name(f"{stem.name}-{record.source}.png")
+        write_bytes(picture, draw(record, host))
+        write_json(picture.with_suffix(".json"), record.as_json())
+        pictures.append(picture)
+    return pictures

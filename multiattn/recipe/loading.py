@@ -1,0 +1,258 @@
+"""Recipe file -> validated settings, every mistake reported at once. It builds nothing.
+
+A recipe is found by name (`translation`, `translation/multi30k`), among the shipped ones and those
+of plugins, or by path. Overrides are checked like the file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from multiattn.errors import UserError
+from multiattn.recipe import yamlfile
+from multiattn.recipe.settings import Component, CorpusSettings, Named, RecipeSettings, Weighted
+from multiattn.registry.host import Host, load_host
+from multiattn.registry.records import Encoder, Reader
+from multiattn.registry.schema import problems, suggestion
+
+CORE = "multiattn"
+SUFFIXES = (".yaml", ".yml")
+
+# Where a recipe names components: dotted place (* is any key or index), kind, how it is written.
+COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
+    ("corpus", "corpus", TypeAdapter(CorpusSettings)),
+    ("sources.*.reader", "reader", TypeAdapter(Component)),
+    ("sources.*.encoder", "encoder", TypeAdapter(Component)),
+    ("decoder", "decoder", TypeAdapter(Component)),
+    ("objectives.*", "objective", TypeAdapter(Weighted)),
+    ("search.scorers.*", "scorer", TypeAdapter(Weighted)),
+    ("evaluation.metrics.*", "metric", TypeAdapter(Component)),
+)
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe that can be called by name, and the distribution that brings it."""
+
+    name: str
+    distribution: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A dotted place in a recipe and the sentence about it."""
+
+    place: str
+    sentence: str
+
+
+def shipped(folder: str) -> Path:
+    """Find `recipes` or `data`: inside the installed package, else at the repository root."""
+    package = Path(__file__).parents[1]
+    candidates = (package / "_shipped" / folder, package.parent / folder)
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise UserError(
+        f"expected the shipped folder {folder!r} at {candidates[0]} or {candidates[1]}, found "
+        "neither; reinstall multiattn"
+    )
+
+
+def recipe_files(host: Host) -> list[RecipeFile]:
+    """List every recipe that has a name: `folder`, which is its default.yaml, or `folder/file`."""
+    files = [
+        RecipeFile(_called(path.parent.name, path), CORE, path)
+        for path in shipped("recipes").glob("*/*.yaml")
+    ]
+    for row in host.records("recipe"):
+        files += [
+            RecipeFile(_called(row.record.name, path), row.distribution, path)
+            for folder in _packaged(row.record.target)
+            for path in folder.glob("*.yaml")
+        ]
+    return sorted(files, key=lambda file: (file.name, file.distribution))
+
+
+def _packaged(target: str) -> list[Path]:
+    """Find the folder of ``package:folder``; nothing where there is no such package."""
+    package, _, inside = target.partition(":")
+    try:
+        spec = importlib.util.find_spec(package)
+    except ImportError:
+        return []
+    return [Path(root, inside) for root in (spec and spec.submodule_search_locations) or ()]
+
+
+def _called(folder: str, path: Path) -> str:
+    return folder if path.stem == "default" else f"{folder}/{path.stem}"
+
+
+def summary_of(path: Path) -> str:
+    """Read the summary of a recipe file and check nothing else; say so where it cannot be read."""
+    try:
+        value = _parse(path).value
+    except UserError as mistake:
+        return f"({mistake})"
+    return str(value.get("summary", "")) if isinstance(value, dict) else ""
+
+
+def find_recipe(name_or_path: str, host: Host) -> Path:
+    """Find a recipe's file: what ends in .yaml is a path, anything else a name or a folder.
+
+    Raises UserError for an unknown name (with close ones) and for a name that two plugins give.
+    """
+    path = Path(name_or_path)
+    if path.suffix in SUFFIXES:
+        return path
+    files = recipe_files(host)
+    matching = [
+        file for file in files if name_or_path in (file.name, f"{file.distribution}/{file.name}")
+    ]
+    if len(matching) > 1:
+        full_names = " and ".join(f"{file.distribution}/{file.name}" for file in matching)
+        raise UserError(
+            f"expected one recipe called {name_or_path!r}, got {full_names}; write one of these"
+        )
+    if matching:
+        return matching[0].path
+    if (path / "default.yaml").is_file():
+        return path / "default.yaml"
+    raise UserError(
+        f"expected a recipe's name or the path of a .yaml file, got {name_or_path!r}; "
+        f"{suggestion(name_or_path, (file.name for file in files))}"
+    )
+
+
+def load_recipe(
+    name_or_path: str | Path, overrides: Sequence[str] = (), host: Host | None = None
+) -> RecipeSettings:
+    """Read and check a whole recipe: schema, component names, component settings, overrides.
+
+    overrides: ``training.steps=5``, ``objectives.0.weight=2``; values are YAML.
+    Raises UserError with one line per mistake: file and line (or --set), dotted place, sentence.
+    """
+    host = load_host() if host is None else host
+    path = find_recipe(str(name_or_path), host)
+    document = _parse(path)
+    tree = document.value if document.value is not None else {}
+    mistakes = [
+        Mistake(place, "expected this key once, got it twice") for place in document.repeated
+    ]
+    overridden = []
+    for override in overrides:
+        try:
+            tree = _overridden(tree, override)
+            overridden.append(override.partition("=")[0])
+        except UserError as mistake:
+            mistakes.append(Mistake(override, str(mistake)))
+            overridden.append(override)
+    settings, schema_mistakes = _checked(tree)
+    mistakes += [*schema_mistakes, *_component_mistakes(tree, host)]
+    if mistakes or settings is None:
+        raise UserError(_report(mistakes, path, document, overridden))
+    return settings
+
+
+def _parse(path: Path) -> yamlfile.Document:
+    try:
+        return yamlfile.parse(path.read_text("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: expected UTF-8, got byte {error.object[error.start]:#x}"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"expected a recipe at {path}, got {error.strerror}; `multiattn recipes` lists names"
+        ) from error
+
+
+def _report(
+    mistakes: Sequence[Mistake], path: Path, document: yamlfile.Document, overridden: Sequence[str]
+) -> str:
+    lines = []
+    for mistake in mistakes:
+        place = mistake.place
+        overriding = place not in document.lines and any(
+            f"{key}.".startswith(f"{place}.") for key in overridden
+        )
+        below = any(f"{place}.".startswith(f"{key.removesuffix('.name')}.") for key in overridden)
+        origin = "--set" if overriding or below else f"{path}:{document.line(place)}:"
+        lines.append(f"{origin} {place or 'recipe'}: {mistake.sentence}")
+    if len(lines) == 1:
+        return lines[0]
+    return "\n  ".join([f"expected a recipe without mistakes, got {len(lines)}:", *lines])
+
+
+def _overridden(tree: Any, override: str) -> Any:
+    """Apply ``dotted.key=value`` to plain data; the data given stays as it was."""
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UserError("expected key=value with a dotted key; write it like training.steps=5")
+    return yamlfile.replaced(tree, key.split("."), yamlfile.parse(text, "value").value)
+
+
+def _checked(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
+    try:
+        return RecipeSettings.model_validate(tree), []
+    except ValidationError as error:
+        return None, [Mistake(*problem) for problem in problems(error, RecipeSettings, tree)]
+
+
+def _component_mistakes(tree: object, host: Host) -> list[Mistake]:
+    """Check every component of a recipe that is at least written as one."""
+    mistakes = []
+    components: dict[str, Named] = {}
+    for pattern, kind, written in COMPONENTS:
+        for place, value in yamlfile.at(tree, pattern.split(".")):
+            try:
+                components[place] = written.validate_python(value)
+            except ValidationError:
+                continue  # the schema has said so
+            for line in host.mistakes(kind, components[place], place):
+                where, _, what = line.partition(": ")
+                mistakes.append(Mistake(where, what))
+    return [*mistakes, *_misfits(components, host)]
+
+
+def _misfits(components: Mapping[str, Named], host: Host) -> Iterator[Mistake]:
+    """Find the sources whose encoder does not consume what their reader produces."""
+    for place, named in components.items():
+        source, _, role = place.rpartition(".")
+        if role != "encoder" or f"{source}.reader" not in components:
+            continue
+        try:
+            reader = host.find("reader", components[f"{source}.reader"].name).record
+            encoder = host.find("encoder", named.name).record
+        except UserError:
+            continue  # reported with the component
+        if (
+            isinstance(reader, Reader)
+            and isinstance(encoder, Encoder)
+            and encoder.consumes != reader.produces
+        ):
+            yield Mistake(
+                place,
+                f"expected an encoder that consumes {reader.produces}, as reader {reader.name!r} "
+                f"produces, got {encoder.name!r}, which consumes {encoder.consumes}",
+            )
+
+
+def dump_recipe(settings: RecipeSettings) -> str:
+    """Write settings as YAML, every default spelled out; ``load_recipe`` reads the same."""
+    return yamlfile.dump(settings.model_dump(mode="json"))
+
+
+def differences(first: RecipeSettings, second: RecipeSettings) -> list[str]:
+    """Name the dotted keys in which two recipes differ."""
+    flat = [dict(yamlfile.leaves(each.model_dump(mode="json"))) for each in (first, second)]
+    missing = object()
+    places = dict.fromkeys([*flat[0], *flat[1]])
+    return [place for place in places if flat[0].get(place, missing) != flat[1].get(place, missing)]

@@ -1,0 +1,1 @@
+"""What can be plugged in: records, hooks, the loader. No torch."""

@@ -1,0 +1,306 @@
+"""Admit plugins one by one, look components up, build them; a broken plugin is a row in a table.
+
+pluggy calls hooks; loading is ours, over its public names, because its own entry-point loader stops
+at the first bad import. Nothing here imports torch: a target is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+from pydantic import TypeAdapter, ValidationError
+
+from multiattn.errors import UserError
+from multiattn.recipe.settings import Component, Named
+from multiattn.registry import hooks
+from multiattn.registry.discovery import Found, all_found, canonical, switched_on
+from multiattn.registry.records import KINDS, Record
+from multiattn.registry.schema import Setting, Slot, checked, problems, settings_of, suggestion
+
+__all__ = ["Host", "Plugin", "Row", "Slot", "load_host"]
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+")
+
+log = logging.getLogger("multiattn.registry.host")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One row of the table of plugins: who it is, what it gives, or why it gives nothing."""
+
+    found: Found
+    records: tuple[Record, ...] = ()
+    error: BaseException | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is broken, in one line; empty where it is not."""
+        if self.error is None:
+            return ""
+        return " ".join(f"{type(self.error).__name__}: {self.error}".split())
+
+
+@dataclass(frozen=True)
+class Row:
+    """A component: its record and the distribution that gives it."""
+
+    record: Record
+    distribution: str
+
+    @property
+    def full_name(self) -> str:
+        """``dist/name``, which always works."""
+        return f"{self.distribution}/{self.record.name}"
+
+
+def load_host(extra_files: Sequence[Path] = ()) -> Host:
+    """Load every allowed plugin and the named files, each under its own ``try``.
+
+    ``MULTIATTN_STRICT=1`` raises a plugin's error instead of keeping it, ``MULTIATTN_TRACE=1``
+    writes every hook call to standard error. Raises UserError where a file does not exist.
+    """
+    manager = pluggy.PluginManager("multiattn")
+    manager.add_hookspecs(hooks)
+    if switched_on("MULTIATTN_TRACE"):
+        manager.trace.root.setwriter(sys.stderr.write)
+        manager.enable_tracing()
+    plugins: list[Plugin] = []
+    for found in all_found(extra_files):
+        if found.allowed:
+            taken = {(row.record.kind, row.full_name) for row in _rows(plugins)}
+            plugins.append(_admit(manager, found, taken))
+    for plugin in plugins:
+        if plugin.error is not None:
+            log.warning("plugin %s is broken and left out: %s", plugin.found.label, plugin.reason)
+    return Host(manager, plugins)
+
+
+def _admit(manager: pluggy.PluginManager, found: Found, taken: set[tuple[str, str]]) -> Plugin:
+    """Import, register and check one plugin; keep what it raises, and nothing else of it."""
+    try:
+        plugin = found.load()
+        manager.register(plugin, name=found.label)
+        manager.check_pending()
+        return Plugin(found, tuple(_records(manager, plugin, found, taken)))
+    except (Exception, SystemExit) as error:
+        if switched_on("MULTIATTN_STRICT"):
+            raise
+        if manager.has_plugin(found.label):
+            manager.unregister(name=found.label)
+        return Plugin(found, error=error)
+
+
+def _records(
+    manager: pluggy.PluginManager, plugin: object, found: Found, taken: set[tuple[str, str]]
+) -> Iterator[Record]:
+    if not manager.get_hookcallers(plugin):
+        raise LookupError(
+            "expected a function decorated with multiattn.registry.hooks.hookimpl, got none"
+        )
+    others = [other for other in manager.get_plugins() if other is not plugin]
+    for given in manager.subset_hook_caller("multiattn_components", others)():
+        for candidate in given:
+            record = _checked_record(candidate)
+            key = (record.kind, f"{found.distribution}/{record.name}")
+            if key in taken:
+                raise ValueError(f"{found.distribution} gives two {record.kind}s {record.name!r}")
+            taken.add(key)
+            yield record
+
+
+@functools.cache
+def _fields(kind: str) -> TypeAdapter[Record]:
+    return TypeAdapter(KINDS[kind])
+
+
+def _checked_record(candidate: object) -> Record:
+    """Check type, field types, name and target; raises TypeError or ValueError with a sentence."""
+    if not isinstance(candidate, Record) or type(candidate) not in KINDS.values():
+        raise TypeError(f"expected a record of multiattn.registry.records, got {candidate!r}")
+    try:
+        record = _fields(candidate.kind).validate_python(vars(candidate))
+    except ValidationError as error:
+        place, sentence = problems(error, type(candidate), vars(candidate))[0]
+        raise TypeError(f"{place} of {candidate!r}: {sentence}") from error
+    if not NAME.fullmatch(record.name):
+        raise ValueError(
+            f"expected a name of lower-case letters, digits and hyphens, got {record.name!r}"
+        )
+    if not TARGET.fullmatch(record.target):
+        raise ValueError(
+            f"expected the target of {record.name!r} as module:Attribute, got {record.target!r}"
+        )
+    if not record.summary.strip() or "\n" in record.summary:
+        raise ValueError(f"expected a summary of one line for {record.name!r}")
+    return record
+
+
+def _rows(plugins: Sequence[Plugin]) -> list[Row]:
+    return [
+        Row(record, plugin.found.distribution) for plugin in plugins for record in plugin.records
+    ]
+
+
+class Host:
+    """The admitted plugins: looks names up, checks settings, builds components, tells observers."""
+
+    def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[Plugin]) -> None:
+        self.plugins = tuple(plugins)
+        self.rows = tuple(_rows(plugins))
+        self._manager = manager
+        self._complained: set[str] = set()
+
+    @property
+    def broken(self) -> tuple[Plugin, ...]:
+        """The plugins that could not be admitted, each with its error."""
+        return tuple(plugin for plugin in self.plugins if plugin.error is not None)
+
+    def records(self, kind: str) -> tuple[Row, ...]:
+        """Every component of one kind, clashing names included."""
+        return tuple(row for row in self.rows if row.record.kind == kind)
+
+    def find(self, kind: str, name: str) -> Row:
+        """Look up ``name`` or ``dist/name``.
+
+        Raises UserError for an unknown name (with close matches, and the broken plugins that may
+        have had it) and for a short name that several distributions give.
+        """
+        distribution, slash, short = name.rpartition("/")
+        given = self.records(kind)
+        matching = [
+            row
+            for row in given
+            if row.record.name == short
+            and (not slash or row.distribution == canonical(distribution))
+        ]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            full_names = " and ".join(row.full_name for row in matching)
+            raise UserError(
+                f"expected one {kind} called {name!r}, got {full_names}; write one of these"
+            )
+        known = [row.full_name if slash else row.record.name for row in given]
+        raise UserError(
+            f"expected the name of a known {kind}, got {name!r}; "
+            f"{suggestion(name, known)}{self._excuse()}"
+        )
+
+    def _excuse(self) -> str:
+        if not self.broken:
+            return ""
+        labels = [plugin.found.label for plugin in self.broken]
+        return (
+            f" (not loaded because they are broken: {', '.join(labels)}; "
+            f"`multiattn plugins why {labels[0]}` says why)"
+        )
+
+    def target(self, kind: str, name: str) -> Any:
+        """Import what the record points to; UserError where that fails, with its reason."""
+        row = self.find(kind, name)
+        try:
+            return pkgutil.resolve_name(row.record.target)
+        except (Exception, SystemExit) as error:
+            raise UserError(
+                f"expected {kind} {row.full_name} at {row.record.target}, got "
+                f"{type(error).__name__}: {error}; repair or reinstall {row.distribution}"
+            ) from error
+
+    def mistakes(self, kind: str, named: Named, where: str) -> list[str]:
+        """Everything that is wrong with a component and its settings, as ``place: sentence``.
+
+        Nothing is built. Components within its settings are checked with it.
+        """
+        return self._bind(kind, named, where)[1]
+
+    def factory(self, kind: str, named: Named) -> Callable[..., Any]:
+        """The target with its settings bound; call it with what the engine supplies.
+
+        Raises UserError with every mistake.
+        """
+        bound, mistakes = self._bind(kind, named, kind)
+        if bound is None or mistakes:
+            raise UserError("\n".join(mistakes))
+        return bound
+
+    def build(self, kind: str, named: Named, *supplied: object) -> Any:
+        """Build a component from its settings and the positional values the engine supplies."""
+        return self.factory(kind, named)(*supplied)
+
+    def _bind(
+        self, kind: str, named: Named, where: str
+    ) -> tuple[functools.partial[Any] | None, list[str]]:
+        """Bind the settings that are right to the target; list what is wrong with the others."""
+        try:
+            target = self.target(kind, named.name)
+            settings = settings_of(target)
+        except UserError as error:
+            return None, [f"{where}: {error}"]
+        bound: dict[str, object] = {}
+        mistakes = []
+        for key, value in named.settings.items():
+            place = f"{where}.{key}"
+            if key not in settings:
+                mistakes.append(
+                    f"{place}: expected a setting of {kind} {named.name!r}, got {key!r}; "
+                    f"{suggestion(key, settings)}"
+                )
+                continue
+            bound[key], wrong = self._value(settings[key], value, place)
+            mistakes += wrong
+        for key, setting in settings.items():
+            if setting.required and key not in named.settings:
+                mistakes.append(f"{where}.{key}: expected a value, got none; give one")
+        return functools.partial(target, **bound), mistakes
+
+    def _value(self, setting: Setting, value: object, place: str) -> tuple[object, list[str]]:
+        """Turn a recipe's value into the keyword's, a component's name into a factory."""
+        if setting.slot is None:
+            value, wrong = checked(setting, value)
+            return value, [
+                f"{place}.{inner}: {sentence}" if inner else f"{place}: {sentence}"
+                for inner, sentence in wrong
+            ]
+        if value is None and setting.default is None:
+            return None, []
+        try:
+            named: Named = TypeAdapter(Component).validate_python(value)
+        except ValidationError:
+            return None, [
+                f"{place}: expected a known {setting.slot.kind} by name, or {{name: …}} with its "
+                f"settings, got {value!r}"
+            ]
+        return self._bind(setting.slot.kind, named, place)
+
+    def run_started(self, run: Path) -> None:
+        """Tell the observers that a run is about to train."""
+        self._tell("multiattn_run_started", run=run)
+
+    def epoch_finished(self, run: Path, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Tell the observers that a pass over the training data is over."""
+        self._tell("multiattn_epoch_finished", run=run, epoch=epoch, metrics=metrics)
+
+    def run_finished(self, run: Path, metrics: Mapping[str, float]) -> None:
+        """Tell the observers that training has ended."""
+        self._tell("multiattn_run_finished", run=run, metrics=metrics)
+
+    def _tell(self, hook: str, **values: object) -> None:
+        """Call each plugin's observer by itself; one that raises is logged once."""
+        for label, plugin in self._manager.list_name_plugin():
+            others = [other for other in self._manager.get_plugins() if other is not plugin]
+            try:
+                self._manager.subset_hook_caller(hook, others)(**values)
+            except (Exception, SystemExit) as error:
+                if label not in self._complained:
+                    self._complained.add(label)
+                    log.warning("observer %s failed in %s: %s", label, hook, error, exc_info=error)

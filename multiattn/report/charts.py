@@ -1,0 +1,70 @@
+"""The page's pictures, as text that stands in the page itself: curves as SVG, attention as PNG."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from multiattn.prediction.rendering import AttentionRecord, as_well_as_it_goes, draw
+from multiattn.registry.host import Host
+from multiattn.run_folder import RunFolder
+from multiattn.runs.log import read_log
+
+NOT_DRAWN = {"kind", "step", "epoch", "seconds", "split"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart."""
+
+    figure: str
+    label: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    dashed: bool
+
+
+def curves_of(name: str, run: RunFolder) -> Iterator[Curve]:
+    """A curve for every number that the log follows; validation dashed."""
+    for kind in ("training", "validation"):
+        lines = [line for line in read_log(run) if line["kind"] == kind]
+        figures = dict.fromkeys(key for line in lines for key in line if key not in NOT_DRAWN)
+        for figure in figures:
+            points = [(line["step"], line[figure]) for line in lines if figure in line]
+            steps, values = zip(*points, strict=True)
+            yield Curve(figure, f"{name} {kind}", steps, values, kind == "validation")
+
+
+def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
+    """A chart over optimiser steps, as an SVG element."""
+    figure = Figure(figsize=(5, 3), layout="tight")
+    axes = figure.add_subplot()
+    for curve in curves:
+        marker = "o" if len(curve.steps) < 30 else ""
+        style = "--" if curve.dashed else "-"
+        axes.plot(curve.steps, curve.values, style, marker=marker, ms=3, label=curve.label)
+    axes.set_title(title.replace("_", " "), fontsize=10)
+    axes.set_xlabel("step", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    if len(curves) > 1:
+        axes.legend(fontsize=7)
+    content = io.StringIO()
+    # with this salt the same curves give the same page
+    with as_well_as_it_goes(), rc_context({"svg.hashsalt": title}):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    svg = content.getvalue()
+    return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)
+
+
+def draw_attention(record: AttentionRecord, host: Host) -> Markup:
+    """An attention picture as an image element that holds its own bytes."""
+    encoded = base64.b64encode(draw(record, host, dpi=80)).decode()
+    template = '<img alt="attention over {}" src="data:image/png;base64,{}">'
+    return Markup(template).format(record.source, encoded)  # noqa: S704

@@ -1,0 +1,144 @@
+"""A page to look at: scores, curves and examples with attention of one run or several, in one file.
+
+    write_report([RunFolder(Path("runs/translation"))], host, Path("report.html"))
+
+Everything comes from run folders; only the attention pictures need the corpus. The page loads
+nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from multiattn.data.rows import BadRows
+from multiattn.errors import UserError
+from multiattn.recipe.loading import load_recipe
+from multiattn.recipe.settings import RecipeSettings
+from multiattn.registry.host import Host
+from multiattn.report.charts import Curve, curves_of, draw_attention, draw_curves
+from multiattn.run_folder import RunFolder, write_bytes
+from multiattn.runs.log import read_log
+from multiattn.scoring.results import Results
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Example:
+    """One input, what was written, what should have been, and where the model looked."""
+
+    id: str
+    inputs: dict[str, str]
+    text: str
+    references: tuple[str, ...]
+    pictures: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the page says of one run. ``missing``: why there are no examples, if so."""
+
+    name: str
+    summary: str
+    results: dict[str, Results]
+    examples: tuple[Example, ...]
+    missing: str
+    recipe: str
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def write_report(runs: Sequence[RunFolder], host: Host, path: Path) -> None:
+    """Write the page. Raises UserError for a folder that holds no run."""
+    names = _names(runs)
+    curves = [
+        curve for run, name in zip(runs, names, strict=True) for curve in curves_of(name, run)
+    ]
+    parts = [_part(name, run, host) for run, name in zip(runs, names, strict=True)]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("multiattn.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html").render(parts=parts, charts=_charts(curves))
+    write_bytes(path, page.encode())
+
+
+def _names(runs: Sequence[RunFolder]) -> list[str]:
+    """The folders' names, or whole paths where two are called alike."""
+    names = [run.require().path.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _charts(curves: Sequence[Curve]) -> list[Markup]:
+    """A chart per figure, all runs in it; loss in training and validation together."""
+    figures = dict.fromkeys(curve.figure for curve in curves)
+    return [
+        draw_curves(figure, [curve for curve in curves if curve.figure == figure])
+        for figure in figures
+    ]
+
+
+def _part(name: str, run: RunFolder, host: Host) -> Part:
+    settings = load_recipe(run.recipe, (), host)
+    examples, missing = _examples(run, settings, host)
+    return Part(
+        name=name,
+        summary=settings.summary,
+        results={
+            file.parent.name: Results.read(file.parent)
+            for file in sorted(run.path.glob("results/*/scores.json"))
+        },
+        examples=examples,
+        missing=missing,
+        recipe=run.recipe.read_text(encoding="utf-8"),
+        versions=run.versions_then(),
+        notes=tuple(
+            ", ".join(
+                f"{key} {value}" for key, value in line.items() if key not in ("kind", "step")
+            )
+            for line in read_log(run)
+            if line["kind"] in ("data", "init")
+        ),
+    )
+
+
+def _examples(
+    run: RunFolder, settings: RecipeSettings, host: Host
+) -> tuple[tuple[Example, ...], str]:
+    """Examples of the test split, spread over it; or none, and why."""
+    from multiattn.prediction.predictor import load
+    from multiattn.runs.processors import open_corpus
+
+    if not settings.sources:
+        return (), "a language model looks at nothing"
+    try:
+        predictor = load(run.path, host=host, device="cpu")
+        corpus = open_corpus(settings, host, run.started()["data"])
+        skip = BadRows(settings.training.bad_rows).handler
+        found = corpus.examples(settings.splits.test, skip)
+    except UserError as error:
+        return (), str(error)
+    chosen = found[:: max(1, len(found) // EXAMPLES)][:EXAMPLES]
+    inputs = [
+        {name: example.fields[source.field] for name, source in settings.sources.items()}
+        for example in chosen
+    ]
+    examples, refused = [], ""
+    for example, prediction in zip(chosen, predictor.attempts(inputs), strict=True):
+        if isinstance(prediction, UserError):
+            refused = str(prediction)
+            continue
+        target = example.fields[settings.target.field] or ()
+        references = (target,) if isinstance(target, str) else target
+        pictures = tuple(draw_attention(record, host) for record in prediction.records())
+        given = dict(prediction.inputs)
+        examples.append(Example(example.id, given, prediction.text, references, pictures))
+    return tuple(examples), "" if examples else refused

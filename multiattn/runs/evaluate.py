@@ -1,0 +1,290 @@
+"""Decode a split, score it, write results. It knows metrics by contract and texts as strings.
+
+Splits are shared out over the processes, gathered by id and checked to be complete. What is decoded
+is decoded in full precision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from numpy.typing import NDArray
+
+from multiattn.scoring import intervals
+from multiattn.data.collation import Reader
+from multiattn.data.dataset import Dataset
+from multiattn.errors import UserError
+from multiattn.scoring.evaluator import (PERPLEXITY, Judge, Perplexity, Written)
+from multiattn.training.loss import (Losses, finite, memory_errors, targets_of)
+from multiattn.runs.processors import (System, open_corpus)
+from multiattn.scoring.results import Results
+from multiattn.data.rows import (BadRows, Row, scored_rows)
+from multiattn.run_folder import RunFolder
+from multiattn.scoring.intervals import Score
+from multiattn.recipe.settings import (Evaluation, RecipeSettings, Search)
+from multiattn.search.writer import Writer
+
+REMEDY = "lower search.batch_size or search.beam"
+UNGROUPED = "(none)"  # the group of examples without a value where others have one
+
+
+def decode(writer: Writer, data: Dataset, accelerator: Accelerator) -> list[Written]:
+    """What the model writes for every example, in the order of the split."""
+    writer.refresh()
+    own: list[tuple[str, tuple[str, ...], tuple[float, ...]]] = []
+    batches = data.sweep(
+        writer.search.batch_size,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+    for batch in batches:
+        with memory_errors(batch, REMEDY):
+            found = writer(batch.to(accelerator.device))
+        for name, best in zip(batch.ids, found, strict=True):
+            own.append((name, tuple(map(writer.text, best)), tuple(h.score for h in best)))
+    by_id = {name: (texts, scores) for name, texts, scores in gather_object(own)}
+    _check_complete(data.rows, by_id)
+    return [Written(row.id, *by_id[row.id], row.targets) for row in data.rows]
+
+
+def measure(
+    losses: Losses, data: Dataset, batch_size: int, accelerator: Accelerator
+) -> tuple[float, NDArray[np.float64]]:
+    """The weighted objectives, and negative log-likelihood and tokens of every row (n, 2)."""
+    own: list[tuple[str, float, int]] = []
+    sums = torch.zeros(2, len(losses.objectives), dtype=torch.float64)  # sums, counts
+    rank, world = accelerator.process_index, accelerator.num_processes
+    for batch in data.sweep(batch_size, rank=rank, world=world):
+        with memory_errors(batch, REMEDY):
+            *totals, surprise = losses.measure(batch.to(accelerator.device))
+        sums += torch.stack(totals).double().cpu()
+        own += zip(batch.ids, surprise.tolist(), targets_of(batch).lengths.tolist(), strict=True)
+    sums = torch.stack(gather_object([sums])).sum(0)
+    by_id = {name: (surprise, count) for name, surprise, count in gather_object(own)}
+    _check_complete(data.rows, by_id)
+    weights = torch.tensor([part.weight for part in losses.objectives]).double()
+    loss = float((weights * sums[0] / sums[1].clamp(min=1)).sum())
+    return loss, np.array([by_id[row.id] for row in data.rows], dtype=np.float64)
+
+
+def _check_complete(rows: Sequence[Row], by_id: Mapping[str, object]) -> None:
+    missing = [row.id for row in rows if row.id not in by_id]
+    if missing or len(by_id) != len(rows):
+        raise RuntimeError(f"{len(missing)} examples were lost, the first is {missing[:1]}")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What measures a model while it trains: loss, perplexity, and the metrics of its outputs.
+
+    taught: the split with targets; asked: the same to be decoded; without a writer (a language
+    model) nothing is.
+    """
+
+    losses: Losses
+    taught: Dataset
+    asked: Dataset
+    writer: Writer | None
+    judge: Judge
+    accelerator: Accelerator
+    batch_size: int
+
+    def __call__(self) -> dict[str, float]:
+        """Every figure by name."""
+        loss, rows = measure(self.losses, self.taught, self.batch_size, self.accelerator)
+        figures = {"loss": finite(loss), **Perplexity(rows).aggregate(rows.sum(0), len(rows))}
+        if self.writer is None:
+            return figures
+        return figures | self.judge.values(decode(self.writer, self.asked, self.accelerator))
+
+
+def evaluate(
+    system: System, split: str, tag: str, data_root: Path, accelerator: Accelerator
+) -> dict[str, Score]:
+    """Write and score a split: a folder ``RUN/results/SPLIT[@TAG]`` of ``results.py``.
+
+    The same results again cost nothing; other settings never take their place. Raises UserError.
+    """
+    if "/" in tag:
+        raise UserError(f"expected a name without / for the results, got {tag!r}; use - instead")
+    folder = system.run.results(split, tag)
+    decoding = _decoding(system, split)
+    with accelerator.main_process_first():
+        kept = _kept_scores(folder, decoding)
+    if kept is not None:
+        return kept
+    started = time.perf_counter()
+    corpus = open_corpus(system.settings, system.host, data_root)
+    _require_split(corpus, split)
+    system.model.to(accelerator.device)
+    measured = _measured_perplexity if not system.settings.sources else _measured_outputs
+    found = measured(system, corpus, split, accelerator)
+    if accelerator.is_main_process:
+        decoding["seconds"] = round(time.perf_counter() - started, 2)
+        Results(found.scores, decoding, found.groups).write(folder, found.lines, found.pages)
+    accelerator.wait_for_everyone()
+    return found.scores
+
+
+def check_splits(settings: RecipeSettings, corpus: Any, splits: Iterable[str]) -> None:
+    """Raise UserError for a split that could not be scored as the recipe wants."""
+    for split in splits:
+        _require_split(corpus, split)
+        scored_rows(corpus, split, settings, BadRows(settings.training.bad_rows))
+        _groups(settings, corpus, split)
+
+
+def check_inputs(
+    settings: RecipeSettings, corpus: Any, split: str, readers: Mapping[str, Reader]
+) -> None:
+    """Raise UserError for an input of a split that cannot be used, as far as measuring tells."""
+    if settings.sources:
+        Dataset.evaluation(corpus, split, settings, readers)
+
+
+def _require_split(corpus: Any, split: str) -> None:
+    """What a corpus lists is there; it may know others besides, such as several joined."""
+    if split in corpus.splits():
+        return
+    try:
+        corpus.examples(split, BadRows("skip").handler)
+    except UserError as error:
+        raise UserError(
+            f"expected a split of the corpus ({', '.join(corpus.splits())}), got {split!r}; "
+            "choose one of these in the recipe, or with --split"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A split written and scored: what becomes a folder of results."""
+
+    lines: list[dict[str, Any]]
+    scores: dict[str, Score]
+    groups: dict[str, dict[str, Score]] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
+
+
+def _measured_outputs(
+    system: System, corpus: Any, split: str, accelerator: Accelerator
+) -> Measured:
+    judge = Judge(system.settings.evaluation, system.host)
+    groups = _groups(system.settings, corpus, split)
+    data = Dataset.evaluation(corpus, split, system.settings, system.sides.readers)
+    written = decode(system.writer(), data, accelerator)
+    return Measured(
+        [row.as_json() for row in written],
+        judge.scores(written),
+        judge.groups(written, [groups[row.id] for row in written]) if groups else {},
+        judge.pages(written),
+    )
+
+
+def _groups(settings: RecipeSettings, corpus: Any, split: str) -> dict[str, str]:
+    """What ``evaluation.group`` names of each example by id: a field, or a note of the corpus.
+
+    None at all where the corpus knows the name but no value of it. Raises UserError for another.
+    """
+    name = settings.evaluation.group
+    if name is None:
+        return {}
+    examples = corpus.examples(split, BadRows(settings.training.bad_rows).handler)
+    values = {example.id: {**example.fields, **example.meta} for example in examples}
+    known = sorted({key for found in values.values() for key in found})
+    if name not in known:
+        raise UserError(
+            f"expected evaluation.group to be one of {', '.join(known)}, as the corpus has no "
+            f"other fields and notes, got {name!r}; name one of these"
+        )
+    if not any(found.get(name) for found in values.values()):
+        return {}
+    return {key: str(found.get(name) or UNGROUPED) for key, found in values.items()}
+
+
+def _measured_perplexity(
+    system: System, corpus: Any, split: str, accelerator: Accelerator
+) -> Measured:
+    """For a language model: how surprised it is by each text, its score the log-probability."""
+    search = system.settings.search
+    if search.ensemble or search.language_model:
+        raise UserError(
+            "expected neither an ensemble nor a language model beside a recipe without sources, "
+            "whose own perplexity is measured, got some; leave them out"
+        )
+    sides = system.sides
+    data = Dataset.validation(corpus, split, system.settings, sides.readers, sides.tokenizer)
+    losses = Losses(system.model, system.objectives)
+    batch_size = system.settings.search.batch_size
+    _, rows = measure(losses, data, batch_size, accelerator)
+    lines = [
+        {"id": row.id, "text": row.targets[0], "score": -float(surprise), "tokens": int(tokens)}
+        for row, (surprise, tokens) in zip(data.rows, rows, strict=True)
+    ]
+    texts = [row.targets[0] for row in data.rows]
+    metric = Perplexity(rows)
+    return Measured(lines, intervals.score(PERPLEXITY, metric, texts, [[text] for text in texts]))
+
+
+def _decoding(system: System, split: str) -> dict[str, Any]:
+    """All that the results depend on besides the corpus."""
+    search = system.settings.search
+    decoding = {
+        "split": split,
+        "search": search.model_dump(mode="json"),
+        "evaluation": system.settings.evaluation.model_dump(mode="json"),
+        "weights": _digest(system.run),
+    }
+    joined = [*search.ensemble, *([search.language_model.run] if search.language_model else [])]
+    if joined:
+        decoding["joined"] = {name: _digest(RunFolder(Path(name))) for name in joined}
+    return decoding
+
+
+def _digest(run: RunFolder) -> str | None:
+    """Of the weights. None without any, as opening the run will say."""
+    if not run.weights.is_file():
+        return None
+    return hashlib.sha256(run.weights.read_bytes()).hexdigest()
+
+
+def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:
+    """Scores that are there already, if they are of the same settings; UserError if not.
+
+    Those of weights that training has left behind since make room, under another name.
+    """
+    if not folder.exists():
+        return None
+    kept = Results.read(folder)
+    before = _with_new_settings(kept.decoding)
+    before.setdefault("joined", decoding.get("joined"))  # it was not always noted
+    changed = [key for key, value in decoding.items() if before.get(key) != value]
+    if not changed:
+        return dict(kept.scores)
+    if {*changed} <= {"weights", "joined"}:
+        digests = [before["weights"], *map(str, (before["joined"] or {}).values())]
+        called = "-".join(digest[:8] for digest in digests)
+        folder.rename(folder.with_name(f"{folder.name}@weights-{called}"))
+        return None
+    raise UserError(
+        f"expected the settings that {folder / 'scores.json'} was made with, got other "
+        f"{' and '.join(changed)}; write beside it with --name TAG, or move the folder away"
+    )
+
+
+def _with_new_settings(decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that have come since the results were written had their defaults then."""
+    known = {"search": Search(), "evaluation": Evaluation()}
+    defaults = {key: settings.model_dump(mode="json") for key, settings in known.items()}
+    return {
+        key: {**defaults[key], **value} if key in defaults else value
+        for key, value in decoding.items()
+    }

@@ -1,0 +1,172 @@
+"""What a run says while it trains: ``log.jsonl``, TensorBoard and the terminal.
+
+On a terminal there is one moving line with loss, throughput and time left; elsewhere a plain line
+each time something is logged. It refuses to know how the numbers came about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from multiattn.prediction.rendering import as_well_as_it_goes
+from multiattn.run_folder import (RunFolder, append_line, cut_back, restorable, sync)
+
+Record = Mapping[str, float | int | str]
+
+
+class Tracker(Protocol):
+    """Accelerate's tracker of curves and pictures; ``tracker`` is TensorBoard's own writer."""
+
+    tracker: Any
+
+    def log(self, values: Record, step: int | None) -> None:
+        """Keep numbers under their names at a step."""
+
+    def finish(self) -> None:
+        """Write what is still held back."""
+
+
+class Log(Protocol):
+    """What training writes to."""
+
+    def flush(self) -> int:
+        """Make sure that all is on disk; bytes written so far, which a checkpoint keeps."""
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        """Keep the figures of a step."""
+
+    def picture(self, name: str, step: int, figure: Figure) -> None:
+        """Keep a picture of a step."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class NoLog:
+    """The log of every process but the first."""
+
+    def flush(self) -> int:
+        return 0
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        return
+
+    def picture(self, name: str, step: int, figure: Figure) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+class RunLog:
+    """Appends to the log of a run, from where a checkpoint left it."""
+
+    def __init__(self, run: RunFolder, size: int, tracker: Tracker, display: Display) -> None:
+        cut_back(run.log, size)
+        self._path = run.log
+        self._tracker = tracker
+        self._display = display
+
+    def flush(self) -> int:
+        sync(self._path)
+        return self._path.stat().st_size
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        """Append ``{"kind": …, "step": …, …}``; its numbers go to the tracker as ``kind/name``."""
+        append_line(self._path, json.dumps({"kind": kind, "step": step, **values}))
+        numbers = {f"{kind}/{name}": v for name, v in values.items() if not isinstance(v, str)}
+        self._tracker.log(numbers, step=step)
+        self._display.show(kind, step, values)
+
+    def picture(self, name: str, step: int, figure: Figure) -> None:
+        with as_well_as_it_goes():
+            self._tracker.tracker.add_figure(name, figure, step)
+
+    def close(self) -> None:
+        self._tracker.finish()
+        self._display.close()
+
+
+class Display(Protocol):
+    """Where a person sees the run."""
+
+    def show(self, kind: str, step: int, values: Record) -> None:
+        """Something was logged."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class PlainLines:
+    """A line for everything logged: files, pipes, job logs."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self._console = console
+        self._steps = steps
+
+    def show(self, kind: str, step: int, values: Record) -> None:
+        self._console.print(_line(kind, f"{step}/{self._steps}", values), soft_wrap=True)
+
+    def close(self) -> None:
+        return
+
+
+class MovingLine:
+    """One line that moves; what is not training stays above it."""
+
+    def __init__(self, console: Console, steps: int, done: int) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+        self._task = self._progress.add_task("", total=steps, completed=done, figures="")
+        self._progress.start()
+
+    def show(self, kind: str, step: int, values: Record) -> None:
+        if kind == "training":
+            self._progress.update(self._task, completed=step, figures=_figures(values))
+        else:
+            self._progress.console.print(_line(kind, str(step), values), soft_wrap=True)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def display_for(console: Console, steps: int, done: int) -> Display:
+    """A moving line on a terminal, plain lines elsewhere; ``done`` steps lie behind."""
+    return MovingLine(console, steps, done) if console.is_terminal else PlainLines(console, steps)
+
+
+def read_log(run: RunFolder) -> list[dict[str, Any]]:
+    """Every whole line of the log, oldest first; a kill may have torn the last.
+
+    Raises UserError where it is no log.
+    """
+    if not run.log.exists():
+        return []
+    with restorable(run.log, "a JSON object per line"):
+        lines = run.log.read_text(encoding="utf-8").split("\n")[:-1]
+        read = [dict(json.loads(line)) for line in lines]
+        return [{"kind": line.pop("kind"), "step": line.pop("step"), **line} for line in read]
+
+
+def _line(kind: str, step: str, values: Record) -> str:
+    return f"{kind} at step {step}: {_figures(values)}"
+
+
+def _figures(values: Record) -> str:
+    return "  ".join(f"{name} {_figure(value)}" for name, value in values.items())
+
+
+def _figure(value: float | int | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

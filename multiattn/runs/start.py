@@ -1,0 +1,137 @@
+"""The folder of a run: made for a new one, checked for one that continues, and said what it holds.
+
+It refuses to know how a run is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multiattn.errors import UserError
+from multiattn.registry.host import Host
+from multiattn.runs.processors import refuse_differences
+from multiattn.recipe.loading import (dump_recipe, load_recipe)
+from multiattn.data.rows import Row
+from multiattn.run_folder import (RunFolder, versions, write_bytes, write_json)
+from multiattn.recipe.settings import RecipeSettings
+
+# What a run that continues may change: limits, patience, logging.
+CHANGEABLE = (
+    "summary",
+    "training.steps",
+    "training.patience",
+    "training.workers",
+    "training.log_every",
+    "training.checkpoint_every",
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the user asked for.
+
+    recipe: as it was called. data_root: where corpora lie. init: a run to take weights from.
+    Raises UserError for an ensemble: a run is trained, and chosen, by what it writes alone.
+    """
+
+    recipe: str
+    settings: RecipeSettings
+    run: RunFolder
+    data_root: Path
+    init: RunFolder | None = None
+
+    def __post_init__(self) -> None:
+        if self.settings.search.ensemble:
+            raise UserError(
+                "expected no search.ensemble in training, where a run is chosen by what it writes "
+                f"alone, got {', '.join(self.settings.search.ensemble)}; name these with "
+                "--ensemble to `multiattn evaluate` or `predict`"
+            )
+
+
+def enter(start: Start, host: Host) -> None:
+    """Make the folder, or check that the run in it is this one. Raises UserError."""
+    run = start.run
+    if run.exists():
+        _check_continues(start, load_recipe(run.recipe, (), host))
+    elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
+        raise UserError(
+            f"expected a run folder, a new or an empty one, got {run.path} with other files; "
+            "choose another --out"
+        )
+    else:
+        write_bytes(run.recipe, dump_recipe(start.settings).encode())
+
+
+def describe(start: Start, host: Host, splits: Mapping[str, Sequence[Row]]) -> None:
+    """Say in the folder what runs there, now that everything it names has been found.
+
+    splits: the rows that training reads. Raises UserError where those of a run that continues are
+    others than it began with.
+    """
+    run, init = start.run, origin(start)
+    texts = {
+        name
+        for name, source in start.settings.sources.items()
+        if getattr(host.find("reader", source.reader.name).record, "produces", "") == "text"
+    }
+    examples = {split: _digest(rows, texts) for split, rows in splits.items()}
+    if run.has_checkpoint:
+        before = run.started().get("examples", examples)
+        changed = [split for split, digest in examples.items() if before.get(split) != digest]
+        if changed:
+            raise UserError(
+                f"expected the examples that the run in {run.path} began with, got others in "
+                f"{', '.join(changed)}; restore them, or start a new run with another --out"
+            )
+    write_bytes(run.recipe, dump_recipe(start.settings).encode())
+    started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
+    write_json(run.start, {**started, "examples": examples})
+    write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
+
+
+def _digest(rows: Sequence[Row], texts: Container[str]) -> str:
+    """Of what the rows say: their texts, and the names of their files, wherever these lie."""
+    digest = hashlib.sha256()
+    for row in rows:
+        sources = {
+            name: value if name in texts or value is None else Path(str(value)).name
+            for name, value in row.sources.items()
+        }
+        digest.update(repr((row.id, sources, row.targets)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def origin(start: Start) -> str | None:
+    """The folder of the run whose weights this one begins with, or began with."""
+    if start.init is not None:
+        return str(start.init.path.resolve())
+    found: str | None = start.run.started()["init"] if start.run.start.exists() else None
+    return found
+
+
+def _check_continues(start: Start, old: RecipeSettings) -> None:
+    run = start.run
+    if not run.has_checkpoint and not run.weights.exists():
+        if old != start.settings:  # it ended before anything was learned but these
+            for folder in (run.tokenizer.parent, run.source("").parent):
+                shutil.rmtree(folder, ignore_errors=True)
+            write_bytes(run.recipe, dump_recipe(start.settings).encode())
+        return
+    what = f"a run that continues in {run.path}"
+    caches = (f"sources.{name}.cache" for name in start.settings.sources)  # changes no number
+    refuse_differences(old, start.settings, (*CHANGEABLE, *caches), what)
+    if not run.has_checkpoint:
+        raise UserError(
+            f"expected a checkpoint in {run.checkpoints} to continue from, got none; "
+            "restore it, or start a new run with another --out"
+        )
+    if start.init is not None and origin(start) != run.started()["init"]:
+        raise UserError(
+            f"expected --init only with a new run, got {run.path}, which began without it; "
+            "leave --init out to continue it, or start a new run with another --out"
+        )

@@ -1,0 +1,105 @@
+"""Start a new run from another's weights; what has a row per token is matched token by token.
+
+It refuses to know which module is which: a parameter is known by its name, and follows a vocabulary
+if it would be larger were the vocabulary larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multiattn.errors import UserError
+from multiattn.engine.model import (Model, build_model)
+from multiattn.runs.processors import (TARGET, Sides, System)
+
+
+def take_weights(model: Model, sides: Sides, other: System) -> str:
+    """Copy every weight that both models have; says how much of this one is from there.
+
+    Tokens that the other run did not know keep the rows they began with. Raises UserError where no
+    parameter fits.
+    """
+    followed = _followed(other)
+    theirs = other.model.state_dict()
+    taken, left = set(), []
+    for name, own in model.state_dict().items():
+        given: Tensor | None = theirs.get(name)
+        for dimension, side in followed.get(name, {}).items():
+            if given is not None:
+                given = _matched(given, own, dimension, side, sides, other.sides)
+        if given is None or given.shape != own.shape:
+            left.append(name)
+            continue
+        own.copy_(given)  # a state dict shares its tensors with the model
+        taken.add(name)
+    sizes = {name: leaf.numel() for name, leaf in model.named_parameters()}
+    share = sum(size for name, size in sizes.items() if name in taken) / sum(sizes.values())
+    if not share:
+        raise UserError(
+            f"expected weights that fit this recipe in {other.run.path}, got none of the same "
+            "name and shape; start from a run of a like recipe"
+        )
+    others = f"; {len(left)} tensors stay as they began: {', '.join(left[:5])}" if left else ""
+    return f"{share:.0%} of the weights from {other.run.path}{others}"
+
+
+def _followed(system: System) -> dict[str, dict[int, str]]:
+    """Per parameter the dimensions that follow a vocabulary, and whose (a source's or TARGET)."""
+    size, specs = system.sides.tokenizer.size, system.sides.specs
+    plain = _shapes(system, specs, size)
+    grown = {TARGET: _shapes(system, specs, size + 1)}
+    for source, spec in specs.items():
+        if hasattr(spec, "vocabulary_size"):
+            larger = replace(spec, vocabulary_size=spec.vocabulary_size + 1)
+            grown[source] = _shapes(system, {**specs, source: larger}, size)
+    return {
+        name: {
+            dimension: side
+            for side, shapes in grown.items()
+            for dimension, (old, new) in enumerate(zip(shape, shapes[name], strict=True))
+            if old != new
+        }
+        for name, shape in plain.items()
+    }
+
+
+def _shapes(system: System, specs: dict[str, Any], size: int) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        model, _ = build_model(system.settings, system.host, specs, size)
+    return {name: leaf.shape for name, leaf in model.state_dict().items()}
+
+
+def _matched(
+    given: Tensor, own: Tensor, dimension: int, side: str, sides: Sides, others: Sides
+) -> Tensor | None:
+    """``own`` with the rows of ``given`` for the tokens that both know."""
+    if _learned(sides, side) == _learned(others, side):
+        return given
+    mine, theirs = sides.tokenizer_of(side), others.tokenizer_of(side)
+    if mine is None or theirs is None or own.dim() != given.dim():
+        return None
+    known = {piece: row for row, piece in enumerate(theirs.vocabulary)}
+    pairs = [(row, known[piece]) for row, piece in enumerate(mine.vocabulary) if piece in known]
+    to, origin = torch.tensor(pairs).unbind(1)
+    rows = given.index_select(dimension, origin)
+    if rows.movedim(dimension, 0).shape[1:] != own.movedim(dimension, 0).shape[1:]:
+        return None
+    return own.clone().index_copy_(dimension, to, rows)
+
+
+def _learned(sides: Sides, side: str) -> dict[str, bytes]:
+    """Everything that a side would write into a run folder, by file name."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if side in sides.readers:
+            sides.readers[side].save(folder)
+        if sides.tokenizer_of(side) is sides.tokenizer:
+            sides.tokenizer.save(folder / "target")
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}

@@ -1,0 +1,132 @@
+"""What judges a model's outputs: the metrics of a recipe, and how surprised the model itself was.
+
+It refuses to know how outputs are found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multiattn.errors import UserError
+from multiattn.recipe.settings import Evaluation
+from multiattn.registry import records
+from multiattn.scoring import intervals
+from multiattn.scoring.intervals import Score
+
+PERPLEXITY = records.Metric(
+    name="perplexity",
+    target="multiattn.scoring.evaluator:Perplexity",
+    summary="exp of the mean negative log-likelihood of a token, ends included",
+    higher_is_better=False,
+    unit="",
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model wrote for one example, best first, with what it should have written."""
+
+    id: str
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
+    references: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of ``hypotheses.jsonl``; ``n_best`` only where there is more than one."""
+        line: dict[str, Any] = {"id": self.id, "text": self.texts[0], "score": self.scores[0]}
+        if len(self.texts) > 1:
+            line["n_best"] = [
+                {"text": text, "score": score}
+                for text, score in zip(self.texts, self.scores, strict=True)
+            ]
+        return {**line, "references": list(self.references)}
+
+
+class Judge:
+    """The metrics of a recipe, built."""
+
+    def __init__(self, settings: Evaluation, host: Any) -> None:
+        self._metrics = [
+            (host.find("metric", named.name).record, host.build("metric", named))
+            for named in settings.metrics
+        ]
+
+    def higher_is_better(self, name: str) -> bool:
+        """Whether the metric ``name`` should grow. Raises UserError for one the recipe lacks."""
+        known = {record.name: record.higher_is_better for record, _ in self._metrics}
+        known |= {"loss": False, "perplexity": False}
+        if name not in known:
+            raise UserError(
+                f"expected in evaluation.select one of {', '.join(known)}, got {name!r}; "
+                "add it to evaluation.metrics or select another"
+            )
+        return bool(known[name])
+
+    def values(self, written: Sequence[Written]) -> dict[str, float]:
+        """Every value the metrics know, without intervals."""
+        hypotheses, references = self._texts(written)
+        values: dict[str, float] = {}
+        for _, metric in self._metrics:
+            statistics = np.asarray(metric.statistics(hypotheses, references), dtype=np.float64)
+            values |= metric.aggregate(statistics.sum(axis=0), len(written))
+        return {name: float(value) for name, value in values.items()}
+
+    def scores(self, written: Sequence[Written]) -> dict[str, Score]:
+        """Every value with signature and interval."""
+        hypotheses, references = self._texts(written)
+        scores: dict[str, Score] = {}
+        for record, metric in self._metrics:
+            scores |= intervals.score(record, metric, hypotheses, references)
+        return scores
+
+    def groups(
+        self, written: Sequence[Written], groups: Sequence[str]
+    ) -> dict[str, dict[str, Score]]:
+        """Every value for the examples of each group alone; ``groups[i]`` is that of row i."""
+        hypotheses, references = self._texts(written)
+        scores: dict[str, dict[str, Score]] = {group: {} for group in sorted(set(groups))}
+        for record, metric in self._metrics:
+            found = intervals.score_groups(record, metric, hypotheses, references, groups)
+            for group, values in found.items():
+                scores[group] |= values
+        return scores
+
+    def pages(self, written: Sequence[Written]) -> dict[str, str]:
+        """What each metric can show of single errors, by the name of the file for it."""
+        hypotheses, references = self._texts(written)
+        ids = [row.id for row in written]
+        return {
+            f"{record.name}{getattr(metric, 'details_suffix', '.txt')}": metric.details(
+                hypotheses, references, ids
+            )
+            for record, metric in self._metrics
+            if hasattr(metric, "details")
+        }
+
+    def _texts(self, written: Sequence[Written]) -> tuple[list[str], list[list[str]]]:
+        return [row.texts[0] for row in written], [list(row.references) for row in written]
+
+
+class Perplexity:
+    """A metric of the model itself: per example its negative log-likelihood and its tokens."""
+
+    def __init__(self, statistics: NDArray[np.float64]) -> None:
+        self._statistics = statistics  # (n, 2)
+
+    def statistics(self, hypotheses: Sequence[str], references: object) -> NDArray[np.float64]:
+        """What was measured, whatever the texts."""
+        return self._statistics
+
+    def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
+        """exp(Σ negative log-likelihood / Σ tokens)."""
+        return {"perplexity": math.exp(min(700.0, sums[0] / sums[1]))}
+
+    def signature(self) -> str:
+        """Per token of the run's own tokenizer."""
+        return "unit:token"

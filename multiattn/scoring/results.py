@@ -1,0 +1,86 @@
+"""What a folder of results holds, written whole and read by whoever shows scores. No torch.
+
+hypotheses.jsonl     a line per example, in the order of the split
+scores.json          metric -> score; `groups`, where the recipe asks for them; `decoding`
+METRIC.txt           what a metric can show of single errors, such as alignments; some, in .json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from multiattn.errors import UserError
+from multiattn.run_folder import DAMAGES, replacing
+from multiattn.scoring.intervals import Score
+
+Scores = Mapping[str, Score]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The scores of one split with one way to decode.
+
+    decoding: all that they depend on besides the corpus. groups: the scores of each speaker, or
+    whatever ``evaluation.group`` names, by its value.
+    """
+
+    scores: Scores
+    decoding: Mapping[str, Any]
+    groups: Mapping[str, Scores] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What ``write`` wrote. Raises UserError where there is nothing, or something else."""
+        file = folder / "scores.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            decoding, groups = dict(content.pop("decoding")), content.pop("groups", {})
+            missing = {"search", "evaluation", "weights"} - decoding.keys()
+            if missing:
+                raise KeyError(*missing)
+            named = {group: _scores(scores) for group, scores in groups.items()}
+            return cls(_scores(content), decoding, named)
+        except (*DAMAGES, OSError) as error:
+            raise UserError(
+                f"expected scores in {file}, got {error!r}; move {folder} away, then evaluate again"
+            ) from error
+
+    def write(
+        self, folder: Path, lines: Sequence[Mapping[str, Any]], pages: Mapping[str, str]
+    ) -> None:
+        """Write the folder beside its place and rename it. pages: file name -> its text."""
+        content: dict[str, Any] = _plain(self.scores)
+        if self.groups:
+            content["groups"] = {group: _plain(scores) for group, scores in self.groups.items()}
+        content["decoding"] = dict(self.decoding)
+        with replacing(folder) as beside:
+            beside.mkdir()
+            rows = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            (beside / "hypotheses.jsonl").write_text(rows, encoding="utf-8")
+            for name, page in pages.items():
+                (beside / name).write_text(page, encoding="utf-8")
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            (beside / "scores.json").write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def grouped_by(self) -> str:
+        """The field or the note of the corpus that the groups are values of."""
+        return str(self.decoding["evaluation"]["group"])
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the recipe's metrics, without what else each of them knows."""
+        named = [metric["name"] for metric in self.decoding["evaluation"]["metrics"]]
+        return tuple(name.rpartition("/")[2] for name in named)
+
+
+def _scores(content: Mapping[str, Any]) -> dict[str, Score]:
+    return {name: Score(**score) for name, score in content.items()}
+
+
+def _plain(scores: Scores) -> dict[str, Any]:
+    return {name: asdict(score) for name, score in scores.items()}

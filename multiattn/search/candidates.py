@@ -1,0 +1,138 @@
+"""Which words come next: the best continuations of a beam, or words drawn at random.
+
+A chooser is asked for all inputs at once and treats each by itself. It refuses to know where the
+scores come from, and when a search is over.
+
+Letters: B inputs that are still here, N hypotheses per input, K candidates, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from multiattn.recipe.settings import Search
+from multiattn.search.scorers import Scored
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen at one step, best first; leaves (B, K)."""
+
+    tokens: Tensor
+    parents: Tensor  # which of the N hypotheses before it goes on with it
+    log_probabilities: Tensor  # of this token
+    totals: Tensor  # of the hypothesis so far, -inf where there is none
+
+
+class Chooser(Protocol):
+    """One way to go on."""
+
+    @property
+    def width(self) -> int:
+        """How many hypotheses of an input it keeps."""
+
+    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
+        """Go on from hypotheses with these totals (B, N); row r is input ``rows[r]`` (B,)."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """Beam search's choice: the best continuations of all hypotheses of an input.
+
+    In two stages: the best tokens of each hypothesis, then the best of those. Of equal ones the
+    better hypothesis goes first, then the lower token.
+    """
+
+    width: int
+
+    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
+        values, words = top_tokens(scored.worth, self.width)  # (B, N, K)
+        reached = totals.unsqueeze(2) + values
+        totals, order = reached.flatten(1).sort(dim=1, descending=True, stable=True)  # (B, N·K)
+        totals, order = totals[:, : self.width], order[:, : self.width]  # (B, K)
+        tokens = words.flatten(1).gather(1, order)
+        return _choice(scored, order // words.shape[2], tokens, totals)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Sampling's choice: each hypothesis goes on with one word, the empty one with ``width``.
+
+    Words are drawn with softmax(scores / temperature), cut to the ``top_k`` likeliest, then to the
+    fewest that hold ``top_p`` of what is left (Holtzman et al. 2020, section 3.1).
+    """
+
+    settings: Search
+    noise: Tensor  # (inputs of the search, steps, width), uniform in [0, 1)
+
+    @property
+    def width(self) -> int:
+        return self.noise.shape[2]
+
+    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
+        noise, hypotheses = self.noise[rows, step], totals.shape[1]  # (B, width)
+        noise = noise[:, :hypotheses, None] if step else noise[:, None]
+        tokens = self._draw(scored.worth, noise).flatten(1)  # (B, K)
+        parents = torch.arange(hypotheses, device=rows.device).repeat_interleave(noise.shape[2])
+        parents = parents.expand_as(tokens)
+        totals = totals.gather(1, parents) + _pick(scored.worth, parents, tokens)
+        return _choice(scored, parents, tokens, totals)
+
+    def _draw(self, scores: Tensor, noise: Tensor) -> Tensor:
+        """Scores (B, N, V), noise (B, N, M) -> tokens (B, N, M), by the inverse distribution."""
+        top_k, top_p, words = self.settings.top_k, self.settings.top_p, None
+        if top_k:
+            scores, words = top_tokens(scores, top_k)
+        elif top_p < 1:
+            scores, words = top_tokens(scores, scores.shape[2])
+        shares = (scores / self.settings.temperature).softmax(2)
+        if top_p < 1:
+            shares = shares * (shares.cumsum(2) - shares < top_p)
+        reached = shares.cumsum(2)
+        places = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
+        places = places.clamp(max=reached.shape[2] - 1)  # where nothing may come there is no share
+        return places if words is None else words.gather(2, places)
+
+
+def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` best of V scores and their tokens, best first, of equals the lower token.
+
+    ``topk`` itself leaves the order of equals open. scores: (B, N, V) -> two of (B, N, K).
+    """
+    if count >= scores.shape[2]:
+        values, tokens = scores.sort(dim=2, descending=True, stable=True)
+        return values, tokens
+    if count == 1:
+        values, tokens = scores.max(dim=2, keepdim=True)  # the first of equals
+        return values, tokens
+    values, tokens = scores.topk(count + 1, dim=2)
+    tied = ((values[..., 1:] == values[..., :-1]) & (values[..., 1:] > -math.inf)).any(2)  # (B, N)
+    values, tokens = values[..., :count], tokens[..., :count]
+    if tied.any():
+        values[tied], tokens[tied] = _first_of_equals(scores[tied], values[tied][:, -1:], count)
+    return values, tokens
+
+
+def _first_of_equals(scores: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As ``top_tokens``, for rows (R, V) whose count-th best score is ``least`` (R, 1)."""
+    above, equal = ~(scores <= least), scores == least
+    wanted = count - above.sum(1, keepdim=True)
+    chosen = above | (equal & (equal.cumsum(1) <= wanted))
+    tokens = chosen.nonzero()[:, 1].view(-1, count)  # ascending
+    values, order = scores.gather(1, tokens).sort(dim=1, descending=True, stable=True)
+    return values, tokens.gather(1, order)
+
+
+def _pick(values: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+    """Values (B, N, V) at parents and tokens (B, K) -> (B, K)."""
+    return values.flatten(1).gather(1, parents * values.shape[2] + tokens)
+
+
+def _choice(scored: Scored, parents: Tensor, tokens: Tensor, totals: Tensor) -> Choice:
+    """With each token's own log-probability; all (B, K)."""
+    return Choice(tokens, parents, _pick(scored.log_probabilities, parents, tokens), totals)

@@ -1,0 +1,264 @@
+"""CTC in the search: prefix scores of a trained head, and the head's own best outputs to rescore.
+
+It refuses to know what the slots show; it takes the real ones of an input to come first, as the
+objective ``ctc`` does. PAD, which no output holds, is the blank.
+
+Letters: B inputs, N hypotheses per input, K candidates, S memory slots, T output steps,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from multiattn.data.tokenizer import BOS, EOS, PAD
+from multiattn.engine.memory import Memory, length_mask
+from multiattn.errors import UserError
+from multiattn.search.candidates import Choice
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.scorers import Scored, Weights
+
+TINY = torch.finfo(torch.double).tiny  # no symbol of a real slot is taken to be less likely
+RULED_OUT = -1e30  # by another voice than CTC: finite, so that rescoring can still rank it, last
+
+
+def source_of(asked: str | None, sources: Iterable[str], asker: str) -> str:
+    """The source that CTC listens to: the one asked for, or the only one. Raises UserError."""
+    names = tuple(sources)
+    if asked is None and len(names) == 1:
+        return names[0]
+    if asked is None or asked not in names:
+        raise UserError(
+            f"{asker} 'ctc' needs the name of one source, got {asked!r}; "
+            f"choose one of {', '.join(names) or 'none (this recipe has no sources)'}"
+        )
+    return asked
+
+
+def head_name(source: str, sources: Iterable[str]) -> str:
+    """What the head on a source is called in the model: ``ctc``, or by its source among several."""
+    return "ctc" if tuple(sources) == (source,) else f"ctc-{source}"
+
+
+class Heard(NamedTuple):
+    """What the head says of the inputs, whatever is written.
+
+    shares: (B, V, S) probability of a symbol in a slot, 0 in slots that are not real.
+    blanks: (B, S + 1) log-probability that the first t slots are all blank.
+    slots: (B,) how many are real. dtype: of the additions.
+    """
+
+    shares: Tensor
+    blanks: Tensor
+    slots: Tensor
+    dtype: torch.dtype
+
+    @property
+    def real(self) -> Tensor:
+        """(B, 1, S)."""
+        return length_mask(self.slots, self.shares.shape[2]).unsqueeze(1)
+
+    @property
+    def worst(self) -> Tensor:
+        """(B, 1, 1), the cost of what is impossible: no path is so unlikely."""
+        return (math.log(TINY) * (self.slots + 1).double())[:, None, None]
+
+    def of(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (B, N, S) of one symbol (B, N) per hypothesis, finite everywhere."""
+        rows = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
+        return self.shares[rows, tokens].clamp(min=TINY).log()
+
+
+class Forward(NamedTuple):
+    """Log-probabilities that the first t slots, t from 0 to S, say exactly what is written.
+
+    word: (B, N, S + 1), over the paths that end in the last token; blank: in a blank.
+    prefix: (B, N), that all slots say something that begins so. last: (B, N), the last token.
+    """
+
+    word: Tensor
+    blank: Tensor
+    prefix: Tensor
+    last: Tensor
+
+    @property
+    def either(self) -> Tensor:
+        """(B, N, S + 1)."""
+        return torch.logaddexp(self.word, self.blank)
+
+
+class CTCPrefix:
+    """log Ψ(g·c) − log Ψ(g): what CTC adds when token c follows g. Watanabe et al. 2017, alg. 2.
+
+    Ψ is the probability of all outputs that begin so, for the end that of this very output, so an
+    output's additions sum to minus its CTC loss. With weight w the beam ranks by log p_att + w ·
+    log p_ctc; the paper's λ is w / (1 + w), so λ = 0.3 is a weight of 0.43. CTC already tells how
+    long an output should be: use ``length_penalty: 0`` with it, as ESPnet does.
+
+    source: the one that the head of the objective ``ctc`` listens to; not needed where there is
+    one. An input without it gets 0 for everything. A token that needs more slots than there are
+    costs more than any path (``Heard.worst``), but not everything, so that a forced prefix or a
+    minimal length can be had. In float64: paths are improbable beyond single precision.
+    """
+
+    ceiling = 0.0
+
+    def __init__(self, *, source: str | None = None) -> None:
+        self.source = source
+
+    def start(
+        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Heard, None]:
+        """Raises UserError for a source that is not there, and for a model without the head."""
+        source = source_of(self.source, memories, "scorer")
+        name, memory = head_name(source, memories), memories[source]
+        if name not in heads:
+            raise UserError(
+                f"scorer 'ctc' needs the head {name!r} in the model, got "
+                f"{', '.join(heads) or 'no heads'}; train with the objective 'ctc' on {source!r}, "
+                "or search without it: --set search.method=beam --set search.scorers=[]"
+            )
+        slots = memory.mask.sum(1)
+        shares = heads[name](memory.values).double().softmax(-1)  # (B, S, V)
+        shares = shares.clamp_(min=TINY).mul_(memory.mask.unsqueeze(2))
+        shares = shares.transpose(1, 2).contiguous()  # (B, V, S)
+        blanks = shares[:, PAD].clamp(min=TINY).log().cumsum(1)  # (B, S)
+        dtype = torch.promote_types(memory.values.dtype, torch.float)
+        return Heard(shares, F.pad(blanks, (1, 0)), slots, dtype), None
+
+    def score(
+        self, tokens: Tensor, weights: Weights, state: Forward | None, shared: Heard
+    ) -> tuple[Tensor, Forward]:
+        """Additions (B, N, V), never above 0. The first tokens read are BOS."""
+        after = begin(tokens, shared) if state is None else follow(tokens, state, shared)
+        scores = continuations(after, shared)  # (B, N, V)
+        before = after.prefix.unsqueeze(2)  # (B, N, 1)
+        impossible = (scores == -math.inf) | (before == -math.inf)
+        gained = torch.where(impossible, shared.worst, scores - before)
+        gained = gained.masked_fill((shared.slots == 0)[:, None, None], 0.0).clamp(max=0.0)
+        return gained.to(shared.dtype), after
+
+    def finish(self, state: Forward, shared: Heard) -> None:
+        return None
+
+
+def begin(tokens: Tensor, heard: Heard) -> Forward:
+    """Nothing is written: all slots so far are blank. Algorithm 2 starts from this."""
+    blank = heard.blanks.unsqueeze(1).expand(-1, tokens.shape[1], -1)  # (B, N, S + 1)
+    start = torch.full_like(tokens, BOS)
+    return Forward(torch.full_like(blank, -math.inf), blank, blank[..., 0], start)
+
+
+def follow(tokens: Tensor, before: Forward, heard: Heard) -> Forward:
+    """Write tokens (B, N). Algorithm 2, lines 9 to 14, for all slots at once.
+
+    Both recursions are x_t = (x_{t-1} + y_{t-1}) p_t, so x_t = P_t Σ_{u<t} y_u / P_u with P_t the
+    product of p up to t.
+    """
+    said = heard.of(tokens)  # (B, N, S)
+    reached = before.either[..., :-1]  # (B, N, S), the paths that may say the token next
+    repeats = (tokens == before.last).unsqueeze(2)
+    reached = torch.where(repeats, before.blank[..., :-1], reached)  # a blank must be between
+    product = F.pad(said.cumsum(2), (1, 0))  # (B, N, S + 1)
+    word = _summed(reached, product)
+    blank = _summed(word[..., :-1], heard.blanks.unsqueeze(1))
+    prefix = (reached + said).masked_fill(~heard.real, -math.inf).logsumexp(2)
+    return Forward(word, blank, prefix, tokens)
+
+
+def _summed(entering: Tensor, product: Tensor) -> Tensor:
+    """log(P_t Σ_{u<t} y_u / P_u) for t from 0 to S: entering (…, S) is log y, product log P."""
+    sums = (entering - product[..., :-1]).logcumsumexp(-1)  # (B, N, S)
+    return F.pad(product[..., 1:] + sums, (1, 0), value=-math.inf)  # (B, N, S + 1)
+
+
+def continuations(here: Forward, heard: Heard) -> Tensor:
+    """What is written and one token more: log Ψ (B, N, V); for EOS, that of just what is written.
+
+    A token's Ψ is Σ_t reached_{t-1} p_t(token) (line 12), one matrix product for all of them; only
+    where the last token comes again, other paths reach it.
+    """
+    reached = here.either  # (B, N, S + 1)
+    ends = heard.slots[:, None, None].expand(-1, reached.shape[1], 1)
+    whole = reached.gather(2, ends)  # (B, N, 1)
+    reached = reached[..., :-1].masked_fill(~heard.real, -math.inf)  # (B, N, S)
+    peak = reached.amax(2, keepdim=True).nan_to_num(neginf=0.0)  # (B, N, 1)
+    scores = torch.bmm((reached - peak).exp(), heard.shares.transpose(1, 2)).log() + peak
+    again = here.blank[..., :-1] + heard.of(here.last)  # (B, N, S)
+    again = again.masked_fill(~heard.real, -math.inf).logsumexp(2, keepdim=True)
+    scores.scatter_(2, here.last.unsqueeze(2), again)
+    scores[..., EOS] = whole.squeeze(2)
+    return scores
+
+
+class HeadAlone:
+    """A CTC head as all that a search listens to: a panel without a decoder."""
+
+    ceiling = 0.0
+
+    def __init__(self, scorer: CTCPrefix) -> None:
+        self.scorer = scorer
+
+    def begin(
+        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Heard, None]:
+        """As the scorer's ``start``."""
+        return self.scorer.start(memories, heads, batch_size)
+
+    def step(self, tokens: Tensor, state: Forward | None, shared: Heard) -> Scored:
+        """Read tokens (B, N)."""
+        additions, after = self.scorer.score(tokens, {}, state, shared)
+        additions = additions.to(shared.shares)  # the search computes as what it keeps
+        return Scored(additions, additions, after, {})
+
+    def finish(self, state: Any, shared: Any) -> float:
+        """Nothing."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rescoring's choice: hypotheses go on with the words that were given for them.
+
+    Those of an input lie by falling length, so that the search, which puts what has ended last,
+    keeps each in its place. Each begins with what it has earned already.
+    """
+
+    tokens: Tensor  # (inputs of the search, K, T), EOS last, then PAD
+    earned: Tensor  # (inputs of the search, K)
+
+    @classmethod
+    def of(cls, found: Sequence[Sequence[Hypothesis]], weight: float, like: Tensor) -> Given:
+        """From the hypotheses of each input, whose scores count as much as ``weight``."""
+        longest = max(len(each.tokens) for row in found for each in row)
+        shape = (len(found), max(len(row) for row in found))
+        tokens, earned = torch.full((*shape, longest + 1), PAD), torch.zeros(shape)
+        for place, row in enumerate(found):
+            for rank, each in enumerate(sorted(row, key=lambda one: -len(one.tokens))):
+                tokens[place, rank, : len(each.tokens) + 1] = torch.tensor([*each.tokens, EOS])
+                earned[place, rank] = weight * each.score
+        return cls(tokens.to(like.device), earned.to(like))
+
+    @property
+    def width(self) -> int:
+        return self.tokens.shape[1]
+
+    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
+        count = totals.shape[1] if step else self.width
+        tokens = self.tokens[rows, :count, step]  # (B, K)
+        parents = torch.arange(count, device=rows.device) if step else rows.new_zeros(count)
+        parents = parents.expand_as(tokens)
+        places = parents * scored.worth.shape[2] + tokens
+        own = scored.log_probabilities.flatten(1).gather(1, places)
+        worth = scored.worth.flatten(1).gather(1, places)
+        worth = worth.masked_fill(worth == -math.inf, RULED_OUT)
+        before = totals.gather(1, parents) if step else totals + self.earned[rows].to(totals)
+        totals = before + worth.masked_fill(tokens == PAD, -math.inf)
+        return Choice(tokens, parents, own, totals)

@@ -1,0 +1,254 @@
+"""What a hypothesis is, what it may not say, and how it is read off when the search is over.
+
+It refuses to know how good the next word is: that is the decoder's and the scorers' to say.
+
+Letters: B inputs that are still here, N hypotheses per input, S memory slots, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multiattn.data.tokenizer import BOS, EOS, PAD
+from multiattn.engine.memory import Memory
+from multiattn.errors import UserError
+from multiattn.recipe.settings import Search
+from multiattn.search.candidates import Choice
+
+SLACK = 10  # what ``max_length_ratio`` allows beside the ratio: a source of two slots may need five
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """One output. Every one ends: T words and the end symbol make T + 1 scored tokens.
+
+    tokens: the T words, without BOS and EOS, a forced prefix included.
+    score: what it was ranked by: (log-probabilities + additions) / (T + 1) ** length_penalty
+        + final terms of the scorers.
+    log_probability: the decoder's own, natural logarithm, the end symbol included.
+    token_log_probabilities: its T + 1 summands.
+    attention: (T + 1, S) per source, on the CPU, S the input's own real slots.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+    log_probability: float
+    token_log_probabilities: tuple[float, ...]
+    attention: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may not come next, per input; leaves (B, …).
+
+    At its limit an input can only end, so that every hypothesis is a whole one and scores compare.
+    A forced prefix goes before everything else, a limit before the minimal length.
+    """
+
+    limits: Tensor  # (B,) words, the end symbol not counted
+    prefixes: Tensor  # (B, P), PAD where nothing is forced
+    min_length: int
+    block_ngrams: int
+    soonest: int  # no limit is lower
+
+    def forbid(self, scores: Tensor, step: int, written: Tensor | None) -> None:
+        """Put -inf, in place, wherever ``scores`` (B, N, V) must not be chosen at ``step``.
+
+        written: (B, N, step), the words so far; None where no n-gram is to be blocked.
+        """
+        forcing = step < self.prefixes.shape[1]
+        if forcing:
+            forced = self.prefixes[:, step, None, None].expand(-1, scores.shape[1], 1)  # (B, N, 1)
+            kept = scores.gather(2, forced)
+        scores[..., PAD] = -math.inf
+        scores[..., BOS] = -math.inf
+        if written is not None:
+            _block_ngrams(scores, written, self.block_ngrams)
+        if step < self.min_length:
+            scores[..., EOS].masked_fill_((self.limits > step)[:, None], -math.inf)
+        if step >= self.soonest:
+            scores[..., EOS + 1 :].masked_fill_((self.limits <= step)[:, None, None], -math.inf)
+        if forcing:
+            free = forced == PAD
+            scores.masked_fill_(~free[:, :1], -math.inf)
+            scores.scatter_(2, forced, kept.masked_fill(free, -math.inf))
+
+
+def make_rules(
+    settings: Search,
+    memories: Mapping[str, Memory],
+    batch_size: int,
+    prefixes: Sequence[Sequence[int]],
+) -> Rules:
+    """The rules of each input, from its own slots and prefix alone.
+
+    Errors: ``UserError`` where prefixes and inputs differ in number, or a prefix holds a symbol.
+    """
+    if prefixes and len(prefixes) != batch_size:
+        raise UserError(
+            f"expected a prefix for each of {batch_size} inputs, got {len(prefixes)}; "
+            "give an empty one to an input that has none"
+        )
+    if any(token in (PAD, BOS, EOS) for prefix in prefixes for token in prefix):
+        raise UserError(
+            f"expected words in a forced prefix, got one of the symbols {PAD}, {BOS}, {EOS} "
+            "(padding, begin, end); encode the prefix without them"
+        )
+    lengths = torch.tensor([len(prefix) for prefix in prefixes] or [0] * batch_size)
+    padded = torch.full((batch_size, int(lengths.max())), PAD)
+    for row, prefix in enumerate(prefixes):
+        padded[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.long)
+    limits = torch.full((batch_size,), settings.max_length)
+    if settings.max_length_ratio is not None and memories:
+        slots = torch.stack([memory.mask.sum(1) for memory in memories.values()]).amax(0).cpu()
+        limits = limits.minimum((slots * settings.max_length_ratio).long() + SLACK)
+    limits = limits.maximum(lengths)
+    return Rules(
+        limits=limits,
+        prefixes=padded,
+        min_length=settings.min_length,
+        block_ngrams=settings.block_ngrams,
+        soonest=int(limits.min()),
+    )
+
+
+def _block_ngrams(scores: Tensor, written: Tensor, order: int) -> None:
+    """Forbid every word that would write an n-gram of this order a second time (Paulus 2018, 2.5).
+
+    scores: (B, N, V), changed in place; written: (B, N, t).
+    """
+    length = written.shape[2]
+    if length < order:
+        return
+    grams = written.unfold(2, order, 1)  # (B, N, t - order + 1, order)
+    tail = written[:, :, None, length - order + 1 :]  # (B, N, 1, order - 1)
+    repeats = (grams[..., :-1] == tail).all(3)  # (B, N, t - order + 1)
+    scores.scatter_(2, grams[..., -1].where(repeats, PAD), -math.inf)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What was chosen at one step, where the decoder looked, and whose row is whose."""
+
+    rows: Tensor  # (B,)
+    choice: Choice  # leaves (B, K)
+    weights: Mapping[str, Tensor]  # (B, N, S)
+
+
+class History:
+    """Every choice of a search by back-pointers, and the best hypotheses that ended.
+
+    Nothing is copied before the end.
+    """
+
+    def __init__(self, rules: Rules, width: int, n_best: int, totals: Tensor) -> None:
+        """Room for one search; ``totals`` says the device and the precision of scores."""
+        self.steps = int(rules.limits.max()) + 1
+        self._width = width
+        self._steps: list[_Step] = []
+        self._scores = totals.new_full((rules.limits.shape[0], n_best), -math.inf)
+        self._ends = rules.limits.new_zeros(self._scores.shape)  # step · width + hypothesis
+
+    def record(self, rows: Tensor, choice: Choice, weights: Mapping[str, Tensor]) -> None:
+        """Remember a step. Row r of the batch is input ``rows[r]``; ``weights`` are (B, N, S)."""
+        self._steps.append(_Step(rows, choice, weights))
+
+    def finish(self, rows: Tensor, scores: Tensor) -> None:
+        """Keep the best of what ended at this step, before it is recorded.
+
+        scores: (B, N) final scores, -inf where none ended. Of equals the earlier one stays ahead.
+        """
+        first = len(self._steps) * self._width
+        places = torch.arange(first, first + scores.shape[1], device=rows.device)
+        kept, n_best = self._scores[rows], self._scores.shape[1]
+        ranked, order = torch.cat([kept, scores], 1).sort(dim=1, descending=True, stable=True)
+        ends = torch.cat([self._ends[rows], places.expand_as(scores)], 1).gather(1, order)
+        self._scores[rows] = ranked[:, :n_best]
+        self._ends[rows] = ends[:, :n_best]
+
+    def worst_kept(self, rows: Tensor) -> Tensor:
+        """The score that another hypothesis must beat to be kept; -inf while there is room."""
+        return self._scores[rows, -1]  # (B,)
+
+    def read(self, memories: Mapping[str, Memory]) -> list[list[Hypothesis]]:
+        """Every input's finished hypotheses, best first, followed back from their ends.
+
+        Errors: ``UserError`` for an input without any.
+        """
+        choices = [step.choice for step in self._steps]
+        rows = _lists([step.rows for step in self._steps])
+        walk = _Walk(
+            tokens=_lists([choice.tokens for choice in choices]),
+            parents=_lists([choice.parents for choice in choices]),
+            log_probabilities=_lists([choice.log_probabilities for choice in choices]),
+            places=[{row: place for place, row in enumerate(each)} for each in rows],
+            weights=[step.weights for step in self._steps],
+            masks={source: memory.mask.cpu() for source, memory in memories.items()},
+        )
+        width, outputs = self._width, []
+        for row, (scores, ends) in enumerate(
+            zip(self._scores.tolist(), self._ends.tolist(), strict=True)
+        ):
+            if not math.isfinite(scores[0]):
+                raise UserError(
+                    f"expected an output for every input, got none for number {row}; min_length, "
+                    "block_ngrams and prefix together forbid every ending, or the scores of the "
+                    "decoder are not numbers: relax the settings or look at the training"
+                )
+            outputs.append(
+                [
+                    walk.back(row, end // width, end % width, score)
+                    for score, end in zip(scores, ends, strict=True)
+                    if math.isfinite(score)
+                ]
+            )
+        return outputs
+
+
+def _lists(leaves: Sequence[Tensor]) -> list[Any]:
+    """Tensors of any shapes as lists, fetched from their device at once."""
+    sizes = [leaf.numel() for leaf in leaves]
+    whole = torch.cat([leaf.flatten() for leaf in leaves]).cpu()
+    parts = torch.split(whole, sizes)
+    return [part.view(leaf.shape).tolist() for part, leaf in zip(parts, leaves, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A finished search as plain lists: [step][row of the batch at that step][hypothesis]."""
+
+    tokens: list[list[list[int]]]
+    parents: list[list[list[int]]]
+    log_probabilities: list[list[list[float]]]
+    places: list[dict[int, int]]  # [step][input] -> row of the batch at that step
+    weights: list[Mapping[str, Tensor]]  # [step][source] -> (B, N, S)
+    masks: dict[str, Tensor]  # (B, S)
+
+    def back(self, row: int, last: int, hypothesis: int, score: float) -> Hypothesis:
+        """The hypothesis of input ``row`` that ended at step ``last``."""
+        tokens, log_probabilities, queries = [], [], []
+        for step in range(last, -1, -1):
+            place = self.places[step][row]
+            tokens.append(self.tokens[step][place][hypothesis])
+            log_probabilities.append(self.log_probabilities[step][place][hypothesis])
+            hypothesis = self.parents[step][place][hypothesis]
+            queries.append((self.weights[step], place, hypothesis))
+        looks = {
+            source: torch.stack([weights[source][place, n] for weights, place, n in queries[::-1]])
+            for source in self.weights[0]
+        }  # (T + 1, S)
+        return Hypothesis(
+            tokens=tuple(tokens[:0:-1]),
+            score=score,
+            log_probability=math.fsum(log_probabilities),
+            token_log_probabilities=tuple(log_probabilities[::-1]),
+            attention={
+                source: look.cpu()[:, self.masks[source][row]] for source, look in looks.items()
+            },
+        )

@@ -1,0 +1,249 @@
+"""What may join a search beside the decoder: a length reward, coverage, a language model.
+
+    start(memories, heads, batch_size) -> (shared, state)       once per input, as ``begin``
+    score(tokens, weights, state, shared) -> (additions, state)      at every step, as ``step``
+    finish(state, shared) -> final terms (B, N) or None              where a hypothesis has ended
+
+shared leaves (B, …), state leaves (B, 1, …) at first and (B, N, …) then; both are indexed with the
+decoder's own. ``additions`` (B, N, V), or (B, N, 1) for all tokens alike, join the log-probability
+of the token that comes next; what does not depend on the next token alone, and must not be divided
+by a length, is a final term. CTC is in ``ctc.py``. It refuses to know how the best are found.
+
+Letters: B inputs, N hypotheses per input, S memory slots, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from multiattn.engine.memory import Memory
+from multiattn.errors import UserError
+
+Weights = Mapping[str, Tensor]
+
+
+class Decoder(Protocol):
+    """What search asks of a decoder; an ``Ensemble`` has it too.
+
+    ``log_softmax(scores)`` is the distribution. The weights of a step are kept until the search
+    ends, so no later step may write into them; scores and states are read once.
+    """
+
+    def begin(self, memories: Any, batch_size: int) -> tuple[Any, Any]:
+        """Shared, leaves (B, …), and state, leaves (B, 1, …)."""
+
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> tuple[Tensor, Any, Weights]:
+        """Tokens (B, N) -> scores (B, N, V), state, weights (B, N, S) per source."""
+
+
+class Scorer(Protocol):
+    """One opinion about hypotheses.
+
+    ceiling: no addition is larger (``math.inf`` where unknown: then nothing ends a search early).
+    Final terms are at most 0.
+    """
+
+    ceiling: float
+
+    def start(
+        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        """Shared and state. ``heads`` are the model's, trained by its objectives."""
+
+    def score(
+        self, tokens: Tensor, weights: Weights, state: Any, shared: Any
+    ) -> tuple[Tensor, Any]:
+        """Read tokens (B, N), the last ones written, and say what the next may earn.
+
+        weights: (B, N, S), where the decoder looks for the next one.
+        """
+
+    def finish(self, state: Any, shared: Any) -> Tensor | None:
+        """(B, N) for hypotheses that end with the next token, or None."""
+
+
+class LengthReward:
+    """1 for every token, the end too; the weight is the reward. He et al. 2016, section 3.3.
+
+    It shifts all scores alike, and so does nothing, where ``length_penalty`` is 1.
+    """
+
+    ceiling = 1.0
+
+    def start(
+        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[None, None]:
+        return None, None
+
+    def score(
+        self, tokens: Tensor, weights: Weights, state: None, shared: None
+    ) -> tuple[Tensor, None]:
+        return torch.ones_like(tokens).unsqueeze(2), None  # (B, N, 1)
+
+    def finish(self, state: None, shared: None) -> None:
+        return None
+
+
+class CoveragePenalty:
+    """Σ_i log min(Σ_t α_ti, 1) over the real slots i. Wu et al. 2016, equation 14; the weight is β.
+
+    source: the one that ought to be covered; None means all.
+    A slot that no word looked at counts as the dtype's smallest normal, not as log 0.
+    """
+
+    ceiling = 0.0
+
+    def __init__(self, *, source: str | None = None) -> None:
+        self.source = source
+
+    def start(
+        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Shared: masks (B, S). State: what was looked at so far, (B, N, S)."""
+        if self.source is not None and self.source not in memories:
+            raise UserError(
+                f"scorer 'coverage' expected a source to cover, got {self.source!r}; "
+                f"choose one of {', '.join(memories) or 'none (this recipe has no sources)'}"
+            )
+        masks = {
+            name: memory.mask for name, memory in memories.items() if self.source in (None, name)
+        }
+        covered = {
+            name: torch.zeros_like(memories[name].values[:, None, :, 0]) for name in masks
+        }  # (B, 1, S)
+        return masks, covered
+
+    def score(
+        self, tokens: Tensor, weights: Weights, state: dict[str, Tensor], shared: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        covered = {name: before + weights[name] for name, before in state.items()}
+        return torch.zeros_like(tokens).unsqueeze(2), covered  # (B, N, 1)
+
+    def finish(self, state: dict[str, Tensor], shared: dict[str, Tensor]) -> Tensor | None:
+        prices = []
+        for name, covered in state.items():
+            logs = covered.clamp(torch.finfo(covered.dtype).tiny, 1.0).log()  # (B, N, S)
+            prices.append((logs * shared[name].unsqueeze(1)).sum(2))
+        return torch.stack(prices).sum(0) if prices else None  # (B, N)
+
+
+class LanguageModel:
+    """Shallow fusion: log-probabilities of a decoder without sources. Gulcehre et al. 2015, 4.1.
+
+    decoder: over the same vocabulary, in evaluation mode; it follows the search's device.
+    pieces: what its tokens are, so that whoever searches can see that they are the same.
+    """
+
+    ceiling = 0.0
+
+    def __init__(self, decoder: Decoder, pieces: Sequence[str] = ()) -> None:
+        self.decoder = decoder
+        self.pieces = tuple(pieces)
+
+    def start(
+        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        for memory in memories.values():
+            if isinstance(self.decoder, nn.Module):
+                self.decoder.to(memory.values.device)
+        return self.decoder.begin({}, batch_size)
+
+    def score(
+        self, tokens: Tensor, weights: Weights, state: Any, shared: Any
+    ) -> tuple[Tensor, Any]:
+        scores, state, _ = self.decoder.step(tokens, state, shared)
+        return log_probabilities(scores), state  # (B, N, V)
+
+    def finish(self, state: Any, shared: Any) -> None:
+        return None
+
+
+def log_probabilities(scores: Tensor) -> Tensor:
+    """The distribution over the last dimension, in single precision at least: it will be summed."""
+    return scores.log_softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One step of the whole panel; its tensors are the caller's to write into."""
+
+    log_probabilities: Tensor  # (B, N, V), the decoder's
+    worth: Tensor  # (B, N, V), what a token adds to a hypothesis; the same tensor without scorers
+    state: Any
+    weights: Weights
+
+
+class Voices(Protocol):
+    """What a search listens to at every step; all of it weighed and summed."""
+
+    def begin(
+        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        """Shared and state, as a decoder's."""
+
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+        """Read tokens (B, N)."""
+
+    def finish(self, state: Any, shared: Any) -> Tensor | float:
+        """The final terms (B, N) of hypotheses that end with the next token, or 0."""
+
+
+class Panel:
+    """A decoder and weighted scorers that search as one."""
+
+    def __init__(self, decoder: Decoder, scorers: Sequence[tuple[Scorer, float]]) -> None:
+        self.decoder, self.scorers = decoder, tuple(scorers)
+
+    @property
+    def ceiling(self) -> float:
+        """No token's worth is larger; unknown, so infinite, where a weight is negative."""
+        if any(weight < 0 for _, weight in self.scorers):
+            return math.inf
+        return sum(weight * scorer.ceiling for scorer, weight in self.scorers if weight)
+
+    def begin(
+        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        """Shared and state of all of them, each a tuple with the decoder's first."""
+        started = [self.decoder.begin(memories, batch_size)]
+        seen = first_member(memories)
+        started += [scorer.start(seen, heads, batch_size) for scorer, _ in self.scorers]
+        shared, state = zip(*started, strict=True)
+        return shared, state
+
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+        """Read tokens (B, N). Errors: ``UserError`` for a scorer over another vocabulary."""
+        scores, after, weights = self.decoder.step(tokens, state[0], shared[0])
+        own = log_probabilities(scores)  # one fused pass: faster than a logsumexp
+        worth, states = own, [after]
+        for place, (scorer, weight) in enumerate(self.scorers, 1):
+            additions, after = scorer.score(tokens, weights, state[place], shared[place])
+            states.append(after)
+            if additions.shape[2] not in (1, own.shape[2]):
+                raise UserError(
+                    f"expected scorers over the decoder's {own.shape[2]} tokens, got one over "
+                    f"{additions.shape[2]}; use one trained with the same target tokenizer"
+                )
+            worth = torch.add(worth, additions, alpha=weight)
+        return Scored(own, worth, tuple(states), weights)
+
+    def finish(self, state: Any, shared: Any) -> Tensor | float:
+        """The weighted sum of final terms, (B, N) or 0."""
+        total: Tensor | float = 0.0
+        for place, (scorer, weight) in enumerate(self.scorers, 1):
+            term = scorer.finish(state[place], shared[place])
+            if term is not None:
+                total = total + weight * term
+        return total
+
+
+def first_member(memories: Any) -> Mapping[str, Memory]:
+    """The memories that attention is reported over; an ensemble reports its first member's."""
+    seen: Mapping[str, Memory] = memories if isinstance(memories, Mapping) else memories[0]
+    return seen

@@ -1,0 +1,141 @@
+"""What a run continues from: weights in safetensors, the rest loaded with ``weights_only=True``.
+
+A checkpoint counts once its ``step-N.pt`` is in place; that file is renamed last. It refuses to
+know how a step is made.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as weights_to_bytes
+from torch import Tensor, nn
+
+from multiattn.data.batch_plan import Position
+from multiattn.engine.model import load_weights, save_weights
+from multiattn.errors import UserError
+from multiattn.run_folder import DAMAGES, RunFolder, replacing, write_bytes
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. Every random choice of a step is a function of the seed and these counts.
+
+    position: where in the plan the next step is.
+    best: (step, score) of the checkpoints to average, the best first.
+    waited: validations since the best score.
+    log_bytes: the length of the log, to which it is cut back.
+    seconds: time spent training, validation not counted.
+    """
+
+    step: int = 0
+    position: Position = field(default_factory=Position)
+    best: tuple[tuple[int, float], ...] = ()
+    waited: int = 0
+    log_bytes: int = 0
+    seconds: float = 0.0
+
+
+def rank(
+    best: Sequence[tuple[int, float]], step: int, score: float, keep: int, higher_is_better: bool
+) -> tuple[tuple[int, float], ...]:
+    """Add a score and keep the ``keep`` best, the best first; of equal scores the later step."""
+    sign = -1.0 if higher_is_better else 1.0
+    ordered = sorted([*best, (step, score)], key=lambda entry: (sign * entry[1], -entry[0]))
+    return tuple(ordered[:keep])
+
+
+def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str, Any]) -> None:
+    """Commit a checkpoint; ``model.safetensors`` becomes the mean of the best (or the newest).
+
+    That file comes before the commit, so that it is never older than it; only in a new run it
+    comes after, as what has weights must be able to continue: ``settle`` mends a kill between.
+    rest: a tree of dicts, lists, numbers and tensors. Raises UserError when the disk refuses.
+    """
+    newest = _weights_file(run, progress.step)
+    with replacing(newest) as beside:
+        save_weights(model, beside)
+    best = _best_files(run, progress)
+    if newest in best and run.has_checkpoint:
+        write_bytes(run.weights, weights_to_bytes(mean(best)))
+    content = io.BytesIO()
+    torch.save({"progress": asdict(progress), **rest}, content)
+    write_bytes(newest.with_suffix(".pt"), content.getvalue())
+    settle(run, progress)
+    _prune(run, keep={newest, newest.with_suffix(".pt"), *best})
+
+
+def settle(run: RunFolder, progress: Progress) -> None:
+    """Write the ``model.safetensors`` that a run with this checkpoint lacks."""
+    if not run.weights.exists():
+        write_bytes(run.weights, weights_to_bytes(mean(_best_files(run, progress))))
+
+
+def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | None:
+    """Put the newest checkpoint's weights into ``model``; its progress and the rest, or None.
+
+    Raises UserError for a damaged file.
+    """
+    committed = sorted(run.checkpoints.glob("step-*.pt"))
+    if not committed:
+        return None
+    progress, rest = _load_rest(committed[-1])
+    load_weights(model, committed[-1].with_suffix(".safetensors"))
+    return progress, rest
+
+
+def mean(files: Sequence[Path]) -> dict[str, Tensor]:
+    """Average several checkpoints' weights, summed in float64; whole numbers are the first's."""
+    first, *others = map(load_file, files)
+    if not others:
+        return first
+    return {
+        name: _mean([leaf, *(other[name] for other in others)])
+        if leaf.is_floating_point()
+        else leaf
+        for name, leaf in first.items()
+    }
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)
+
+
+def _best_files(run: RunFolder, progress: Progress) -> list[Path]:
+    """The checkpoints to average; without a validation yet the newest."""
+    steps = [step for step, _ in progress.best] or [progress.step]
+    return [_weights_file(run, step) for step in steps]
+
+
+def _weights_file(run: RunFolder, step: int) -> Path:
+    return run.checkpoints / f"step-{step:08d}.safetensors"
+
+
+def _load_rest(path: Path) -> tuple[Progress, dict[str, Any]]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        rest = {name: content[name] for name in ("optimizer", "scaler", "window")}
+        fields = dict(content["progress"])
+        position, best = Position(**fields.pop("position")), fields.pop("best")
+        return Progress(position=position, best=tuple(map(tuple, best)), **fields), rest
+    except (*DAMAGES, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"expected a whole checkpoint, got {path}, which is truncated or damaged; "
+            "restore it from a copy, or start a new run with another --out"
+        ) from error
+
+
+def _prune(run: RunFolder, keep: set[Path]) -> None:
+    for file in run.checkpoints.iterdir():
+        if file not in keep and re.fullmatch(
+            r"\.?step-\d+\.(pt|safetensors)(\.partial)?", file.name
+        ):
+            file.unlink()

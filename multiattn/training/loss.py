@@ -1,0 +1,163 @@
+"""Model and objectives as one module, and the figures of the steps since the last line of the log.
+
+It refuses to know how gradients become steps.
+
+Letters: K objectives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from multiattn.data.collation import Batch
+from multiattn.engine.decoder import Feeding, Targets
+from multiattn.engine.memory import Memory
+from multiattn.engine.model import Model, WeightedObjective
+from multiattn.engine.output_layer import at_least_single
+from multiattn.errors import UserError
+
+
+class Losses(nn.Module):
+    """All that needs a gradient is used inside this ``forward``, so that it can be distributed."""
+
+    def __init__(self, model: Model, objectives: Sequence[WeightedObjective]) -> None:
+        super().__init__()
+        self.model = model
+        self.objectives = tuple(objectives)
+        self.keep = tuple({name for part in objectives for name in part.objective.keep})
+        self.needs_output = any(
+            getattr(part.objective, "needs_output", True) for part in objectives
+        )
+
+    def counts(self, batch: Batch) -> list[float]:
+        """What each objective says, before anything is computed, that it is a mean over (K).
+
+        ``objective.count(batch)``, or the target tokens where an objective does not say.
+        """
+        return [
+            float(getattr(part.objective, "count", target_tokens)(batch))
+            for part in self.objectives
+        ]
+
+    def forward(self, batch: Batch | None, feeding: Feeding | None = None) -> tuple[Tensor, Tensor]:
+        """Sums (K,) and counts (K,) of the objectives over a batch.
+
+        For no batch zeros, the sums touching every weight: a process without any example still
+        takes part in the exchange of gradients.
+        """
+        if batch is None:
+            touched = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0
+            return touched.expand(len(self.objectives)), torch.zeros_like(touched).expand(
+                len(self.objectives)
+            )
+        if not self.needs_output:
+            return self._totals(batch, self.model.encode(batch.sources, batch.size), None)
+        return self._totals(batch, *self.model(batch, self.keep, feeding))
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums (K,), counts (K,), and each row's negative log-likelihood (B,)."""
+        memories, output = self.model(batch, self.keep)
+        sums, counts = self._totals(batch, memories, output)
+        gold = targets_of(batch).tokens[output.rows, output.steps]  # (M,)
+        surprise = F.cross_entropy(at_least_single(output.scores), gold, reduction="none")  # (M,)
+        rows = surprise.new_zeros(batch.size).index_add(0, output.rows, surprise)  # (B,)
+        return sums, counts, rows
+
+    def _totals(
+        self, batch: Batch, memories: Mapping[str, Memory], output: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The objectives' sums (K,) and counts (K,); no ``output`` where none of them needs it."""
+        found = [
+            part.objective.loss(self.model, batch, memories, output) for part in self.objectives
+        ]
+        sums, counts = zip(*found, strict=True)
+        return torch.stack(sums), torch.stack(counts).to(sums[0])
+
+
+class Window:
+    """Figures summed over the steps since the last line of the log; a checkpoint keeps them."""
+
+    def __init__(self, names: Sequence[str], weights: Tensor) -> None:
+        self._names = tuple(names)
+        self._weights = weights  # (K,)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from nothing."""
+        size = len(self._names)
+        self.total = self._weights.new_zeros(2 * size + 3)
+
+    def add(self, totals: Tensor, norm: Tensor) -> None:
+        """Add a step: global sums (K,), counts (K,), target tokens; and its gradient norm."""
+        self.total += torch.cat([totals, torch.stack([norm, norm.new_ones(())])])  # (2K + 3,)
+
+    def figures(self) -> dict[str, float]:
+        """Mean ``loss``, each objective where there are several, and the mean ``gradient_norm``.
+
+        Raises UserError where the loss is no number any more.
+        """
+        size = len(self._names)
+        sums, counts, (norm, steps) = (
+            self.total[:size],
+            self.total[size : 2 * size],
+            self.total[2 * size + 1 :],
+        )
+        means = sums / counts.clamp(min=1)
+        found = {"loss": finite(float((means * self._weights).sum()))}
+        if size > 1:
+            found |= dict(zip(self._names, means.tolist(), strict=True))
+        return found | {"gradient_norm": float(norm / steps.clamp(min=1))}
+
+    @property
+    def tokens(self) -> int:
+        """Target tokens seen."""
+        return int(self.total[2 * len(self._names)])
+
+
+def finite(loss: float) -> float:
+    """The loss itself. Raises UserError where training has diverged."""
+    if not math.isfinite(loss):
+        raise UserError(
+            f"expected a finite loss, got {loss}; lower training.learning_rate or "
+            "training.clip_norm, and start a new run with another --out"
+        )
+    return loss
+
+
+def targets_of(batch: Batch) -> Targets:
+    """The targets of a batch that teaches."""
+    if batch.targets is None:
+        raise TypeError("expected a batch with targets, got one to be decoded")
+    return batch.targets
+
+
+def target_tokens(batch: Batch) -> float:
+    """Count the target tokens of a batch, ends included."""
+    return float(targets_of(batch).lengths.sum())
+
+
+@contextmanager
+def memory_errors(batch: Batch | None, remedy: str) -> Iterator[None]:
+    """Turn running out of memory into a sentence that names the batch and what to lower."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        what = "nothing" if batch is None else batch.describe()
+        raise UserError(
+            f"expected a batch that fits into memory, got {what}, which does not; {remedy}"
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    known = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, known) or "can't allocate memory" in str(error)

@@ -1,0 +1,208 @@
+"""Self-critical training: reward what is drawn by how far it beats the model's likeliest words.
+
+It refuses to know the metric that rewards, and words as anything but ids. Rennie et al. 2017,
+"Self-critical sequence training for image captioning", sections 3-4.
+
+Letters: B inputs, K draws of each, M real tokens of all draws, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import PositiveInt, TypeAdapter
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from multiattn.data.batch_plan import derive
+from multiattn.data.tokenizer import BOS, EOS, PAD, Tokenizer
+from multiattn.engine import fast
+from multiattn.engine.decoder import Targets
+from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.output_layer import at_least_single
+from multiattn.errors import UserError
+from multiattn.recipe.settings import Component, Search
+from multiattn.registry.schema import Slot
+from multiattn.scoring.intervals import Metric, References
+from multiattn.search.beam import beam_search, sample
+from multiattn.search.hypotheses import make_rules
+from multiattn.training.objectives import Loss, Surroundings
+
+MetricFactory = Annotated[Callable[[], Metric], Slot("metric")]
+Words = tuple[int, ...]  # of one output, without BOS and EOS
+
+
+class SelfCritical:
+    """Minus the expected ``reward`` of an output: L = -E[r(y)], y drawn from the model.
+
+    The gradient is estimated from ``samples`` draws of each input: (r(y) - r(ŷ)) ∇(-log p(y)), ŷ
+    the greedy output, so what beats the model's own best words becomes likelier. The value is -r(y)
+    itself, to be watched; where no gradient is asked for, in a validation, it is -r(ŷ). Sum and
+    count are over inputs: a gradient of the mean reward, not of a mean per token.
+
+    reward: a metric, of each output alone; one with a ``fitted`` takes its statistics of a corpus
+    (document frequencies) from the training references. Where less is better, less is rewarded.
+    What is drawn is as long as the recipe's ``search`` lets outputs be. Draws, greedy outputs and
+    their gradient are those of the decoder without dropout: one and the same distribution.
+
+    It learns from references, not from the target of a row, and slowly: begin with a trained run
+    (``--init RUN``). Raises UserError in a recipe without sources.
+    """
+
+    keep: tuple[str, ...] = ()
+    needs_output = False
+
+    def __init__(self, *, reward: MetricFactory, samples: PositiveInt = 1) -> None:
+        self._make_metric = reward
+        self.samples = samples
+        self._lesson: Lesson | None = None
+
+    def heads(
+        self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
+    ) -> dict[str, nn.Module]:
+        if not memories:
+            raise UserError(
+                "objective 'self-critical' compares what is written of an input with its "
+                "references, this recipe has no sources; train it with cross-entropy"
+            )
+        return {}
+
+    def prepare(self, told: Surroundings) -> None:
+        """Learn what rewards, under the name that the recipe calls it by, and how a run writes."""
+        reward = TypeAdapter(Component).validate_python(told.named.settings["reward"])
+        record: Any = told.host.find("metric", reward.name).record
+        metric: Any = self._make_metric()
+        if hasattr(metric, "fitted"):
+            metric = metric.fitted(told.references)
+        sign = 1.0 if record.higher_is_better else -1.0
+        self._lesson = Lesson(
+            Critic(metric, record.name, sign, told.tokenizer),
+            told.search.model_copy(update={"method": "beam", "beam": 1, "n_best": 1}),
+            Search(
+                method="sample",
+                n_best=self.samples,
+                max_length=told.search.max_length,
+                max_length_ratio=told.search.max_length_ratio,
+            ),
+        )
+
+    def count(self, batch: Any) -> int:
+        """Inputs."""
+        return len(batch.ids)
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: object) -> Loss:
+        """Minus the rewards of a batch, one of each input; ``output`` is not looked at."""
+        if self._lesson is None:
+            raise RuntimeError("expected prepare() before the first loss")
+        lesson, decoder = self._lesson, model.decoder
+        like = at_least_single(next(iter(memories.values())).values)
+        count = like.new_tensor(batch.size)
+        with as_in_search(decoder):
+            search = Searcher(decoder, memories, batch.ids)
+            greedy = search(lesson.greedy)
+            if not torch.is_grad_enabled():
+                earned = lesson.critic.rewards(greedy, batch.references)
+                return -like.new_tensor(earned).sum(), count
+            drawn = search(lesson.drawing)
+            limits = make_rules(lesson.drawing, memories, batch.size, ()).limits  # (B,)
+            surprises = self._surprises(decoder, memories, drawn, limits)  # (B·K,)
+        again = [texts for texts in batch.references for _ in range(self.samples)]
+        rewards = lesson.critic.rewards([*greedy, *drawn], [*batch.references, *again])
+        best, reached = torch.split(like.new_tensor(rewards), [len(greedy), len(drawn)])
+        advantages = reached - best.repeat_interleave(self.samples)  # (B·K,)
+        policy = (advantages * surprises).sum() / self.samples
+        return policy - policy.detach() - reached.sum() / self.samples, count
+
+    def _surprises(
+        self, decoder: Any, memories: Mapping[str, Memory], drawn: Sequence[Words], limits: Tensor
+    ) -> Tensor:
+        """-log p of every draw (B·K,), p being what it was drawn from: ``hypotheses.Rules``.
+
+        PAD and BOS may not come, and what has reached its limit (B,) can only end.
+        """
+        device = next(decoder.parameters()).device
+        tokens = [torch.tensor([*words, EOS], device=device) for words in drawn]
+        lengths = torch.tensor([len(each) for each in tokens], device=device)
+        padded = pad_sequence(tokens, batch_first=True, padding_value=PAD)  # (B·K, T)
+        places = torch.arange(len(limits), device=device).repeat_interleave(self.samples)  # (B·K,)
+        repeated = {name: memory.select(places) for name, memory in memories.items()}
+        output = decoder(Targets(padded, lengths), repeated)
+        never = torch.tensor([PAD, BOS], device=device)
+        scores = at_least_single(output.scores).index_fill(1, never, -torch.inf)  # (M, V)
+        gold = padded[output.rows, output.steps]  # (M,)
+        surprise = F.cross_entropy(scores, gold, reduction="none")
+        chosen = output.steps < limits.to(device)[places][output.rows]  # (M,)
+        return surprise.new_zeros(len(drawn)).index_add(0, output.rows, surprise * chosen)
+
+
+@dataclass(frozen=True)
+class Critic:
+    """What an output earns: the value ``name`` of a metric, of this output alone."""
+
+    metric: Metric
+    name: str
+    sign: float
+    tokenizer: Tokenizer
+
+    def rewards(self, outputs: Sequence[Words], references: References) -> list[float]:
+        """One per output; more is better."""
+        texts = [self.tokenizer.decode(words) for words in outputs]
+        statistics = np.asarray(self.metric.statistics(texts, references), dtype=np.float64)
+        return [self.sign * self.metric.aggregate(row, 1)[self.name] for row in statistics]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a run has told: who rewards, how the baseline is written, how outputs are drawn."""
+
+    critic: Critic
+    greedy: Search
+    drawing: Search
+
+
+class Searcher:
+    """Searches over the same memories with the same weights, which are packed once for all."""
+
+    @torch.no_grad()
+    def __init__(self, decoder: Any, memories: Mapping[str, Memory], ids: Sequence[str]) -> None:
+        like = next(decoder.parameters())
+        self._device = like.device.type
+        self._ids = ids
+        self._memories = tree_map(
+            lambda leaf: leaf.to(like) if leaf.is_floating_point() else leaf, memories
+        )
+        with torch.autocast(self._device, enabled=False):  # as in every other search
+            self._decoder = fast.for_decoding(decoder)
+
+    @torch.no_grad()
+    def __call__(self, search: Search) -> list[Words]:
+        """The ``n_best`` outputs of every input, input by input: (B·n_best).
+
+        What is drawn is a function of torch's generator, which moves on, and the example's id.
+        """
+        given = (self._decoder, self._memories, len(self._ids), search)
+        with torch.autocast(self._device, enabled=False):
+            if search.method == "sample":
+                seed = int(torch.randint(2**62, ()))
+                seeds = [derive(seed, name) % 2**63 for name in self._ids]
+                found = sample(*given, [torch.Generator().manual_seed(each) for each in seeds])
+            else:
+                found = beam_search(*given)
+        return [hypothesis.tokens for several in found for hypothesis in several]
+
+
+@contextmanager
+def as_in_search(decoder: nn.Module) -> Iterator[None]:
+    """Without dropout, and with whatever else only training does left out."""
+    training = decoder.training
+    decoder.eval()
+    try:
+        yield
+    finally:
+        decoder.train(training)

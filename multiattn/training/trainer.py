@@ -1,0 +1,286 @@
+"""The loop, written out: plan -> batches -> loss -> gradient -> step, with validations in between.
+
+Device, precision and distribution are Accelerate's; the batches are cut by our own plan and never
+go through ``prepare``. It refuses to know what the model looks like.
+
+Every random choice of a step (dropout, sampling) is drawn from generators seeded with (seed, step,
+process): a run continues bit for bit from its counts, and what a validation draws changes nothing.
+
+Letters: K objectives.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from multiattn.data.batch_plan import Plan, Step, derive
+from multiattn.data.collation import Batch
+from multiattn.data.dataset import Dataset
+from multiattn.engine.decoder import ScheduledSampling
+from multiattn.engine.model import Model, WeightedObjective
+from multiattn.errors import UserError
+from multiattn.recipe.settings import RecipeSettings
+from multiattn.run_folder import RunFolder
+from multiattn.runs.log import Log
+from multiattn.training import checkpoint
+from multiattn.training.checkpoint import Progress
+from multiattn.training.loss import Losses, Window, memory_errors, target_tokens
+from multiattn.training.optimizer import (
+    build_optimizer,
+    learning_rate_factor,
+    sampling_rate,
+    set_learning_rate,
+)
+
+REMEDY = "lower training.batch_tokens, or raise training.accumulate to cut steps into more parts"
+
+
+def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
+    """Device, precision and processes, as the environment and the recipe say.
+
+    Raises UserError for a precision that the device has not.
+    """
+    # An encoder whose source no example of a shard has takes no part in that shard's gradient.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=len(settings.sources) > 1)
+    try:
+        return Accelerator(
+            cpu=not torch.accelerator.is_available(),  # said, or several processes are not met
+            mixed_precision=settings.training.precision,
+            log_with="tensorboard",
+            project_dir=run.path,
+            kwargs_handlers=[unused],
+        )
+    except ValueError as error:
+        raise UserError(
+            f"expected a training.precision that this device has, got "
+            f"{settings.training.precision!r} ({error}); choose `no` or `bf16`"
+        ) from error
+
+
+def seed_generators(*parts: object) -> None:
+    """Seed Python's, numpy's and torch's generators with a function of ``parts``."""
+    set_seed(derive(*parts) % 2**32)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that training needs, built.
+
+    validate: measures the weights as they are, by name; ``select`` is the one that chooses.
+    pictures: what else to look at after a validation, by name.
+    epoch_finished: told the number of an epoch and the latest figures.
+    """
+
+    run: RunFolder
+    settings: RecipeSettings
+    model: Model
+    objectives: Sequence[WeightedObjective]
+    data: Dataset
+    validate: Callable[[], Mapping[str, float]]
+    select: str
+    higher_is_better: bool
+    pictures: Callable[[], Mapping[str, Figure]]
+    epoch_finished: Callable[[int, Mapping[str, float]], None]
+
+
+class Trainer:
+    """One run of the optimiser, from where its run folder stands to its end."""
+
+    def __init__(
+        self, job: Job, accelerator: Accelerator, open_log: Callable[[Progress], Log]
+    ) -> None:
+        self.job = job
+        self.settings = job.settings.training
+        self.accelerator = accelerator
+        adam = build_optimizer(job.model, self.settings)
+        restored = checkpoint.load(job.run, job.model)
+        self.losses: Any
+        self.losses, self.adam = accelerator.prepare(Losses(job.model, job.objectives), adam)
+        weights = [part.weight for part in job.objectives]
+        self.weights = torch.tensor(weights, device=accelerator.device)  # (K,)
+        self.window = Window([part.name for part in job.objectives], self.weights)
+        self.progress = Progress()
+        if restored is not None:
+            self.progress, rest = restored
+            self._restore(rest)
+            if accelerator.is_main_process:
+                checkpoint.settle(job.run, self.progress)
+        self.logged_seconds = self.progress.seconds
+        self.figures: Mapping[str, float] = {}
+        self.log = open_log(self.progress)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget of steps or the patience is used up."""
+        patience = self.settings.patience
+        patient = patience is None or self.progress.waited < patience
+        return self.progress.step >= self.settings.steps or not patient
+
+    def run(self) -> None:
+        """Train to the end. Raises UserError when memory runs out or the loss is not finite."""
+        if self.finished:
+            return
+        clock = time.perf_counter()
+        for step, batches in self._batches():
+            self._train(self.progress.step + 1, batches)
+            elapsed = time.perf_counter() - clock
+            self.progress = replace(
+                self.progress,
+                step=self.progress.step + 1,
+                position=step.after,
+                seconds=self.progress.seconds + elapsed,
+            )
+            self._report(step)
+            if self.finished:
+                return
+            clock = time.perf_counter()
+
+    def _batches(self) -> Iterator[tuple[Step, list[Batch | None]]]:
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        seed = self.job.settings.seed
+        plan = Plan(self.job.data.costs, self.settings, seed=seed, world=world)
+        steps, workers = plan.follow(self.progress.position), self.settings.workers
+        return self.job.data.batches(steps, rank=rank, workers=workers)
+
+    def _train(self, number: int, batches: Sequence[Batch | None]) -> None:
+        """One optimiser step, with the gradient of Σ_k weight_k · global sum_k / global count_k."""
+        seed_generators(self.job.settings.seed, "step", number, self.accelerator.process_index)
+        rate = sampling_rate(self.settings.scheduled_sampling, number)
+        feeding = ScheduledSampling(rate) if rate > 0 else None
+        set_learning_rate(self.adam, learning_rate_factor(self.settings, number))
+        # One part says what it counts when it is done; several must be divided by a sum to come.
+        counts = None if self.settings.accumulate == 1 else self._declared(batches)  # (K,)
+        sums, counted = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        for batch, is_last in _shards(batches, self.accelerator.num_processes):
+            alone = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
+            with alone, memory_errors(batch, REMEDY):
+                moved = None if batch is None else batch.to(self.accelerator.device)
+                part, part_counts = self.losses(moved, feeding)  # (K,), (K,)
+                if counts is None:
+                    counts = self._total(part_counts)
+                # DDP averages gradients over processes; times their number, that is their sum.
+                scale = self.weights * self.accelerator.num_processes / counts.clamp(min=1)
+                self.accelerator.backward((part * scale).sum())
+            sums += part.detach()
+            counted += part_counts
+        norm = self.accelerator.clip_grad_norm_(
+            self.losses.parameters(), self.settings.clip_norm or math.inf
+        )
+        self.adam.step()
+        self.adam.zero_grad()
+        tokens = [target_tokens(batch) for batch in batches if batch is not None]
+        totals = self._total(torch.cat([sums, counted, sums.new_tensor([sum(tokens)])]))
+        self.window.add(totals, norm.to(sums))
+        if number == 1 and counts is not None:
+            self._check_counts(counts, totals[len(sums) : -1])
+
+    def _declared(self, batches: Sequence[Batch | None]) -> Tensor:
+        """What each objective will be a mean over in this step (K,)."""
+        losses = self.accelerator.unwrap_model(self.losses)
+        declared = [losses.counts(batch) for batch in batches if batch is not None]
+        own = torch.tensor(declared).reshape(-1, len(self.weights)).sum(0)
+        return self._total(own.to(self.accelerator.device))
+
+    def _total(self, own: Tensor) -> Tensor:
+        """The sum over all processes."""
+        total: Tensor = self.accelerator.reduce(own)
+        return total
+
+    def _check_counts(self, used: Tensor, real: Tensor) -> None:
+        for part, one, other in zip(self.job.objectives, used.tolist(), real.tolist(), strict=True):
+            if one != other:
+                raise UserError(
+                    f"expected with training.accumulate an objective that can say before it is "
+                    f"computed what it is a mean over, got {part.name!r}, which said {one:g} and "
+                    f"was {other:g}; set training.accumulate=1"
+                )
+
+    def _report(self, step: Step) -> None:
+        """What is due after a step: a line of the log, a validation, a checkpoint, an event."""
+        if self._due(self.settings.log_every):
+            self._log_window(step.position.epoch)
+        validated = self._due(self.settings.validate_every)
+        if validated:
+            self._validate(step.position.epoch)
+        if validated or self._due(self.settings.checkpoint_every):
+            self._save()
+        if step.after.epoch > step.position.epoch:
+            self.job.epoch_finished(step.position.epoch, self.figures)
+
+    def _due(self, every: int) -> bool:
+        return self.progress.step % every == 0 or self.progress.step == self.settings.steps
+
+    def _log_window(self, epoch: int) -> None:
+        figures = self.window.figures()
+        seconds = max(1e-9, self.progress.seconds - self.logged_seconds)
+        self.logged_seconds = self.progress.seconds
+        self.figures = {**self.figures, "loss": figures["loss"]}
+        rate = float(self.adam.param_groups[0]["lr"])
+        speed = round(self.window.tokens / seconds)
+        timing = {"tokens_per_second": speed, "seconds": round(self.progress.seconds, 2)}
+        values = {"epoch": epoch, **figures, "learning_rate": rate, **timing}
+        self.log.write("training", self.progress.step, values)
+        self.window.reset()
+
+    def _validate(self, epoch: int) -> None:
+        seed_generators(self.job.settings.seed, "validation", self.progress.step)
+        self.job.model.eval()
+        metrics = self.job.validate()
+        if self.accelerator.is_main_process:
+            for name, figure in self.job.pictures().items():
+                self.log.picture(name, self.progress.step, figure)
+        self.job.model.train()
+        best = checkpoint.rank(
+            self.progress.best,
+            self.progress.step,
+            metrics[self.job.select],
+            self.settings.average,
+            self.job.higher_is_better,
+        )
+        better = not self.progress.best or best[0][1] != self.progress.best[0][1]
+        waited = 0 if better else self.progress.waited + 1
+        self.progress = replace(self.progress, best=best, waited=waited)
+        self.figures = {**self.figures, **metrics}
+        self.log.write("validation", self.progress.step, {"epoch": epoch, **metrics})
+
+    def _save(self) -> None:
+        self.window.figures()  # weights that are lost are not kept
+        scaler = self.accelerator.scaler
+        rest = {
+            "optimizer": self.adam.state_dict(),
+            "scaler": {} if scaler is None else scaler.state_dict(),
+            "window": self.window.total,
+        }
+        self.progress = replace(self.progress, log_bytes=self.log.flush())
+        if self.accelerator.is_main_process:
+            checkpoint.save(self.job.run, self.progress, self.job.model, rest)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, rest: Mapping[str, Any]) -> None:
+        self.adam.load_state_dict(rest["optimizer"])
+        if self.accelerator.scaler is not None and rest["scaler"]:
+            self.accelerator.scaler.load_state_dict(rest["scaler"])
+        self.window.total = rest["window"].to(self.accelerator.device)
+
+
+def _shards(batches: Sequence[Batch | None], processes: int) -> Iterator[tuple[Batch | None, bool]]:
+    """The batches of a step and whether each is the last, after which gradients are exchanged.
+
+    Where gradients are exchanged, a process without any example takes part with none.
+    """
+    real: list[Batch | None] = [batch for batch in batches if batch is not None]
+    if not real and processes > 1:
+        real = [None]
+    for number, batch in enumerate(real, start=1):
+        yield batch, number == len(real)
