@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from multiattn.data.tokenizer import EOS, PAD
-from multiattn.engine.decoder import Targets
-from multiattn.engine.memory import Memory, Tokens, length_mask
+from multiattn.engine.batch import Targets
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, length_mask
+from multiattn.symbols import EOS, PAD
 
 torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from multiattn.engine.attention import Additive, Dot, Multiplicative, ScaledDot, masked_softmax
 from multiattn.engine.attention_wrappers import Coverage, Gated, Location, MultiHead
 from multiattn.engine.decoder import LSTMDecoder
-from multiattn.engine.memory import Memory, MemorySpec, Tokens, tree_map
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.recurrence import Bahdanau, InputFeeding
+from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -24,9 +24,10 @@ import tiny_runs
 from multiattn import run_folder
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
-from multiattn.run_folder import RunFolder, append_line, cut_back, replacing, write_bytes
+from multiattn.files import append_line, cut_back, replacing, write_bytes
+from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
-from multiattn.runs.processors import open_system
+from multiattn.runs.system import open_system
 from multiattn.runs.transfer import take_weights
 from multiattn.training import checkpoint
 

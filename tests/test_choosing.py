@@ -13,11 +13,12 @@ from hypothesis import given, settings, strategies
 sys.path.append(str(Path(__file__).parent / "tiny"))
 from naive_search import VOCABULARY, WORDS, TableDecoder
 
-from multiattn.data.tokenizer import BOS, EOS, UNK
 from multiattn.recipe.settings import Search
-from multiattn.search.beam import beam_search, sample
-from multiattn.search.candidates import Drawn, top_tokens
-from multiattn.search.scorers import Scored
+from multiattn.search.beam import beam_search
+from multiattn.search.candidates import top_tokens
+from multiattn.search.panel import Scored
+from multiattn.search.sampling import Drawn, sample
+from multiattn.symbols import BOS, EOS, UNK
 
 
 def test_equal_scores_go_to_the_lowest_tokens() -> None:

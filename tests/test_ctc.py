@@ -28,16 +28,20 @@ from naive_search import (
     naive_beam,
 )
 
-from multiattn.data.tokenizer import BOS, EOS, PAD, UNK
 from multiattn.engine.attention_wrappers import Location
-from multiattn.engine.decoder import LSTMDecoder, Targets
-from multiattn.engine.memory import Memory, MemorySpec, Tokens, length_mask, tree_map
+from multiattn.engine.batch import Targets
+from multiattn.engine.decoder import LSTMDecoder
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, MemorySpec, length_mask
+from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Search
-from multiattn.search.beam import beam_search, ctc_search
-from multiattn.search.ctc import TINY, CTCPrefix, Given
+from multiattn.search.beam import beam_search
+from multiattn.search.ctc import TINY, CTCPrefix
+from multiattn.search.ctc_search import Given, ctc_search
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.scorers import LanguageModel, LengthReward
+from multiattn.symbols import BOS, EOS, PAD, UNK
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -12,12 +12,13 @@ from torch.nn.utils.rnn import pad_sequence
 from multiattn.data import collation
 from multiattn.data.batch_plan import Plan, Position
 from multiattn.data.collation import Collator
+from multiattn.data.corpus import Example
 from multiattn.data.dataset import Dataset
 from multiattn.data.rows import Row
-from multiattn.data.tokenizer import EOS, PAD, Tokenizer
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings, TokenizerSettings
-from multiattn.registry.records import Example
+from multiattn.symbols import EOS, PAD
 
 WORDS = ["ein", "kleiner", "hund", "läuft", "über", "den", "breiten", "weg", "und", "laut"]
 

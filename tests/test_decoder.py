@@ -11,14 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multiattn.data.tokenizer import BOS, EOS
 from multiattn.engine.attention import Additive, Multiplicative
 from multiattn.engine.attention_wrappers import Coverage, Location, MultiHead
-from multiattn.engine.decoder import LSTMDecoder, Output, Packing, ScheduledSampling, Targets
+from multiattn.engine.batch import Packing, Targets
+from multiattn.engine.decoder import LSTMDecoder, Output, ScheduledSampling
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
-from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.output_layer import Copy, Deep, Linear
-from multiattn.engine.recurrence import Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.engine.recurrence import Bahdanau, InputFeeding, Luong
+from multiattn.engine.recurrence_variants import Conditional
+from multiattn.engine.trees import tree_map
+from multiattn.symbols import BOS, EOS
 
 pytestmark = pytest.mark.usefixtures("double")
 

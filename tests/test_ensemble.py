@@ -16,8 +16,8 @@ import tiny_runs
 
 import multiattn
 from multiattn.cli import app
-from multiattn.data.tokenizer import BOS, EOS
 from multiattn.errors import UserError
+from multiattn.symbols import BOS, EOS
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from multiattn.prediction.inputs import InputParser
 from multiattn.prediction.rendering import join_columns, join_rows, label_spans, save_pictures
 from multiattn.registry import records
 from multiattn.runs.evaluate import evaluate
-from multiattn.runs.processors import open_system
+from multiattn.runs.system import open_system
 from multiattn.scoring.results import Results
 from multiattn.training.trainer import start_accelerator
 

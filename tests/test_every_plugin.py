@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from multiattn.recipe.settings import Named
 from multiattn.registry.host import load_host
 from multiattn.registry.records import Record
+from multiattn.registry.schema import Named
 
 FOLDERS = Path(__file__).parents[1] / "plugins"
 PLUGINS = ("text", "audio", "image")

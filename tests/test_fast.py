@@ -13,8 +13,10 @@ from multiattn.engine.attention import Additive, Multiplicative
 from multiattn.engine.attention_wrappers import Gated, Location, MultiHead
 from multiattn.engine.fast import energies, input_feeding, parallel, products
 from multiattn.engine.fusion import Concat, Gate, NoSource
-from multiattn.engine.memory import Memory, MemorySpec, tree_map
-from multiattn.engine.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.recurrence import Bahdanau, InputFeeding, Luong
+from multiattn.engine.recurrence_variants import Adaptive, Conditional
+from multiattn.engine.trees import tree_map
 
 pytestmark = pytest.mark.usefixtures("double")
 

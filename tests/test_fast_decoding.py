@@ -13,9 +13,11 @@ from multiattn.engine.attention_wrappers import Coverage, Gated, Location, Multi
 from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fast import decoding, for_decoding
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
-from multiattn.engine.memory import MemorySpec, tree_map
+from multiattn.engine.memory import MemorySpec
 from multiattn.engine.output_layer import Copy, Deep, Linear
-from multiattn.engine.recurrence import Adaptive, Bahdanau, Conditional, InputFeeding, Luong
+from multiattn.engine.recurrence import Bahdanau, InputFeeding, Luong
+from multiattn.engine.recurrence_variants import Adaptive, Conditional
+from multiattn.engine.trees import tree_map
 
 SPECS = {"text": MemorySpec(6, 3), "photo": MemorySpec(4)}
 RECURRENCES = {

@@ -20,8 +20,8 @@ import tiny_runs
 from multiattn.data.features.cache import PLACE, cache_folder, open_caches
 from multiattn.data.features.store import FORMAT, FeatureStore
 from multiattn.errors import UserError
+from multiattn.runs.build import build
 from multiattn.runs.dry_run import dry_run
-from multiattn.runs.train import build
 
 VALUES = [f"input {number}" for number in range(7)]
 CACHED = "sources.letters.cache=true"

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from multiattn.engine.attention import Additive, Multiplicative
 from multiattn.engine.attention_wrappers import Coverage, Location, MultiHead
 from multiattn.engine.fusion import Concat, Gate, Hierarchical, NoSource
-from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.trees import tree_map
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -12,10 +12,11 @@ import torch
 sys.path.append(str(Path(__file__).parent / "tiny"))
 from naive_search import CODES, TableDecoder, assert_same, follow, make_memory, naive_beam
 
-from multiattn.data.tokenizer import BOS, EOS, UNK
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Search
-from multiattn.search.beam import beam_search, sample
+from multiattn.search.beam import beam_search
+from multiattn.search.sampling import sample
+from multiattn.symbols import BOS, EOS, UNK
 
 
 @pytest.mark.parametrize("beam", [1, 4])

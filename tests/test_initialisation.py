@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.engine.lstm import bidirectional, direction
-from multiattn.initialisation import initialised
+from multiattn.engine.lstm import bidirectional, direction, initialised
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.LSTMCell])

@@ -7,16 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn.engine.memory import (
-    Grid,
-    Memory,
-    Time,
-    Tokens,
-    first_rows,
-    length_mask,
-    scatter_rows,
-    tree_map,
-)
+from multiattn.engine.layouts import Grid, Time, Tokens
+from multiattn.engine.memory import Memory, length_mask, scatter_rows
+from multiattn.engine.trees import first_rows, tree_map
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -12,16 +12,19 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from multiattn.data.collation import Batch, Inputs
 from multiattn.engine.attention import Additive
+from multiattn.engine.batch import Batch, Inputs
 from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
-from multiattn.engine.memory import Memory, MemorySpec, Tokens, length_mask
-from multiattn.engine.model import Model, build_model, load_weights, save_weights
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, MemorySpec, length_mask
+from multiattn.engine.model import Model, load_weights, save_weights
 from multiattn.engine.output_layer import Copy, Deep, Linear
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
-from multiattn.training.objectives import CTC, CrossEntropy
+from multiattn.runs.system import build_model
+from multiattn.training.ctc_objective import CTC
+from multiattn.training.objectives import CrossEntropy
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -14,13 +14,13 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, kl_divergence
 
-from multiattn.data.collation import Batch, Inputs
 from multiattn.data.rows import BadRows, Row
-from multiattn.engine.decoder import Output, Packing
+from multiattn.engine.batch import Batch, Inputs, Packing
+from multiattn.engine.decoder import Output
 from multiattn.engine.memory import MemorySpec
 from multiattn.errors import UserError
-from multiattn.rdrop import RDrop
-from multiattn.training.objectives import CTC, Coverage, CrossEntropy, DoublyStochastic
+from multiattn.training.ctc_objective import CTC
+from multiattn.training.objectives import Coverage, CrossEntropy, DoublyStochastic, RDrop
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -12,10 +12,10 @@ import pytest
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
+from multiattn.data.corpus import open_corpus
 from multiattn.registry.host import load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.overlap import shared_with_ancestors, shared_with_training
-from multiattn.runs.processors import open_corpus
 from multiattn.runs.start import Start, describe, enter, origin
 
 # A corpus of photographs with words, and a reader that says it reads photographs.

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiattn.data.batch_plan import Costs, Plan, Position, Step, derive
+from multiattn.data.batch_plan import Costs, Plan, Position, Step
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Training
+from multiattn.seeds import derive
 
 
 def costs_of(target, **sources) -> Costs:

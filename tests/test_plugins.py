@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Named
 from multiattn.registry.discovery import installed
 from multiattn.registry.host import load_host
+from multiattn.registry.schema import Named
 
 HOSTILE = Path(__file__).parent / "hostile"
 BROKEN = {

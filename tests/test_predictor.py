@@ -12,7 +12,8 @@ sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
 import multiattn
-from multiattn.engine.memory import Memory, Tokens
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
 from multiattn.prediction.word_times import Evidence, alone
 

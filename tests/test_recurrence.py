@@ -11,15 +11,10 @@ from torch import Tensor, nn
 
 from multiattn.engine.attention import Additive
 from multiattn.engine.fusion import Concat, Gate, Hierarchical, NoSource
-from multiattn.engine.memory import Memory, MemorySpec, tree_map
-from multiattn.engine.recurrence import (
-    Adaptive,
-    Bahdanau,
-    Conditional,
-    InputFeeding,
-    LSTMStack,
-    Luong,
-)
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.recurrence import Bahdanau, InputFeeding, LSTMStack, Luong
+from multiattn.engine.recurrence_variants import Adaptive, Conditional
+from multiattn.engine.trees import tree_map
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -16,13 +16,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
+from multiattn.data.corpus import open_corpus
 from multiattn.errors import UserError
 from multiattn.report.page import write_report
 from multiattn.run_folder import RunFolder
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.log import display_for
 from multiattn.runs.overlap import shared_with_training
-from multiattn.runs.processors import open_corpus, open_system
+from multiattn.runs.system import open_system
 from multiattn.scoring.results import Results
 from multiattn.training.trainer import start_accelerator
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from multiattn.data.corpus import Example
 from multiattn.data.rows import BadRows, Row, scored_rows, taught_rows
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
-from multiattn.registry.records import Example
 
 RECIPE = RecipeSettings.model_validate(
     {

@@ -9,13 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from multiattn.data.tokenizer import BOS, EOS, PAD, UNK
-from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.batch import Targets
+from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Search
 from multiattn.search.beam import beam_search
-from multiattn.search.scorers import CoveragePenalty, LanguageModel, LengthReward, Panel
+from multiattn.search.panel import Panel
+from multiattn.search.scorers import CoveragePenalty, LanguageModel, LengthReward
+from multiattn.symbols import BOS, EOS, PAD, UNK
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -28,16 +28,18 @@ from naive_search import (
     naive_beam,
 )
 
-from multiattn.data.tokenizer import EOS, PAD
 from multiattn.engine.attention_wrappers import Gated
-from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.batch import Targets
+from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.memory import Memory, MemorySpec
-from multiattn.engine.recurrence import Adaptive
-from multiattn.ensemble import Ensemble
+from multiattn.engine.recurrence_variants import Adaptive
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Search
-from multiattn.search.beam import beam_search, sample
+from multiattn.search.beam import beam_search
+from multiattn.search.panel import Ensemble
+from multiattn.search.sampling import sample
 from multiattn.search.scorers import CoveragePenalty, LanguageModel, LengthReward
+from multiattn.symbols import EOS, PAD
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 0.6, -0.5])

@@ -16,19 +16,22 @@ import torch
 sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_runs
 
-from multiattn.data.collation import Batch, Collator
+from multiattn.data.collation import Collator
 from multiattn.data.rows import Row
-from multiattn.data.tokenizer import BOS, EOS, UNK
 from multiattn.engine.attention import Additive
+from multiattn.engine.batch import Batch
 from multiattn.engine.decoder import LSTMDecoder
-from multiattn.engine.memory import MemorySpec, tree_map
-from multiattn.engine.model import Model, WeightedObjective
+from multiattn.engine.memory import MemorySpec
+from multiattn.engine.model import Model
 from multiattn.engine.recurrence import Luong
+from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Search, WeightedComponent
+from multiattn.recipe.settings import Search
+from multiattn.registry.schema import WeightedComponent
+from multiattn.symbols import BOS, EOS, UNK
 from multiattn.training import self_critical
 from multiattn.training.loss import Losses
-from multiattn.training.objectives import CrossEntropy, Surroundings
+from multiattn.training.objectives import CrossEntropy, Surroundings, WeightedObjective
 from multiattn.training.self_critical import SelfCritical
 from multiattn.training.trainer import Trainer
 

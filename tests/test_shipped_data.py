@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multiattn.engine.memory import Grid
+from multiattn.engine.layouts import Grid
 from multiattn.prediction.rendering import AttentionRecord
 from multiattn.recipe.loading import shipped
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, table_examples, table_path, table_splits
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 
 ROWS = [
     {"name": "1", "text": 'say "yes, please"'},

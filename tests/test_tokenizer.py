@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiattn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.recipe.settings import TokenizerSettings
+from multiattn.symbols import BOS, EOS, PAD, UNK
 
 KINDS = ["char", "word", "bpe", "unigram"]
 DATA = Path(os.environ.get("MULTIATTN_DATA") or Path(__file__).parents[2] / "shared" / "data")

@@ -18,9 +18,10 @@ sys.path.append(str(Path(__file__).parent / "tiny"))
 import tiny_plugin
 import tiny_runs
 
+from multiattn.engine.batch import memory_errors
 from multiattn.errors import UserError
 from multiattn.recipe.settings import ScheduledSampling, Training
-from multiattn.training.loss import Window, memory_errors
+from multiattn.training.loss import Window
 from multiattn.training.optimizer import (
     build_optimizer,
     learning_rate_factor,

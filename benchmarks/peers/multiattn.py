@@ -24,9 +24,11 @@ from torch.nn import functional
 
 from multiattn.engine.attention import Additive, Multiplicative
 from multiattn.engine.attention_wrappers import Location
-from multiattn.engine.decoder import LSTMDecoder, Targets
+from multiattn.engine.batch import Targets
+from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fast import for_decoding
-from multiattn.engine.memory import Grid, Memory, MemorySpec, Time, Tokens, length_mask
+from multiattn.engine.layouts import Grid, Time, Tokens
+from multiattn.engine.memory import Memory, MemorySpec, length_mask
 from multiattn.engine.recurrence import InputFeeding, Luong
 from multiattn.recipe.settings import Search, Training
 from multiattn.search.beam import beam_search

@@ -57,10 +57,11 @@ def run(
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
         return
+    from multiattn.prediction.predictor import attention_images
     from multiattn.report.page import write_report
-    from multiattn.runs import train
+    from multiattn.runs.run import train_and_evaluate
 
-    finished = _continuable(lambda: train.train_and_evaluate(start, host, _console()))
+    finished = _continuable(lambda: train_and_evaluate(start, host, _console(), attention_images))
     if not _is_first_process():
         return
     for split in finished.scores:
@@ -89,11 +90,14 @@ def train(
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation,))
         return
-    from multiattn.runs import train
+    from multiattn.prediction.predictor import attention_images
+    from multiattn.runs.train import train as train_run
     from multiattn.training.trainer import start_accelerator
 
     accelerator = start_accelerator(start.settings, start.run)
-    progress = _continuable(lambda: train.train(start, host, accelerator, _console()))
+    progress = _continuable(
+        lambda: train_run(start, host, accelerator, _console(), draw=attention_images)
+    )
     if accelerator.is_main_process:
         typer.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
 
@@ -110,10 +114,11 @@ def evaluate(
     ensemble: Ensemble = None,
 ) -> None:
     """Write outputs for a split and score them; results with other settings are kept apart."""
+    from multiattn.data.corpus import open_corpus
     from multiattn.run_folder import RunFolder
     from multiattn.runs.evaluate import evaluate as evaluate_split
     from multiattn.runs.overlap import doubts_of
-    from multiattn.runs.processors import open_corpus, open_system
+    from multiattn.runs.system import open_system
     from multiattn.training.trainer import start_accelerator
 
     folder = RunFolder(path)
@@ -141,9 +146,9 @@ def report(
     from multiattn.report.page import write_report
     from multiattn.run_folder import RunFolder
 
-    train = [RunFolder(path) for path in paths]
-    file = out or (train[0].report if len(train) == 1 else Path("report.html"))
-    write_report(train, context.obj.host, file)
+    runs = [RunFolder(path) for path in paths]
+    file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
+    write_report(runs, context.obj.host, file)
     typer.echo(f"report: {file}")
 
 

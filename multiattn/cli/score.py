@@ -19,10 +19,11 @@ from multiattn.errors import UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from multiattn.recipe.settings import Named
     from multiattn.registry import records
     from multiattn.registry.host import Host
-    from multiattn.scoring.intervals import Comparison, Metric, Score
+    from multiattn.registry.schema import Named
+    from multiattn.scoring.intervals import Comparison, Score
+    from multiattn.scoring.metric import Metric
     from multiattn.scoring.output_files import Outputs
     from multiattn.scoring.results import Results
 
@@ -210,7 +211,7 @@ def _read(
 
 
 def _named(names: Sequence[str], settings: Sequence[str] | None) -> list[Named]:
-    from multiattn.recipe.settings import Named
+    from multiattn.registry.schema import Named
 
     values = _values(settings or ())
     return [Named.model_validate({**values, "name": name}) for name in names]

@@ -16,7 +16,6 @@ on eight. A step with fewer examples than shards has empty ones: ``()``.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Training
+from multiattn.seeds import derive
 
 Lengths = NDArray[np.int64]
 
@@ -37,12 +37,6 @@ POOL_STEPS = 64
 STRIP_STEPS = 8
 # The last so many steps of an epoch share what is left over.
 EVENED_STEPS = 8
-
-
-def derive(*parts: object) -> int:
-    """Give a 64-bit seed that is a function of ``parts`` alone, the same on every machine."""
-    named = "\0".join(map(str, parts)).encode()
-    return int.from_bytes(hashlib.blake2b(named, digest_size=8).digest(), "little")
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.data.batch_plan import derive
 from multiattn.data.rows import Row
-from multiattn.data.tokenizer import EOS, PAD, UNK, Tokenizer
-from multiattn.engine.decoder import Targets
-from multiattn.engine.memory import tree_map
+from multiattn.data.tokenizer import Tokenizer
+from multiattn.engine.batch import Batch, Inputs, Targets
 from multiattn.errors import UserError
+from multiattn.seeds import derive
+from multiattn.symbols import EOS, PAD, UNK
 
 # What has been read once and is the same every time is kept, up to so much per source or target.
 KEPT_BYTES = 512 * 2**20
@@ -50,51 +49,6 @@ class Reader(Protocol):
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pad: R items (L, …) -> (R, L, …) and lengths (R,)."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """One source of a batch, of the examples that have it.
-
-    values: (R, L, …) padded; lengths: (R,); rows: (R,) their positions in the batch, ascending.
-    features: values are what the encoder's frozen parts gave for them (``features.py``).
-    """
-
-    values: Tensor
-    lengths: Tensor
-    rows: Tensor
-    features: bool = False
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What the model sees at once. A source that no example of the batch has is left out.
-
-    ids: B names; targets: None where nothing is taught.
-    references: of every example all that may be written, none where that is not known.
-    """
-
-    ids: tuple[str, ...]
-    sources: Mapping[str, Inputs]
-    targets: Targets | None = None
-    references: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def size(self) -> int:
-        """The number of examples B."""
-        return len(self.ids)
-
-    def to(self, device: torch.device | str) -> Batch:
-        """Give the same batch on another device."""
-        moved: Batch = tree_map(lambda leaf: leaf.to(device), self)
-        return moved
-
-    def describe(self) -> str:
-        """Say how large the batch is and whose, for a message about memory."""
-        parts = [f"{name} {tuple(inputs.values.shape)}" for name, inputs in self.sources.items()]
-        if self.targets is not None:
-            parts.append(f"target {tuple(self.targets.tokens.shape)}")
-        return f"{self.size} examples ({self.ids[0]} … {self.ids[-1]}): " + ", ".join(parts)
 
 
 class Collator:

@@ -22,9 +22,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from multiattn.data.batch_plan import Costs, Step
-from multiattn.data.collation import Batch, Collator, Reader
-from multiattn.data.rows import BadRows, Corpus, Report, Row, scored_rows, taught_rows
+from multiattn.data.collation import Collator, Reader
+from multiattn.data.corpus import Corpus
+from multiattn.data.rows import BadRows, Report, Row, scored_rows, taught_rows
 from multiattn.data.tokenizer import Tokenizer
+from multiattn.engine.batch import Batch
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
 

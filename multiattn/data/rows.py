@@ -5,25 +5,16 @@ Free of torch: what trains a tokenizer and what checks splits for overlap need n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
+from multiattn.data.corpus import Corpus, Example
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
-from multiattn.registry.records import Example
 
 Made = TypeVar("Made")
-
-
-class Corpus(Protocol):
-    """Examples of a split from a folder."""
-
-    def examples(
-        self, split: str, on_bad_row: Callable[[str], None] | None = None
-    ) -> Sequence[Example]:
-        """Read a split. A bad row is a UserError, or ``on_bad_row(sentence)`` and left out."""
 
 
 @dataclass(frozen=True)

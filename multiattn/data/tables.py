@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from multiattn.data.corpus import Example
 from multiattn.data.text_files import (
     BadRowError,
     OnBadRow,
@@ -26,7 +27,6 @@ from multiattn.data.text_files import (
     splits_named,
 )
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 
 KINDS = ("jsonl", "tsv", "csv")
 

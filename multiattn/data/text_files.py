@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from multiattn.data.corpus import Example
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 
 Raw = TypeVar("Raw")
 OnBadRow = Callable[[str], None]

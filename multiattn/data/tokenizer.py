@@ -8,23 +8,21 @@ word, so ``decode(encode(text)) == text`` for every text whose characters were s
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import tokenizers
 from tokenizers import Regex, models, pre_tokenizers, trainers
 
+from multiattn.data.subword_sampling import _CACHED_SEGMENTS, _BpeDropout, _UnigramSampling
 from multiattn.errors import UserError
+from multiattn.files import write_json
 from multiattn.recipe.settings import TokenizerSettings
-from multiattn.run_folder import write_json
-
-PAD, BOS, EOS, UNK = 0, 1, 2, 3
+from multiattn.symbols import UNK
 
 # Spelled with a space inside, which no piece has: no text, whatever it says, becomes one of them.
 _SPECIALS = ["< pad >", "< s >", "</ s >", "< unk >"]
@@ -37,7 +35,6 @@ _SUBWORD_SEGMENT = (
 )
 _SEGMENTS = {"char": ".", "word": " [^ ]+", "bpe": _SUBWORD_SEGMENT, "unigram": _SUBWORD_SEGMENT}
 
-_CACHED_SEGMENTS = 2**16
 
 # The library's threads gain nothing here, and warn whenever a data loader forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -187,91 +184,6 @@ class Tokenizer:
         if self.settings.kind == "bpe":
             return _BpeDropout(model, self.settings.sampling)
         return _UnigramSampling(model, self.settings.sampling, self._best)
-
-
-class _BpeDropout:
-    """BPE-dropout (Provilkov et al. 2020, algorithm 1): at every step each merge may be missed."""
-
-    def __init__(self, model: dict[str, Any], probability: float) -> None:
-        self._ids: dict[str, int] = model["vocab"]
-        self._ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
-        self._probability = probability
-        self._merges = lru_cache(_CACHED_SEGMENTS)(self._merges_uncached)
-
-    def __call__(self, segment: str, generator: random.Random) -> list[int]:
-        """Do the best merge that is not missed, until none is left or all are missed.
-
-        Drawing best first, until one is kept, has the distribution of drawing for all at once.
-        """
-        pieces, missed, draw = tuple(segment), self._probability, generator.random
-        while True:
-            for place in self._merges(pieces):
-                if draw() >= missed:
-                    merged = pieces[place] + pieces[place + 1]
-                    pieces = (*pieces[:place], merged, *pieces[place + 2 :])
-                    break
-            else:
-                return [self._ids.get(piece, UNK) for piece in pieces]
-
-    def _merges_uncached(self, pieces: tuple[str, ...]) -> tuple[int, ...]:
-        """Places of adjacent pieces that may be merged, the earliest-learned merge first."""
-        ranks = self._ranks
-        found = [
-            (ranks[pair], place) for place, pair in enumerate(pairwise(pieces)) if pair in ranks
-        ]
-        return tuple(place for _, place in sorted(found))
-
-
-class _UnigramSampling:
-    """Subword regularisation (Kudo 2018, section 3): forward filtering, backward sampling.
-
-    With the given probability a segment is drawn from P(segmentation) ** smoothing, over all of
-    its segmentations; otherwise it is the best one.
-    """
-
-    smoothing = 0.2  # Kudo 2018, section 5.1: α of the small corpora (IWSLT), all segmentations
-    unknown_penalty = 10.0  # below the rarest piece, as in the library and in sentencepiece
-
-    def __init__(
-        self, model: dict[str, Any], probability: float, best: Callable[[str], Sequence[int]]
-    ) -> None:
-        self._ids = {piece: index for index, (piece, _) in enumerate(model["vocab"])}
-        self._scores = {piece: float(score) for piece, score in model["vocab"]}
-        self._unknown = min(self._scores.values()) - self.unknown_penalty
-        self._longest = max(map(len, self._scores))
-        self._probability = probability
-        self._best = best
-        self._columns = lru_cache(_CACHED_SEGMENTS)(self._columns_uncached)
-
-    def __call__(self, segment: str, generator: random.Random) -> Sequence[int]:
-        if generator.random() >= self._probability:
-            return self._best(segment)
-        columns, end, ids = self._columns(segment), len(segment), []
-        while end:
-            starts, weights = columns[end - 1]
-            (start,) = generator.choices(starts, cum_weights=weights)
-            ids.append(self._ids.get(segment[start:end], UNK))
-            end = start
-        return ids[::-1]
-
-    def _columns_uncached(self, segment: str) -> list[tuple[list[int], list[float]]]:
-        """For each end: where its last piece may start, and the cumulative weight of each start."""
-        forward = [0.0]  # log of the summed weight of all segmentations of segment[:end]
-        columns = []
-        for end in range(1, len(segment) + 1):
-            logs = {
-                start: forward[start] + self.smoothing * score
-                for start in range(max(0, end - self._longest), end)
-                if (score := self._score(segment[start:end])) is not None
-            }
-            top = max(logs.values())
-            weights = list(accumulate(math.exp(log - top) for log in logs.values()))
-            forward.append(top + math.log(weights[-1]))
-            columns.append((list(logs), weights))
-        return columns
-
-    def _score(self, piece: str) -> float | None:
-        return self._scores.get(piece, self._unknown if len(piece) == 1 else None)
 
 
 def _prepared(text: str, settings: TokenizerSettings) -> str:

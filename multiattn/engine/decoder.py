@@ -22,53 +22,15 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from multiattn.data.tokenizer import BOS
 from multiattn.engine import fast
 from multiattn.engine.attention import Additive, AttentionFactory
+from multiattn.engine.batch import Packing, Targets
 from multiattn.engine.fusion import Concat, NoSource
-from multiattn.engine.memory import Memory, MemorySpec, first_rows
+from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.output_layer import Copies, Linear, OutputFactory, at_least_single
 from multiattn.engine.recurrence import InputFeeding, LSTMState
-from multiattn.recipe.settings import Probability
-from multiattn.registry.schema import Slot
-
-
-@dataclass(frozen=True)
-class Targets:
-    """What should be written: tokens (B, T) long, words, EOS, then PAD; lengths (B,) with EOS."""
-
-    tokens: Tensor
-    lengths: Tensor
-
-    def inputs(self) -> Tensor:
-        """(B, T): what is fed to predict ``tokens``, that is BOS and then the words."""
-        start = torch.full_like(self.tokens[:, :1], BOS)
-        return torch.cat([start, self.tokens[:, :-1]], 1)
-
-
-@dataclass(frozen=True)
-class Packing:
-    """The real positions of a batch of targets, time-major, rows by falling length.
-
-    order: (B,) rows sorted; counts: rows alive at each step; places: (M,) into the sorted rows;
-    rows: (M,) into the batch; steps: (M,).
-    """
-
-    order: Tensor
-    counts: tuple[int, ...]
-    places: Tensor
-    rows: Tensor
-    steps: Tensor
-
-    @classmethod
-    def of(cls, lengths: Tensor) -> Packing:
-        """From target lengths (B,)."""
-        order = torch.argsort(lengths, descending=True, stable=True)
-        alive = (
-            torch.arange(int(lengths.max()), device=lengths.device).unsqueeze(1) < lengths[order]
-        )
-        steps, places = alive.nonzero(as_tuple=True)  # (T, B) -> (M,), (M,)
-        return cls(order, tuple(alive.sum(1).tolist()), places, order[places], steps)
+from multiattn.engine.trees import first_rows
+from multiattn.registry.schema import Probability, Slot
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ Letters: B batch, S slots, D width, H width of one direction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multiattn.engine.memory import length_mask
-from multiattn.initialisation import initialised
 
 GROUP_ROWS = 16  # fewer rows make slow matrix products
 
@@ -117,3 +116,26 @@ def _taken(values: Tensor, positions: Tensor) -> Tensor:
     starts = torch.arange(len(values), device=values.device).unsqueeze(1) * values.shape[1]
     slots = values.reshape(-1, values.shape[2])  # (B · S, D)
     return slots.index_select(0, (starts + positions).flatten()).view_as(values)
+
+
+Lstm = TypeVar("Lstm", nn.LSTM, nn.LSTMCell)
+
+
+def initialised(lstm: Lstm) -> Lstm:
+    """Gate by gate, input weights of Glorot & Bengio 2010, recurrent ones of Saxe et al. 2014.
+
+    Biases are 0, that of the forget gate 1 (Jozefowicz et al. 2015).
+    """
+    for name, leaf in lstm.named_parameters():
+        gates = leaf.data.chunk(4)  # enter, keep, candidate, show
+        if name.startswith("weight_ih"):
+            for gate in gates:
+                nn.init.xavier_uniform_(gate)
+        elif name.startswith("weight_hh"):
+            for gate in gates:
+                nn.init.orthogonal_(gate)
+        else:
+            nn.init.zeros_(leaf)
+            if name.startswith("bias_ih"):
+                nn.init.ones_(gates[1])
+    return lstm

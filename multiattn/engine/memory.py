@@ -5,44 +5,13 @@ Letters: B batch, N parallel queries of one input, S memory slots, D memory widt
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-
-class Layout(Protocol):
-    """What the slots of a memory are; renderers register for a ``kind``."""
-
-    @property
-    def kind(self) -> str:
-        """The name renderers register for."""
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """One slot per token of a text."""
-
-    kind: str = "tokens"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One slot per cell of a picture, row by row: S = height × width."""
-
-    height: int
-    width: int
-    kind: str = "grid"
-
-
-@dataclass(frozen=True)
-class Time:
-    """One slot per stretch of a recording."""
-
-    seconds_per_slot: float
-    kind: str = "time"
+from multiattn.engine.layouts import Layout
+from multiattn.engine.trees import tree_map
 
 
 @dataclass(frozen=True)
@@ -92,23 +61,3 @@ def scatter_rows(memory: Memory, rows: Tensor, batch_size: int) -> Memory:
 
     spread_memory: Memory = tree_map(spread, memory)
     return spread_memory
-
-
-def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
-    """Apply ``function`` to every tensor of a tree of tuples, dicts and frozen dataclasses."""
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, dict):
-        return {key: tree_map(function, leaf) for key, leaf in tree.items()}
-    if isinstance(tree, tuple):
-        leaves = [tree_map(function, leaf) for leaf in tree]
-        return type(tree)(*leaves) if hasattr(tree, "_fields") else tuple(leaves)
-    if hasattr(tree, "__dataclass_fields__"):
-        names = [name for name, spec in tree.__dataclass_fields__.items() if spec.init]
-        return type(tree)(**{name: tree_map(function, getattr(tree, name)) for name in names})
-    return tree
-
-
-def first_rows(tree: Any, count: int) -> Any:
-    """The first ``count`` rows of every tensor of a tree."""
-    return tree_map(lambda leaf: leaf[:count], tree)

@@ -5,7 +5,7 @@ Letters: B batch, S slots, D memory width, M real target tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from multiattn.data.rows import BadRows, Row
 from multiattn.engine.decoder import Feeding, Output
-from multiattn.engine.memory import Memory, MemorySpec, scatter_rows
+from multiattn.engine.memory import Memory, scatter_rows
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
-    from multiattn.data.collation import Batch, Inputs
-    from multiattn.recipe.settings import RecipeSettings
-    from multiattn.registry.host import Host
-    from multiattn.training.objectives import Objective
+    from multiattn.engine.batch import Batch, Inputs
 
 
 @dataclass(frozen=True)
@@ -32,15 +28,6 @@ class Absent:
     """The layout of a source that no input of a batch has."""
 
     kind: str = "absent"
-
-
-@dataclass(frozen=True)
-class WeightedObjective:
-    """An objective and its weight in the loss."""
-
-    name: str
-    weight: float
-    objective: Objective
 
 
 class Model(nn.Module):
@@ -93,61 +80,6 @@ def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:
         Absent(),
         like.new_zeros(batch_size, summary_dim) if summary_dim else None,
     )
-
-
-def build_model(
-    settings: RecipeSettings, host: Host, specs: Mapping[str, Any], vocabulary_size: int
-) -> tuple[Model, tuple[WeightedObjective, ...]]:
-    """The model and the objectives of a recipe.
-
-    specs: what each source's reader says its encoder must know (``reader.spec``). Raises UserError.
-    """
-    for name in settings.sources:
-        if hasattr(nn.ModuleDict(), name):
-            raise UserError(
-                f"expected a name for a source that PyTorch has no use for, got {name!r}; call it "
-                "otherwise"
-            )
-    encoders: dict[str, Any] = {
-        name: host.build("encoder", source.encoder, specs[name])
-        for name, source in settings.sources.items()
-    }
-    memories = {
-        name: MemorySpec(encoder.out_dim, getattr(encoder, "summary_dim", 0))
-        for name, encoder in encoders.items()
-    }
-    decoder: Any = host.build("decoder", settings.decoder, vocabulary_size, memories)
-    objectives, heads = [], {}
-    for named in settings.objectives:
-        objective: Any = host.build("objective", named)
-        heads.update(objective.heads(vocabulary_size, memories))
-        if hasattr(objective, "bad_rows"):
-            objective.bad_rows = BadRows(settings.training.bad_rows)
-        objectives.append(WeightedObjective(named.name, named.weight, objective))
-    return Model(encoders, decoder, heads), tuple(objectives)
-
-
-def check_row(
-    model: Model,
-    objectives: Sequence[WeightedObjective],
-    row: Row,
-    ids: Sequence[int],
-    sizes: Mapping[str, int],
-) -> None:
-    """Ask every objective that looks at rows before training whether it can use this one.
-
-    ids: of its target, without EOS; sizes: what the readers measured, 0 where a source is absent.
-    Raises UserError.
-    """
-    encoders: dict[str, Any] = dict(model.encoders.items())
-    slots = {
-        name: encoder.slots(sizes[name])
-        for name, encoder in encoders.items()
-        if hasattr(encoder, "slots") and sizes[name]
-    }
-    for part in objectives:
-        if hasattr(part.objective, "check"):
-            part.objective.check(row, ids, slots)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -17,8 +17,7 @@ import torch
 from pydantic import NonNegativeInt
 from torch import Tensor, nn
 
-from multiattn.recipe.settings import Probability
-from multiattn.registry.schema import Slot
+from multiattn.registry.schema import Probability, Slot
 
 Copies = Sequence[tuple[Tensor, Tensor]]  # weights (…, S) and symbols (…, S) of copyable sources
 

@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 
 from multiattn.data.collation import Collator
 from multiattn.data.rows import Row
-from multiattn.engine.memory import Layout, Memory
+from multiattn.engine.batch import memory_errors
+from multiattn.engine.layouts import Layout
+from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
 from multiattn.prediction.rendering import (
     AttentionRecord,
+    image_of,
     join_columns,
     join_rows,
     label_spans,
@@ -37,10 +40,9 @@ from multiattn.prediction.rendering import (
 from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, alone
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
-from multiattn.runs.processors import System, open_system
+from multiattn.runs.system import System, open_system
 from multiattn.search.hypotheses import Hypothesis
-from multiattn.search.scorers import first_member
-from multiattn.training.loss import memory_errors
+from multiattn.search.panel import first_member
 
 REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
 UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
@@ -315,3 +317,14 @@ def _present(device: str | torch.device) -> torch.device:
         raise UserError(
             f"expected a device that PyTorch has here, got {device!r}; leave it out, or give cpu"
         ) from error
+
+
+def attention_images(
+    system: System, inputs: Mapping[str, Any], device: torch.device
+) -> dict[str, NDArray[np.uint8]]:
+    """Attention maps of the output for one example, by the name a log shows them under."""
+    prediction = Predictor(system, device)(inputs)
+    return {
+        f"attention/{record.source}": image_of(record, system.host)
+        for record in prediction.records()
+    }

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from multiattn.files import write_bytes, write_json
 from multiattn.registry import records
 from multiattn.registry.host import Host
-from multiattn.run_folder import write_bytes, write_json
 
 Span = tuple[str, int, int]  # a word and the tokens [first, end) that spell it
 
@@ -136,17 +137,25 @@ def figure_of(record: AttentionRecord, host: Host, dpi: int = 120) -> Figure:
     return figure
 
 
-def draw(record: AttentionRecord, host: Host, dpi: int = 120) -> bytes:
+def png_of(record: AttentionRecord, host: Host, dpi: int = 120) -> bytes:
     """A PNG of the record."""
     content = io.BytesIO()
-    with as_well_as_it_goes():
+    with quiet_drawing():
         figure_of(record, host, dpi).savefig(content, format="png")
     return content.getvalue()
 
 
+def image_of(record: AttentionRecord, host: Host, dpi: int = 120) -> NDArray[np.uint8]:
+    """The record as pixels (height, width, 3)."""
+    canvas: Any = FigureCanvasAgg(figure_of(record, host, dpi))
+    with quiet_drawing():
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 @contextmanager
-def as_well_as_it_goes() -> Iterator[None]:
-    """Draw without a word to the user of letters that the font lacks and labels that are long."""
+def quiet_drawing() -> Iterator[None]:
+    """Hide matplotlib's warnings about letters that the font lacks and labels that are too long."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
@@ -157,7 +166,7 @@ def save_pictures(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> l
     pictures = []
     for record in drawn:
         picture = stem.with_name(f"{stem.name}-{record.source}.png")
-        write_bytes(picture, draw(record, host))
+        write_bytes(picture, png_of(record, host))
         write_json(picture.with_suffix(".json"), record.as_json())
         pictures.append(picture)
     return pictures

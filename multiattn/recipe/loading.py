@@ -16,10 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from multiattn.errors import UserError
 from multiattn.recipe import yamlfile
-from multiattn.recipe.settings import Component, CorpusSettings, Named, RecipeSettings, Weighted
+from multiattn.recipe.settings import CorpusSettings, RecipeSettings
 from multiattn.registry.host import Host, load_host
 from multiattn.registry.records import Encoder, Reader
-from multiattn.registry.schema import problems, suggestion
+from multiattn.registry.schema import Component, Named, Weighted, problems, suggestion
 
 CORE = "multiattn"
 SUFFIXES = (".yaml", ".yml")
@@ -256,3 +256,19 @@ def differences(first: RecipeSettings, second: RecipeSettings) -> list[str]:
     missing = object()
     places = dict.fromkeys([*flat[0], *flat[1]])
     return [place for place in places if flat[0].get(place, missing) != flat[1].get(place, missing)]
+
+
+def refuse_differences(
+    old: RecipeSettings, new: RecipeSettings, allowed: tuple[str, ...], what: str
+) -> None:
+    """Raise UserError naming every key that differs and is not ``allowed`` (or below it)."""
+    keys = [
+        key
+        for key in differences(old, new)
+        if not any(key == place or key.startswith(f"{place}.") for place in allowed)
+    ]
+    if keys:
+        raise UserError(
+            f"expected {what} to differ only in {', '.join(allowed)}, got other values of "
+            f"{', '.join(keys)}; take these back, or start a new run with another --out"
+        )

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -21,49 +18,22 @@ from pydantic import (
     field_validator,
 )
 
-Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+from multiattn.registry.schema import (
+    Component,
+    Named,
+    Probability,
+    Strict,
+    Weighted,
+    WeightedComponent,
+)
+
 SOURCE_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-
-
-class Strict(BaseModel):
-    """Unknown keys are mistakes, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Named(BaseModel):
-    """A component by name; what else stands beside the name are its settings."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
-
-    name: str
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Everything but the name."""
-        return dict(self.model_extra or {})
-
-
-def _named(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-Component = Annotated[Named, BeforeValidator(_named)]
 
 
 class CorpusSettings(Named):
     """A corpus and the folder where it lies, relative to the data root."""
 
     folder: str = "."
-
-
-class WeightedComponent(Named):
-    """An objective or a scorer and its weight in the sum."""
-
-    weight: float = 1.0
-
-
-Weighted = Annotated[WeightedComponent, BeforeValidator(_named)]
 
 
 class Splits(Strict):

@@ -130,13 +130,13 @@ def decoders() -> Iterator[Record]:
     )
     yield Recurrence(
         name="conditional",
-        target="multiattn.engine.recurrence:Conditional",
+        target="multiattn.engine.recurrence_variants:Conditional",
         summary="look between two cells",
         paper="Sennrich et al. 2017, section 2",
     )
     yield Recurrence(
         name="adaptive",
-        target="multiattn.engine.recurrence:Adaptive",
+        target="multiattn.engine.recurrence_variants:Adaptive",
         summary="as luong, and what the cell knows may stand for what is seen: a visual sentinel",
         paper="Lu et al. 2017, equations 9-13",
     )
@@ -170,13 +170,13 @@ def objectives() -> Iterator[Record]:
     )
     yield Objective(
         name="r-drop",
-        target="multiattn.rdrop:RDrop",
+        target="multiattn.training.objectives:RDrop",
         summary="cross-entropy of two passes with dropout, and how far they disagree",
         paper="Liang et al. 2021, section 2.1",
     )
     yield Objective(
         name="ctc",
-        target="multiattn.training.objectives:CTC",
+        target="multiattn.training.ctc_objective:CTC",
         summary="a second head that aligns slots and words from left to right",
         paper="Graves et al. 2006; Watanabe et al. 2017",
     )

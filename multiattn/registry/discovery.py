@@ -10,6 +10,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -139,3 +140,15 @@ def _absent(entry: str) -> Found:
 def all_found(files: Sequence[Path]) -> list[Found]:
     """List the installed plugins, then the files; a file is an explicit act and always allowed."""
     return [*installed(), *map(one_file, files)]
+
+
+def versions(distributions: set[str]) -> dict[str, str]:
+    """Version numbers of Python, the libraries that compute, and these distributions."""
+    names = sorted({"multiattn", "torch", "accelerate", "tokenizers", "numpy"} | distributions)
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a distribution"
+    return found

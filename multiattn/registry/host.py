@@ -20,11 +20,19 @@ import pluggy
 from pydantic import TypeAdapter, ValidationError
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Component, Named
 from multiattn.registry import hooks
 from multiattn.registry.discovery import Found, all_found, canonical, switched_on
 from multiattn.registry.records import KINDS, Record
-from multiattn.registry.schema import Setting, Slot, checked, problems, settings_of, suggestion
+from multiattn.registry.schema import (
+    Component,
+    Named,
+    Setting,
+    Slot,
+    checked,
+    problems,
+    settings_of,
+    suggestion,
+)
 
 __all__ = ["Host", "Plugin", "Row", "Slot", "load_host"]
 

@@ -180,17 +180,3 @@ KINDS: dict[str, type[Record]] = {
         Recipe,
     )
 }
-
-
-@dataclass(frozen=True)
-class Example:
-    """One row of a corpus: raw values (paths, strings; never decoded media).
-
-    ``fields`` holds every field that the corpus lists; ``None`` says that this row has none.
-    A field with several values (five captions of a picture) is a tuple of them.
-    ``meta`` is what reports may group by: speaker, file and line.
-    """
-
-    id: str
-    fields: Mapping[str, str | tuple[str, ...] | None]
-    meta: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from multiattn.prediction.rendering import AttentionRecord, as_well_as_it_goes, draw
+from multiattn.prediction.rendering import AttentionRecord, png_of, quiet_drawing
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
@@ -57,7 +57,7 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
         axes.legend(fontsize=7)
     content = io.StringIO()
     # with this salt the same curves give the same page
-    with as_well_as_it_goes(), rc_context({"svg.hashsalt": title}):
+    with quiet_drawing(), rc_context({"svg.hashsalt": title}):
         figure.savefig(content, format="svg", metadata={"Date": None})
     svg = content.getvalue()
     return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)
@@ -65,6 +65,6 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
 
 def draw_attention(record: AttentionRecord, host: Host) -> Markup:
     """An attention picture as an image element that holds its own bytes."""
-    encoded = base64.b64encode(draw(record, host, dpi=80)).decode()
+    encoded = base64.b64encode(png_of(record, host, dpi=80)).decode()
     template = '<img alt="attention over {}" src="data:image/png;base64,{}">'
     return Markup(template).format(record.source, encoded)  # noqa: S704

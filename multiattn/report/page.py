@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from multiattn.data.rows import BadRows
 from multiattn.errors import UserError
+from multiattn.files import write_bytes
 from multiattn.recipe.loading import load_recipe
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
 from multiattn.report.charts import Curve, curves_of, draw_attention, draw_curves
-from multiattn.run_folder import RunFolder, write_bytes
+from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
 from multiattn.scoring.results import Results
 
@@ -114,8 +115,8 @@ def _examples(
     run: RunFolder, settings: RecipeSettings, host: Host
 ) -> tuple[tuple[Example, ...], str]:
     """Examples of the test split, spread over it; or none, and why."""
+    from multiattn.data.corpus import open_corpus
     from multiattn.prediction.predictor import load
-    from multiattn.runs.processors import open_corpus
 
     if not settings.sources:
         return (), "a language model looks at nothing"

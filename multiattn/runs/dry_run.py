@@ -13,18 +13,20 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
+from multiattn.data.batch_plan import Plan, Step
+from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
-from multiattn.runs.start import Start
-from multiattn.runs.evaluate import (check_inputs, check_splits)
 from multiattn.data.features.cache import values_of
-from multiattn.training.loss import (Losses, memory_errors)
-from multiattn.training.optimizer import build_optimizer
-from multiattn.data.batch_plan import (Plan, Step)
-from multiattn.registry.host import Host
-from multiattn.runs.processors import open_corpus
+from multiattn.engine.batch import memory_errors
 from multiattn.recipe.loading import dump_recipe
-from multiattn.runs.train import (build, job_of)
-from multiattn.training.trainer import (REMEDY, start_accelerator)
+from multiattn.registry.host import Host
+from multiattn.runs.build import build
+from multiattn.runs.evaluate import check_inputs, check_splits
+from multiattn.runs.start import Start
+from multiattn.runs.train import draw_nothing, job_of
+from multiattn.training.loss import Losses
+from multiattn.training.optimizer import build_optimizer
+from multiattn.training.trainer import REMEDY, start_accelerator
 
 
 def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
@@ -36,7 +38,7 @@ def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
     check_splits(start.settings, corpus, scored)
     accelerator = start_accelerator(start.settings, start.run)
     built = build(start, host, None)
-    job_of(start, host, built, accelerator)
+    job_of(start, host, built, accelerator, draw_nothing)
     build_optimizer(built.model, start.settings.training)
     for split in scored:
         check_inputs(start.settings, corpus, split, built.sides.readers)

@@ -7,17 +7,16 @@ each time something is logged. It refuses to know how the numbers came about.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, Protocol
 
-from matplotlib.figure import Figure
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from multiattn.prediction.rendering import as_well_as_it_goes
-from multiattn.run_folder import (RunFolder, append_line, cut_back, restorable, sync)
-
-Record = Mapping[str, float | int | str]
+from multiattn.files import append_line, cut_back, restorable, sync
+from multiattn.run_folder import RunFolder
+from multiattn.training.trainer import Record
 
 
 class Tracker(Protocol):
@@ -30,38 +29,6 @@ class Tracker(Protocol):
 
     def finish(self) -> None:
         """Write what is still held back."""
-
-
-class Log(Protocol):
-    """What training writes to."""
-
-    def flush(self) -> int:
-        """Make sure that all is on disk; bytes written so far, which a checkpoint keeps."""
-
-    def write(self, kind: str, step: int, values: Record) -> None:
-        """Keep the figures of a step."""
-
-    def picture(self, name: str, step: int, figure: Figure) -> None:
-        """Keep a picture of a step."""
-
-    def close(self) -> None:
-        """Nothing more will come."""
-
-
-class NoLog:
-    """The log of every process but the first."""
-
-    def flush(self) -> int:
-        return 0
-
-    def write(self, kind: str, step: int, values: Record) -> None:
-        return
-
-    def picture(self, name: str, step: int, figure: Figure) -> None:
-        return
-
-    def close(self) -> None:
-        return
 
 
 class RunLog:
@@ -84,9 +51,8 @@ class RunLog:
         self._tracker.log(numbers, step=step)
         self._display.show(kind, step, values)
 
-    def picture(self, name: str, step: int, figure: Figure) -> None:
-        with as_well_as_it_goes():
-            self._tracker.tracker.add_figure(name, figure, step)
+    def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
+        self._tracker.tracker.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
         self._tracker.finish()

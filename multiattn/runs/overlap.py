@@ -11,15 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from multiattn.registry import records
-from multiattn.errors import UserError
-from multiattn.registry.host import Host
-from multiattn.runs.processors import open_corpus
-from multiattn.recipe.loading import load_recipe
-from multiattn.registry.records import Example
+from multiattn.data.corpus import Example, open_corpus
 from multiattn.data.rows import BadRows
-from multiattn.run_folder import RunFolder
+from multiattn.errors import UserError
+from multiattn.recipe.loading import load_recipe
 from multiattn.recipe.settings import RecipeSettings
+from multiattn.registry import records
+from multiattn.registry.host import Host
+from multiattn.run_folder import RunFolder
 
 
 def doubts_of(

@@ -11,20 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from multiattn.errors import UserError
-from multiattn.engine.model import (Model, WeightedObjective, absent_memory, build_model, load_weights)
-from multiattn.registry.host import Host
-from multiattn.recipe.loading import (differences, load_recipe)
-from multiattn.registry.records import Example
+from multiattn.data.corpus import Example
 from multiattn.data.rows import BadRows
-from multiattn.run_folder import (RunFolder, replacing)
-from multiattn.search.scorers import (LanguageModel, Scorer)
-from multiattn.search.beam import proposer
-from multiattn.recipe.settings import (FusedLanguageModel, RecipeSettings, Target)
 from multiattn.data.tokenizer import Tokenizer
-from multiattn.search.writer import Writer
+from multiattn.errors import UserError
+from multiattn.files import replacing
+from multiattn.recipe.settings import RecipeSettings, Target
+from multiattn.registry.host import Host
+from multiattn.run_folder import RunFolder
 
 TARGET = ""  # no source is called so
 
@@ -48,143 +42,6 @@ class Sides:
             return self.tokenizer
         found: Tokenizer | None = getattr(reader, "tokenizer", None)
         return found
-
-
-@dataclass(frozen=True)
-class System:
-    """A trained run, opened: everything that writing needs."""
-
-    run: RunFolder
-    settings: RecipeSettings
-    host: Host
-    sides: Sides
-    model: Model
-    objectives: tuple[WeightedObjective, ...]
-
-    def writer(self) -> Writer:
-        """The model with the search of its settings, and with the runs of its ensemble.
-
-        Raises UserError for one of these that reads or writes in another way.
-        """
-        others = [_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble]
-        return make_writer(self.model, self.sides, self.settings, self.host, others)
-
-
-def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
-    """Open a run with its best weights, in evaluation mode. Overrides: how to write and score.
-
-    Raises UserError for a folder without a run, damaged files, and other overrides.
-    """
-    settings = load_recipe(run.require().recipe, (), host)
-    if overrides:
-        changed = load_recipe(run.recipe, overrides, host)
-        refuse_differences(
-            settings, changed, ("search", "evaluation"), f"what is evaluated of {run.path}"
-        )
-        settings = changed
-    sides = load(settings, host, run)
-    model, objectives = build_model(settings, host, sides.specs, sides.tokenizer.size)
-    load_weights(model, run.weights)
-    return System(run, settings, host, sides, model.eval(), objectives)
-
-
-def _member(system: System, run: RunFolder) -> Model:
-    """The model of another run, where it reads and writes as the system does."""
-    other = open_system(run, system.host)
-    differing = [
-        name
-        for name in sorted({*system.settings.sources, *other.settings.sources})
-        if _reading(system, name) != _reading(other, name)
-    ]
-    if other.sides.tokenizer.vocabulary != system.sides.tokenizer.vocabulary:
-        differing.append("target")
-    if differing:
-        raise UserError(
-            f"expected runs with the sources, readers and tokens of {system.run.path} in its "
-            f"ensemble, got {run.path}, where other are: {', '.join(differing)}; take runs of one "
-            "recipe on one corpus, with other seeds or sizes, and as unigram tokenizers are never "
-            "twice the same, give the others the target's with --tokenizer RUN"
-        )
-    return other.model.to(next(system.model.parameters()).device)
-
-
-def _reading(system: System, name: str) -> tuple[Any, ...] | None:
-    """How a source is read: settings, what its encoder is told, tokens. None without the source."""
-    source, tokenizer = system.settings.sources.get(name), system.sides.tokenizer_of(name)
-    if source is None:
-        return None
-    spec = system.sides.readers[name].spec
-    return source.reader, spec, tokenizer and tokenizer.vocabulary
-
-
-def make_writer(
-    model: Model,
-    sides: Sides,
-    settings: RecipeSettings,
-    host: Host,
-    others: Sequence[Model] = (),
-) -> Writer:
-    """The model with the search, the scorers and the language model of a recipe.
-
-    Raises UserError where one of them asks for what the model has not, before anything is encoded.
-    """
-    search = settings.search
-    scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
-    scorers += open_language_model(search.language_model, host)
-    asked: list[Scorer] = [scorer for scorer, _ in scorers]
-    asked += [proposer(scorers)] if search.method == "ctc" else []
-    like = next(model.decoder.parameters())
-    nothing = {name: absent_memory(encoder, 1, like) for name, encoder in model.encoders.items()}
-    with torch.no_grad():
-        for scorer in asked:
-            scorer.start(nothing, dict(model.heads), 1)
-    return Writer(model, sides.tokenizer, search, scorers, settings.seed, others)
-
-
-def open_language_model(
-    named: FusedLanguageModel | None, host: Host
-) -> tuple[tuple[Scorer, float], ...]:
-    """The language model that joins a search, with its weight; nothing where there is none.
-
-    Raises UserError for a folder without a run, and for a run that has sources.
-    """
-    if named is None:
-        return ()
-    system = open_system(RunFolder(Path(named.run)), host)
-    if system.settings.sources:
-        raise UserError(
-            f"expected a run of a recipe without sources as language model, {named.run} reads "
-            f"{', '.join(system.settings.sources)}; train one with `multiattn run language-model`"
-        )
-    language_model = LanguageModel(system.model.decoder, system.sides.tokenizer.vocabulary)
-    return ((language_model, named.weight),)
-
-
-def refuse_differences(
-    old: RecipeSettings, new: RecipeSettings, allowed: tuple[str, ...], what: str
-) -> None:
-    """Raise UserError naming every key that differs and is not ``allowed`` (or below it)."""
-    keys = [
-        key
-        for key in differences(old, new)
-        if not any(key == place or key.startswith(f"{place}.") for place in allowed)
-    ]
-    if keys:
-        raise UserError(
-            f"expected {what} to differ only in {', '.join(allowed)}, got other values of "
-            f"{', '.join(keys)}; take these back, or start a new run with another --out"
-        )
-
-
-def open_corpus(settings: RecipeSettings, host: Host, data_root: Path) -> Any:
-    """The corpus of a recipe. Raises UserError naming the folder that is missing."""
-    folder = data_root / settings.corpus.folder
-    if not folder.is_dir():
-        raise UserError(
-            f"expected the corpus in the folder {folder}, got no such folder; "
-            "say with --data where corpora lie"
-        )
-    return host.build("corpus", settings.corpus, folder)
 
 
 def learn(settings: RecipeSettings, host: Host, corpus: Any, run: RunFolder | None) -> Sides:

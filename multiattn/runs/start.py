@@ -11,13 +11,14 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from multiattn.errors import UserError
-from multiattn.registry.host import Host
-from multiattn.runs.processors import refuse_differences
-from multiattn.recipe.loading import (dump_recipe, load_recipe)
 from multiattn.data.rows import Row
-from multiattn.run_folder import (RunFolder, versions, write_bytes, write_json)
+from multiattn.errors import UserError
+from multiattn.files import write_bytes, write_json
+from multiattn.recipe.loading import dump_recipe, load_recipe, refuse_differences
 from multiattn.recipe.settings import RecipeSettings
+from multiattn.registry.discovery import versions
+from multiattn.registry.host import Host
+from multiattn.run_folder import RunFolder
 
 # What a run that continues may change: limits, patience, logging.
 CHANGEABLE = (

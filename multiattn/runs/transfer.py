@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multiattn.engine.model import Model
 from multiattn.errors import UserError
-from multiattn.engine.model import (Model, build_model)
-from multiattn.runs.processors import (TARGET, Sides, System)
+from multiattn.runs.processors import TARGET, Sides
+from multiattn.runs.system import System, build_model
 
 
 def take_weights(model: Model, sides: Sides, other: System) -> str:

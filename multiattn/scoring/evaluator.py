@@ -5,27 +5,16 @@ It refuses to know how outputs are found.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Evaluation
-from multiattn.registry import records
 from multiattn.scoring import intervals
 from multiattn.scoring.intervals import Score
-
-PERPLEXITY = records.Metric(
-    name="perplexity",
-    target="multiattn.scoring.evaluator:Perplexity",
-    summary="exp of the mean negative log-likelihood of a token, ends included",
-    higher_is_better=False,
-    unit="",
-)
 
 
 @dataclass(frozen=True)
@@ -111,22 +100,3 @@ class Judge:
 
     def _texts(self, written: Sequence[Written]) -> tuple[list[str], list[list[str]]]:
         return [row.texts[0] for row in written], [list(row.references) for row in written]
-
-
-class Perplexity:
-    """A metric of the model itself: per example its negative log-likelihood and its tokens."""
-
-    def __init__(self, statistics: NDArray[np.float64]) -> None:
-        self._statistics = statistics  # (n, 2)
-
-    def statistics(self, hypotheses: Sequence[str], references: object) -> NDArray[np.float64]:
-        """What was measured, whatever the texts."""
-        return self._statistics
-
-    def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
-        """exp(Σ negative log-likelihood / Σ tokens)."""
-        return {"perplexity": math.exp(min(700.0, sums[0] / sums[1]))}
-
-    def signature(self) -> str:
-        """Per token of the run's own tokenizer."""
-        return "unit:token"

@@ -9,55 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.registry import records
+from multiattn.scoring.metric import Array, Metric, References
 
 RESAMPLES = 1000
 TRIALS = 10_000
 SEED = 12345
 _TRIALS_AT_ONCE = 64  # keeps memory linear in the examples; a multiple of 32, see _swapped_sums
-
-Array = NDArray[np.float64]
-References = Sequence[Sequence[str]]
-
-
-class Metric(Protocol):
-    """What the target of a ``records.Metric`` can do.
-
-    One that can also show errors has ``details(hypotheses, references, ids) -> str``: evaluation
-    writes that to ``METRIC.txt`` beside the scores, or with its ``details_suffix``, such as
-    ``".json"``. One that weighs by a corpus has ``fitted(references) -> Metric``: the same with its
-    weights fixed on these references (a tuple per example), as a reward is measured by.
-    """
-
-    def statistics(self, hypotheses: Sequence[str], references: References) -> NDArray[np.number]:
-        """One row per example: (n, k)."""
-        ...
-
-    def aggregate(self, sums: Array, count: int) -> Mapping[str, float]:
-        """Values by name, the record's among them, of rows that sum to ``sums`` (k,)."""
-        ...
-
-    def signature(self) -> str:
-        """Tokeniser, normaliser, version: ``key:value`` joined by ``|``."""
-        ...
-
-
-class Normaliser(Protocol):
-    """What the target of a ``records.Normaliser`` can do; applied twice it gives the same."""
-
-    def __call__(self, text: str) -> str:
-        """The text as a metric compares it."""
-        ...
-
-    def signature(self) -> str:
-        """Name, version and settings in one word, for the metric's signature."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from multiattn.errors import UserError
-from multiattn.run_folder import DAMAGES, replacing
+from multiattn.files import DAMAGES, replacing
 from multiattn.scoring.intervals import Score
 
 Scores = Mapping[str, Score]

@@ -26,13 +26,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.data.tokenizer import BOS, EOS
-from multiattn.engine.memory import Memory, tree_map
+from multiattn.engine.memory import Memory
+from multiattn.engine.trees import tree_map
 from multiattn.recipe.settings import Search
-from multiattn.search.candidates import Best, Choice, Chooser, Drawn
-from multiattn.search.ctc import CTCPrefix, Given, HeadAlone
-from multiattn.search.hypotheses import History, Hypothesis, Rules, make_rules
-from multiattn.search.scorers import Decoder, Panel, Scorer, Voices, first_member
+from multiattn.search.candidates import Best, Choice, Chooser
+from multiattn.search.constraints import Rules, make_rules
+from multiattn.search.hypotheses import History, Hypothesis
+from multiattn.search.panel import Panel, Voices, first_member
+from multiattn.search.scorers import Decoder, Scorer
+from multiattn.symbols import BOS, EOS
 
 Memories = Mapping[str, Memory] | Sequence[Mapping[str, Memory]]  # the latter for an Ensemble
 NO_HEADS: Mapping[str, nn.Module] = {}
@@ -62,75 +64,6 @@ def beam_search(
     beam = _begin(panel, memories, heads, rules, settings.beam)
     ranking = _Ranking(settings.length_penalty, panel.ceiling)
     return _search(panel, Best(settings.beam), ranking, beam, memories, settings.n_best)
-
-
-@torch.no_grad()
-def ctc_search(
-    decoder: Decoder,
-    memories: Memories,
-    batch_size: int,
-    settings: Search,
-    *,
-    scorers: Sequence[tuple[Scorer, float]] = (),
-    heads: Mapping[str, nn.Module] = NO_HEADS,
-    prefixes: Sequence[Sequence[int]] = (),
-) -> list[list[Hypothesis]]:
-    """Let a CTC head alone find ``beam`` outputs, and rank these as ``beam_search`` would.
-
-    Decoder and scorers read only what was found, word after given word. The head is that of the
-    scorer ``ctc``, whose weight then counts as in a beam, or else of the only source. The rest is
-    as in ``beam_search``. Errors: also ``UserError`` for a model without such a head.
-    """
-    seen = first_member(memories)
-    rules = make_rules(settings, seen, batch_size, prefixes)
-    alone = HeadAlone(proposer(scorers))
-    beam = _begin(alone, seen, heads, rules, settings.beam)
-    plain = _Ranking(0.0, alone.ceiling)  # CTC tells how long an output is
-    found = _search(alone, Best(settings.beam), plain, beam, seen, settings.beam)
-    weight = sum(weight for scorer, weight in scorers if scorer is alone.scorer)
-    given = Given.of(found, weight, beam.totals)
-    panel = Panel(decoder, [pair for pair in scorers if pair[0] is not alone.scorer])
-    beam = _begin(panel, memories, heads, rules, given.width)
-    everyone = _Ranking(settings.length_penalty, math.inf)  # none may end a search early
-    return _search(panel, given, everyone, beam, memories, settings.n_best)
-
-
-def proposer(scorers: Sequence[tuple[Scorer, float]]) -> CTCPrefix:
-    """The CTC scorer that finds the outputs of ``ctc_search``."""
-    return next((scorer for scorer, _ in scorers if isinstance(scorer, CTCPrefix)), CTCPrefix())
-
-
-@torch.no_grad()
-def sample(
-    decoder: Decoder,
-    memories: Memories,
-    batch_size: int,
-    settings: Search,
-    generators: Sequence[torch.Generator],
-    *,
-    scorers: Sequence[tuple[Scorer, float]] = (),
-    heads: Mapping[str, nn.Module] = NO_HEADS,
-    prefixes: Sequence[Sequence[int]] = (),
-) -> list[list[Hypothesis]]:
-    """Draw ``n_best`` hypotheses of every input, independently of each other, and rank them.
-
-    Words are drawn by ``temperature``, ``top_k`` and ``top_p``; log-probabilities are the
-    decoder's own, before any of these. generators: one per input, on the CPU, so that what is
-    drawn is a function of the input and its generator. The rest is as in ``beam_search``.
-    """
-    panel = Panel(decoder, scorers)
-    rules = make_rules(settings, first_member(memories), batch_size, prefixes)
-    beam = _begin(panel, memories, heads, rules, settings.n_best)
-    history = History(beam.rules, settings.n_best, settings.n_best, beam.totals)
-    noise = torch.zeros(batch_size, history.steps, settings.n_best)
-    limits = rules.limits.tolist()
-    for row, (generator, limit) in enumerate(zip(generators, limits, strict=True)):
-        uniform = torch.rand(limit + 1, settings.n_best, generator=generator, dtype=torch.float)
-        noise[row, : limit + 1] = uniform
-    drawn = Drawn(settings, noise.to(beam.totals))
-    ranking = _Ranking(settings.length_penalty, math.inf)  # nothing ends a draw early
-    _run(panel, drawn, ranking, beam, history)
-    return history.read(first_member(memories))
 
 
 @dataclass(frozen=True)

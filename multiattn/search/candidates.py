@@ -12,11 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
-from multiattn.recipe.settings import Search
-from multiattn.search.scorers import Scored
+from multiattn.search.panel import Scored
 
 
 @dataclass(frozen=True)
@@ -57,46 +55,6 @@ class Best:
         totals, order = totals[:, : self.width], order[:, : self.width]  # (B, K)
         tokens = words.flatten(1).gather(1, order)
         return _choice(scored, order // words.shape[2], tokens, totals)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Sampling's choice: each hypothesis goes on with one word, the empty one with ``width``.
-
-    Words are drawn with softmax(scores / temperature), cut to the ``top_k`` likeliest, then to the
-    fewest that hold ``top_p`` of what is left (Holtzman et al. 2020, section 3.1).
-    """
-
-    settings: Search
-    noise: Tensor  # (inputs of the search, steps, width), uniform in [0, 1)
-
-    @property
-    def width(self) -> int:
-        return self.noise.shape[2]
-
-    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
-        noise, hypotheses = self.noise[rows, step], totals.shape[1]  # (B, width)
-        noise = noise[:, :hypotheses, None] if step else noise[:, None]
-        tokens = self._draw(scored.worth, noise).flatten(1)  # (B, K)
-        parents = torch.arange(hypotheses, device=rows.device).repeat_interleave(noise.shape[2])
-        parents = parents.expand_as(tokens)
-        totals = totals.gather(1, parents) + _pick(scored.worth, parents, tokens)
-        return _choice(scored, parents, tokens, totals)
-
-    def _draw(self, scores: Tensor, noise: Tensor) -> Tensor:
-        """Scores (B, N, V), noise (B, N, M) -> tokens (B, N, M), by the inverse distribution."""
-        top_k, top_p, words = self.settings.top_k, self.settings.top_p, None
-        if top_k:
-            scores, words = top_tokens(scores, top_k)
-        elif top_p < 1:
-            scores, words = top_tokens(scores, scores.shape[2])
-        shares = (scores / self.settings.temperature).softmax(2)
-        if top_p < 1:
-            shares = shares * (shares.cumsum(2) - shares < top_p)
-        reached = shares.cumsum(2)
-        places = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
-        places = places.clamp(max=reached.shape[2] - 1)  # where nothing may come there is no share
-        return places if words is None else words.gather(2, places)
 
 
 def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

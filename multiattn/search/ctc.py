@@ -10,23 +10,19 @@ V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multiattn.data.tokenizer import BOS, EOS, PAD
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.errors import UserError
-from multiattn.search.candidates import Choice
-from multiattn.search.hypotheses import Hypothesis
-from multiattn.search.scorers import Scored, Weights
+from multiattn.search.scorers import Weights
+from multiattn.symbols import BOS, EOS, PAD
 
 TINY = torch.finfo(torch.double).tiny  # no symbol of a real slot is taken to be less likely
-RULED_OUT = -1e30  # by another voice than CTC: finite, so that rescoring can still rank it, last
 
 
 def source_of(asked: str | None, sources: Iterable[str], asker: str) -> str:
@@ -196,69 +192,3 @@ def continuations(here: Forward, heard: Heard) -> Tensor:
     scores.scatter_(2, here.last.unsqueeze(2), again)
     scores[..., EOS] = whole.squeeze(2)
     return scores
-
-
-class HeadAlone:
-    """A CTC head as all that a search listens to: a panel without a decoder."""
-
-    ceiling = 0.0
-
-    def __init__(self, scorer: CTCPrefix) -> None:
-        self.scorer = scorer
-
-    def begin(
-        self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
-    ) -> tuple[Heard, None]:
-        """As the scorer's ``start``."""
-        return self.scorer.start(memories, heads, batch_size)
-
-    def step(self, tokens: Tensor, state: Forward | None, shared: Heard) -> Scored:
-        """Read tokens (B, N)."""
-        additions, after = self.scorer.score(tokens, {}, state, shared)
-        additions = additions.to(shared.shares)  # the search computes as what it keeps
-        return Scored(additions, additions, after, {})
-
-    def finish(self, state: Any, shared: Any) -> float:
-        """Nothing."""
-        return 0.0
-
-
-@dataclass(frozen=True)
-class Given:
-    """Rescoring's choice: hypotheses go on with the words that were given for them.
-
-    Those of an input lie by falling length, so that the search, which puts what has ended last,
-    keeps each in its place. Each begins with what it has earned already.
-    """
-
-    tokens: Tensor  # (inputs of the search, K, T), EOS last, then PAD
-    earned: Tensor  # (inputs of the search, K)
-
-    @classmethod
-    def of(cls, found: Sequence[Sequence[Hypothesis]], weight: float, like: Tensor) -> Given:
-        """From the hypotheses of each input, whose scores count as much as ``weight``."""
-        longest = max(len(each.tokens) for row in found for each in row)
-        shape = (len(found), max(len(row) for row in found))
-        tokens, earned = torch.full((*shape, longest + 1), PAD), torch.zeros(shape)
-        for place, row in enumerate(found):
-            for rank, each in enumerate(sorted(row, key=lambda one: -len(one.tokens))):
-                tokens[place, rank, : len(each.tokens) + 1] = torch.tensor([*each.tokens, EOS])
-                earned[place, rank] = weight * each.score
-        return cls(tokens.to(like.device), earned.to(like))
-
-    @property
-    def width(self) -> int:
-        return self.tokens.shape[1]
-
-    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
-        count = totals.shape[1] if step else self.width
-        tokens = self.tokens[rows, :count, step]  # (B, K)
-        parents = torch.arange(count, device=rows.device) if step else rows.new_zeros(count)
-        parents = parents.expand_as(tokens)
-        places = parents * scored.worth.shape[2] + tokens
-        own = scored.log_probabilities.flatten(1).gather(1, places)
-        worth = scored.worth.flatten(1).gather(1, places)
-        worth = worth.masked_fill(worth == -math.inf, RULED_OUT)
-        before = totals.gather(1, parents) if step else totals + self.earned[rows].to(totals)
-        totals = before + worth.masked_fill(tokens == PAD, -math.inf)
-        return Choice(tokens, parents, own, totals)

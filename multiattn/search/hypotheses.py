@@ -15,13 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.data.tokenizer import BOS, EOS, PAD
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Search
 from multiattn.search.candidates import Choice
-
-SLACK = 10  # what ``max_length_ratio`` allows beside the ratio: a source of two slots may need five
+from multiattn.search.constraints import Rules
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,95 +38,6 @@ class Hypothesis:
     log_probability: float
     token_log_probabilities: tuple[float, ...]
     attention: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What may not come next, per input; leaves (B, …).
-
-    At its limit an input can only end, so that every hypothesis is a whole one and scores compare.
-    A forced prefix goes before everything else, a limit before the minimal length.
-    """
-
-    limits: Tensor  # (B,) words, the end symbol not counted
-    prefixes: Tensor  # (B, P), PAD where nothing is forced
-    min_length: int
-    block_ngrams: int
-    soonest: int  # no limit is lower
-
-    def forbid(self, scores: Tensor, step: int, written: Tensor | None) -> None:
-        """Put -inf, in place, wherever ``scores`` (B, N, V) must not be chosen at ``step``.
-
-        written: (B, N, step), the words so far; None where no n-gram is to be blocked.
-        """
-        forcing = step < self.prefixes.shape[1]
-        if forcing:
-            forced = self.prefixes[:, step, None, None].expand(-1, scores.shape[1], 1)  # (B, N, 1)
-            kept = scores.gather(2, forced)
-        scores[..., PAD] = -math.inf
-        scores[..., BOS] = -math.inf
-        if written is not None:
-            _block_ngrams(scores, written, self.block_ngrams)
-        if step < self.min_length:
-            scores[..., EOS].masked_fill_((self.limits > step)[:, None], -math.inf)
-        if step >= self.soonest:
-            scores[..., EOS + 1 :].masked_fill_((self.limits <= step)[:, None, None], -math.inf)
-        if forcing:
-            free = forced == PAD
-            scores.masked_fill_(~free[:, :1], -math.inf)
-            scores.scatter_(2, forced, kept.masked_fill(free, -math.inf))
-
-
-def make_rules(
-    settings: Search,
-    memories: Mapping[str, Memory],
-    batch_size: int,
-    prefixes: Sequence[Sequence[int]],
-) -> Rules:
-    """The rules of each input, from its own slots and prefix alone.
-
-    Errors: ``UserError`` where prefixes and inputs differ in number, or a prefix holds a symbol.
-    """
-    if prefixes and len(prefixes) != batch_size:
-        raise UserError(
-            f"expected a prefix for each of {batch_size} inputs, got {len(prefixes)}; "
-            "give an empty one to an input that has none"
-        )
-    if any(token in (PAD, BOS, EOS) for prefix in prefixes for token in prefix):
-        raise UserError(
-            f"expected words in a forced prefix, got one of the symbols {PAD}, {BOS}, {EOS} "
-            "(padding, begin, end); encode the prefix without them"
-        )
-    lengths = torch.tensor([len(prefix) for prefix in prefixes] or [0] * batch_size)
-    padded = torch.full((batch_size, int(lengths.max())), PAD)
-    for row, prefix in enumerate(prefixes):
-        padded[row, : len(prefix)] = torch.tensor(prefix, dtype=torch.long)
-    limits = torch.full((batch_size,), settings.max_length)
-    if settings.max_length_ratio is not None and memories:
-        slots = torch.stack([memory.mask.sum(1) for memory in memories.values()]).amax(0).cpu()
-        limits = limits.minimum((slots * settings.max_length_ratio).long() + SLACK)
-    limits = limits.maximum(lengths)
-    return Rules(
-        limits=limits,
-        prefixes=padded,
-        min_length=settings.min_length,
-        block_ngrams=settings.block_ngrams,
-        soonest=int(limits.min()),
-    )
-
-
-def _block_ngrams(scores: Tensor, written: Tensor, order: int) -> None:
-    """Forbid every word that would write an n-gram of this order a second time (Paulus 2018, 2.5).
-
-    scores: (B, N, V), changed in place; written: (B, N, t).
-    """
-    length = written.shape[2]
-    if length < order:
-        return
-    grams = written.unfold(2, order, 1)  # (B, N, t - order + 1, order)
-    tail = written[:, :, None, length - order + 1 :]  # (B, N, 1, order - 1)
-    repeats = (grams[..., :-1] == tail).all(3)  # (B, N, t - order + 1)
-    scores.scatter_(2, grams[..., -1].where(repeats, PAD), -math.inf)
 
 
 @dataclass(frozen=True)

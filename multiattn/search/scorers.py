@@ -14,9 +14,7 @@ Letters: B inputs, N hypotheses per input, S memory slots, V vocabulary.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -167,83 +165,3 @@ class LanguageModel:
 def log_probabilities(scores: Tensor) -> Tensor:
     """The distribution over the last dimension, in single precision at least: it will be summed."""
     return scores.log_softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float))
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One step of the whole panel; its tensors are the caller's to write into."""
-
-    log_probabilities: Tensor  # (B, N, V), the decoder's
-    worth: Tensor  # (B, N, V), what a token adds to a hypothesis; the same tensor without scorers
-    state: Any
-    weights: Weights
-
-
-class Voices(Protocol):
-    """What a search listens to at every step; all of it weighed and summed."""
-
-    def begin(
-        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
-    ) -> tuple[Any, Any]:
-        """Shared and state, as a decoder's."""
-
-    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
-        """Read tokens (B, N)."""
-
-    def finish(self, state: Any, shared: Any) -> Tensor | float:
-        """The final terms (B, N) of hypotheses that end with the next token, or 0."""
-
-
-class Panel:
-    """A decoder and weighted scorers that search as one."""
-
-    def __init__(self, decoder: Decoder, scorers: Sequence[tuple[Scorer, float]]) -> None:
-        self.decoder, self.scorers = decoder, tuple(scorers)
-
-    @property
-    def ceiling(self) -> float:
-        """No token's worth is larger; unknown, so infinite, where a weight is negative."""
-        if any(weight < 0 for _, weight in self.scorers):
-            return math.inf
-        return sum(weight * scorer.ceiling for scorer, weight in self.scorers if weight)
-
-    def begin(
-        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
-    ) -> tuple[Any, Any]:
-        """Shared and state of all of them, each a tuple with the decoder's first."""
-        started = [self.decoder.begin(memories, batch_size)]
-        seen = first_member(memories)
-        started += [scorer.start(seen, heads, batch_size) for scorer, _ in self.scorers]
-        shared, state = zip(*started, strict=True)
-        return shared, state
-
-    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
-        """Read tokens (B, N). Errors: ``UserError`` for a scorer over another vocabulary."""
-        scores, after, weights = self.decoder.step(tokens, state[0], shared[0])
-        own = log_probabilities(scores)  # one fused pass: faster than a logsumexp
-        worth, states = own, [after]
-        for place, (scorer, weight) in enumerate(self.scorers, 1):
-            additions, after = scorer.score(tokens, weights, state[place], shared[place])
-            states.append(after)
-            if additions.shape[2] not in (1, own.shape[2]):
-                raise UserError(
-                    f"expected scorers over the decoder's {own.shape[2]} tokens, got one over "
-                    f"{additions.shape[2]}; use one trained with the same target tokenizer"
-                )
-            worth = torch.add(worth, additions, alpha=weight)
-        return Scored(own, worth, tuple(states), weights)
-
-    def finish(self, state: Any, shared: Any) -> Tensor | float:
-        """The weighted sum of final terms, (B, N) or 0."""
-        total: Tensor | float = 0.0
-        for place, (scorer, weight) in enumerate(self.scorers, 1):
-            term = scorer.finish(state[place], shared[place])
-            if term is not None:
-                total = total + weight * term
-        return total
-
-
-def first_member(memories: Any) -> Mapping[str, Memory]:
-    """The memories that attention is reported over; an ensemble reports its first member's."""
-    seen: Mapping[str, Memory] = memories if isinstance(memories, Mapping) else memories[0]
-    return seen

@@ -10,17 +10,21 @@ from functools import partial
 
 import torch
 
-from multiattn.data.batch_plan import derive
-from multiattn.data.collation import Batch
-from multiattn.data.tokenizer import UNK, Tokenizer
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine import fast
+from multiattn.engine.batch import Batch
 from multiattn.engine.model import Model
-from multiattn.ensemble import Ensemble
 from multiattn.errors import UserError
 from multiattn.recipe.settings import Search
-from multiattn.search.beam import Memories, beam_search, ctc_search, sample
-from multiattn.search.hypotheses import Hypothesis, make_rules
-from multiattn.search.scorers import Scorer, first_member
+from multiattn.search.beam import Memories, beam_search
+from multiattn.search.constraints import make_rules
+from multiattn.search.ctc_search import ctc_search
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.panel import Ensemble, first_member
+from multiattn.search.sampling import sample
+from multiattn.search.scorers import Scorer
+from multiattn.seeds import derive
+from multiattn.symbols import UNK
 
 
 class Writer:

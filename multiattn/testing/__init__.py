@@ -13,7 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from multiattn.registry.host import Host, Row
-from multiattn.testing import attentions, decoders, encoders, loading, objectives
+from multiattn.testing import (
+    attentions,
+    decoders,
+    encoders,
+    loading,
+    metrics,
+    objectives,
+    rendering,
+)
 
 Check = Callable[[Host, Row], None]
 
@@ -26,10 +34,10 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "decoder": decoders.CHECKS,
     "objective": objectives.OBJECTIVE_CHECKS,
     "scorer": objectives.SCORER_CHECKS,
-    "metric": (loading.target_imports_no_torch, *objectives.METRIC_CHECKS),
-    "normaliser": (loading.target_imports_no_torch, *objectives.NORMALISER_CHECKS),
-    "aligner": objectives.ALIGNER_CHECKS,
-    "renderer": objectives.RENDERER_CHECKS,
+    "metric": (loading.target_imports_no_torch, *metrics.METRIC_CHECKS),
+    "normaliser": (loading.target_imports_no_torch, *metrics.NORMALISER_CHECKS),
+    "aligner": rendering.ALIGNER_CHECKS,
+    "renderer": rendering.RENDERER_CHECKS,
     "recipe": (loading.every_recipe_in_it_loads,),
 }
 

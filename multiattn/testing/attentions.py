@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.engine.memory import Memory, tree_map
+from multiattn.engine.memory import Memory
+from multiattn.engine.trees import tree_map
 from multiattn.registry.host import Host, Row
 from multiattn.testing.fixtures import (
     WIDTH,

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.trees import tree_map
 from multiattn.registry.host import Host, Row
 from multiattn.testing.fixtures import (
     VOCABULARY,

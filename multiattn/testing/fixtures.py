@@ -13,12 +13,15 @@ from unittest import SkipTest
 import torch
 from torch import Tensor, nn
 
-from multiattn.data.tokenizer import EOS, PAD, UNK
-from multiattn.engine.decoder import Output, Targets
-from multiattn.engine.memory import Memory, Tokens, length_mask, tree_map
+from multiattn.engine.batch import Targets
+from multiattn.engine.decoder import Output
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, length_mask
+from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Named
 from multiattn.registry.host import Host
+from multiattn.registry.schema import Named
+from multiattn.symbols import EOS, PAD, UNK
 
 WIDTH = 64  # of queries and of memories: equal, because plain dot attention asks for it
 VOCABULARY = 11

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from multiattn.data.batch_plan import Position
 from multiattn.engine.model import load_weights, save_weights
 from multiattn.errors import UserError
-from multiattn.run_folder import DAMAGES, RunFolder, replacing, write_bytes
+from multiattn.files import DAMAGES, replacing, write_bytes
+from multiattn.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,20 @@ Letters: K objectives.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multiattn.data.collation import Batch
-from multiattn.engine.decoder import Feeding, Targets
+from multiattn.engine.batch import Batch, target_tokens, targets_of
+from multiattn.engine.decoder import Feeding
 from multiattn.engine.memory import Memory
-from multiattn.engine.model import Model, WeightedObjective
+from multiattn.engine.model import Model
 from multiattn.engine.output_layer import at_least_single
 from multiattn.errors import UserError
+from multiattn.training.objectives import WeightedObjective
 
 
 class Losses(nn.Module):
@@ -130,34 +130,3 @@ def finite(loss: float) -> float:
             "training.clip_norm, and start a new run with another --out"
         )
     return loss
-
-
-def targets_of(batch: Batch) -> Targets:
-    """The targets of a batch that teaches."""
-    if batch.targets is None:
-        raise TypeError("expected a batch with targets, got one to be decoded")
-    return batch.targets
-
-
-def target_tokens(batch: Batch) -> float:
-    """Count the target tokens of a batch, ends included."""
-    return float(targets_of(batch).lengths.sum())
-
-
-@contextmanager
-def memory_errors(batch: Batch | None, remedy: str) -> Iterator[None]:
-    """Turn running out of memory into a sentence that names the batch and what to lower."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
-            raise
-        what = "nothing" if batch is None else batch.describe()
-        raise UserError(
-            f"expected a batch that fits into memory, got {what}, which does not; {remedy}"
-        ) from error
-
-
-def _out_of_memory(error: Exception) -> bool:
-    known = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, known) or "can't allocate memory" in str(error)

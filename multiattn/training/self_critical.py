@@ -20,18 +20,21 @@ from pydantic import PositiveInt, TypeAdapter
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.data.batch_plan import derive
-from multiattn.data.tokenizer import BOS, EOS, PAD, Tokenizer
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine import fast
-from multiattn.engine.decoder import Targets
-from multiattn.engine.memory import Memory, MemorySpec, tree_map
+from multiattn.engine.batch import Targets
+from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.output_layer import at_least_single
+from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Component, Search
-from multiattn.registry.schema import Slot
-from multiattn.scoring.intervals import Metric, References
-from multiattn.search.beam import beam_search, sample
-from multiattn.search.hypotheses import make_rules
+from multiattn.recipe.settings import Search
+from multiattn.registry.schema import Component, Slot
+from multiattn.scoring.metric import Metric, References
+from multiattn.search.beam import beam_search
+from multiattn.search.constraints import make_rules
+from multiattn.search.sampling import sample
+from multiattn.seeds import derive
+from multiattn.symbols import BOS, EOS, PAD
 from multiattn.training.objectives import Loss, Surroundings
 
 MetricFactory = Annotated[Callable[[], Metric], Slot("metric")]

@@ -16,26 +16,28 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
-from multiattn.data.batch_plan import Plan, Step, derive
-from multiattn.data.collation import Batch
+from multiattn.data.batch_plan import Plan, Step
 from multiattn.data.dataset import Dataset
+from multiattn.engine.batch import Batch, memory_errors, target_tokens
 from multiattn.engine.decoder import ScheduledSampling
-from multiattn.engine.model import Model, WeightedObjective
+from multiattn.engine.model import Model
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.run_folder import RunFolder
-from multiattn.runs.log import Log
+from multiattn.seeds import derive
 from multiattn.training import checkpoint
 from multiattn.training.checkpoint import Progress
-from multiattn.training.loss import Losses, Window, memory_errors, target_tokens
+from multiattn.training.loss import Losses, Window
+from multiattn.training.objectives import WeightedObjective
 from multiattn.training.optimizer import (
     build_optimizer,
     learning_rate_factor,
@@ -78,7 +80,7 @@ class Job:
     """All that training needs, built.
 
     validate: measures the weights as they are, by name; ``select`` is the one that chooses.
-    pictures: what else to look at after a validation, by name.
+    images: drawn after each validation, such as attention maps, by name: (height, width, 3).
     epoch_finished: told the number of an epoch and the latest figures.
     """
 
@@ -90,7 +92,7 @@ class Job:
     validate: Callable[[], Mapping[str, float]]
     select: str
     higher_is_better: bool
-    pictures: Callable[[], Mapping[str, Figure]]
+    images: Callable[[], Mapping[str, NDArray[np.uint8]]]
     epoch_finished: Callable[[int, Mapping[str, float]], None]
 
 
@@ -238,8 +240,8 @@ class Trainer:
         self.job.model.eval()
         metrics = self.job.validate()
         if self.accelerator.is_main_process:
-            for name, figure in self.job.pictures().items():
-                self.log.picture(name, self.progress.step, figure)
+            for name, image in self.job.images().items():
+                self.log.image(name, self.progress.step, image)
         self.job.model.train()
         best = checkpoint.rank(
             self.progress.best,
@@ -284,3 +286,38 @@ def _shards(batches: Sequence[Batch | None], processes: int) -> Iterator[tuple[B
         real = [None]
     for number, batch in enumerate(real, start=1):
         yield batch, number == len(real)
+
+
+Record = Mapping[str, float | int | str]
+
+
+class Log(Protocol):
+    """What training writes to."""
+
+    def flush(self) -> int:
+        """Make sure that all is on disk; bytes written so far, which a checkpoint keeps."""
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        """Keep the figures of a step."""
+
+    def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
+        """Log an image (height, width, 3) under a name."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class NoLog:
+    """The log of every process but the first."""
+
+    def flush(self) -> int:
+        return 0
+
+    def write(self, kind: str, step: int, values: Record) -> None:
+        return
+
+    def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
+        return
+
+    def close(self) -> None:
+        return

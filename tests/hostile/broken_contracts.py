@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from multiattn.engine.attention import Additive
-from multiattn.engine.memory import Memory, Tokens, length_mask
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, length_mask
 from multiattn.prediction.word_times import TimedWord
 from multiattn.registry.hooks import hookimpl
 from multiattn.registry.records import Aligner, Attention, Encoder, Metric, Normaliser, Renderer

@@ -16,9 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn.data.tokenizer import BOS, EOS, UNK
-from multiattn.engine.memory import Memory, Tokens, length_mask
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory, length_mask
 from multiattn.recipe.settings import Search
+from multiattn.symbols import BOS, EOS, UNK
 
 VOCABULARY = 7  # two symbols that are never chosen, the end, four words
 WORDS = range(UNK, VOCABULARY)

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from multiattn.data.corpus import Example
 from multiattn.errors import UserError
 from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Aligner, Corpus, Encoder, Example, Metric, Reader, Record
+from multiattn.registry.records import Aligner, Corpus, Encoder, Metric, Reader, Record
 
 TOLD: list[tuple[str, Any]] = []
 

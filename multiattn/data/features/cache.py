@@ -34,8 +34,9 @@ from multiattn.data.features.key import folder_name, made_of
 from multiattn.data.features.store import FORMAT, FeatureStore
 from multiattn.data.rows import BadRows
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Named, RecipeSettings
+from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
+from multiattn.registry.schema import Named
 
 PLACE = "MULTIATTN_CACHE"  # the variable that says where caches lie
 

@@ -18,9 +18,9 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
-from multiattn.recipe.settings import Named
+from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
-from multiattn.run_folder import versions
+from multiattn.registry.schema import Named
 
 
 def made_of(

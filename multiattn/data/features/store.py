@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiattn.errors import UserError
-from multiattn.run_folder import cut_back, sync, write_json
+from multiattn.files import cut_back, sync, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
 ROW = np.dtype("<f2")

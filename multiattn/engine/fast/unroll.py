@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from multiattn.engine.fast import input_feeding, parallel
-from multiattn.engine.memory import first_rows
+from multiattn.engine.trees import first_rows
 
 
 def joined(looks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

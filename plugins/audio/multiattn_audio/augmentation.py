@@ -8,7 +8,7 @@ from torch import Tensor
 from torchaudio.functional import mask_along_axis_iid
 
 from multiattn.engine.memory import length_mask
-from multiattn.recipe.settings import Probability, Strict
+from multiattn.registry.schema import Probability, Strict
 
 
 class SpecAugment(Strict):

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Strict
+from multiattn.registry.schema import Strict
 from multiattn_audio.sound import Header, Samples, mix_down
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

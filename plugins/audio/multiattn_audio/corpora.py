@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
 from multiattn.data.text_files import (
     BadRowError,
@@ -26,7 +27,6 @@ from multiattn.data.text_files import (
     splits_named,
 )
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 from multiattn_audio.formats import SUFFIXES, RawFormat
 from multiattn_audio.sound import read_header
 

@@ -12,10 +12,11 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from multiattn.engine.layouts import Time
 from multiattn.engine.lstm import bidirectional, direction, final_states, in_groups
-from multiattn.engine.memory import Memory, Time, length_mask
+from multiattn.engine.memory import Memory, length_mask
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Probability
+from multiattn.registry.schema import Probability
 from multiattn_audio.augmentation import SpecAugment, spec_augment
 from multiattn_audio.filterbank import check_bands, frames_of, hop_seconds, log_mel
 from multiattn_audio.normalisation import Global, PerUtterance

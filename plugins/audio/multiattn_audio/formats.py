@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from multiattn.recipe.settings import Strict
+from multiattn.registry.schema import Strict
 
 RAW_SUFFIX = ".raw"
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", RAW_SUFFIX)

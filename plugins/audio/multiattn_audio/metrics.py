@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiattn.registry.host import Slot
-from multiattn.scoring.intervals import Normaliser
+from multiattn.scoring.metric import Normaliser
 from multiattn_audio.normalisers import Verbatim
 
 Statistics = NDArray[np.float64]

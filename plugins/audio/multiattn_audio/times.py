@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torchaudio.functional import forced_align
 
-from multiattn.data.tokenizer import PAD
-from multiattn.engine.memory import Time
+from multiattn.engine.layouts import Time
 from multiattn.prediction.word_times import Evidence, TimedWord
 from multiattn.search.ctc import head_name
+from multiattn.symbols import PAD
 
 TAIL = 0.1  # of a word's attention lies before its start, and as much after its end
 

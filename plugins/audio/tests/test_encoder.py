@@ -14,8 +14,8 @@ from torchaudio.compliance import kaldi
 
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Named
 from multiattn.registry.host import load_host
+from multiattn.registry.schema import Named
 from multiattn_audio.augmentation import SpecAugment, spec_augment
 from multiattn_audio.encoder import FilterbankBiLSTM
 from multiattn_audio.filterbank import hop_seconds, log_mel

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from multiattn.recipe.settings import Named
 from multiattn.registry.host import load_host
+from multiattn.registry.schema import Named
 from multiattn_audio import plugin
 from multiattn_audio.checks import Checks
 from multiattn_audio.encoder import FilterbankBiLSTM

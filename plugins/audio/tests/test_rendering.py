@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from matplotlib.figure import Figure
 
-from multiattn.engine.memory import Time
+from multiattn.engine.layouts import Time
 from multiattn.prediction.rendering import AttentionRecord
 from multiattn_audio.rendering import OverTime, spectrogram
 

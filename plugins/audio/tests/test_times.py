@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.data.tokenizer import PAD
-from multiattn.engine.memory import Memory, Time
+from multiattn.engine.layouts import Time
+from multiattn.engine.memory import Memory
 from multiattn.prediction.word_times import Evidence
+from multiattn.symbols import PAD
 from multiattn_audio.times import WordTimes, ctc_path
 
 SECONDS = 0.04

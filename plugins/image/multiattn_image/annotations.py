@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, Value
 from multiattn.data.text_files import BadRowError, OnBadRow, Place, collect, read_lines
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 from multiattn_image.listing import Pictures, example_of, joined
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Generator
 from torchvision.transforms import v2
 
-from multiattn.recipe.settings import Strict
+from multiattn.registry.schema import Strict
 
 Range = tuple[PositiveFloat, PositiveFloat]
 

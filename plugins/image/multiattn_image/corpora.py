@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
 from multiattn.data.text_files import (
     BadRowError,
@@ -25,7 +26,6 @@ from multiattn.data.text_files import (
     splits_named,
 )
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 from multiattn_image.annotations import coco_examples, karpathy_examples
 from multiattn_image.listing import Pictures, example_of, joined
 

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 
-from multiattn.engine.memory import Grid, Memory
-from multiattn.recipe.settings import Probability
+from multiattn.engine.layouts import Grid
+from multiattn.engine.memory import Memory
+from multiattn.registry.schema import Probability
 from multiattn_image.backbone import (
     apply,
     as_grid,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from multiattn.data.corpus import Example
 from multiattn.data.text_files import BadRowError, Place
-from multiattn.registry.records import Example
 
 Captions = str | Sequence[str] | None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from multiattn.recipe.settings import Named
 from multiattn.registry.host import load_host
+from multiattn.registry.schema import Named
 from multiattn_image import plugin
 from multiattn_image.encoder import CNNGrid
 from multiattn_image.reader import Image, ImageSpec

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from multiattn.engine.memory import Grid
+from multiattn.engine.layouts import Grid
 from multiattn.prediction.rendering import AttentionRecord
 from multiattn_image.rendering import SIDE, OverPicture, lit, square_picture
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, Value, table_examples, table_path, table_splits
 from multiattn.data.text_files import (
     OnBadRow,
@@ -24,7 +25,6 @@ from multiattn.data.text_files import (
     splits_named,
 )
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 
 
 class Parallel:

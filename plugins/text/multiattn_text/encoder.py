@@ -12,10 +12,11 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multiattn.data.tokenizer import PAD, UNK
+from multiattn.engine.layouts import Tokens
 from multiattn.engine.lstm import bidirectional, direction, final_states, in_groups
-from multiattn.engine.memory import Memory, Tokens, length_mask
-from multiattn.recipe.settings import Probability
+from multiattn.engine.memory import Memory, length_mask
+from multiattn.registry.schema import Probability
+from multiattn.symbols import PAD, UNK
 from multiattn_text.reader import TextSpec
 
 NOT_COPYABLE = -1

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from multiattn.data.corpus import Example
 from multiattn.data.text_files import OnBadRow
 from multiattn.errors import UserError
-from multiattn.registry.records import Example
 from multiattn_text.corpora import Multi30k
 
 MASK = "___"

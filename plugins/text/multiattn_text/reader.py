@@ -12,8 +12,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.data.tokenizer import EOS, PAD, Tokenizer
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.recipe.settings import TokenizerSettings
+from multiattn.symbols import EOS, PAD
 
 OWN = TokenizerSettings()
 

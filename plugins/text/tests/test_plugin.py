@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from multiattn.recipe.settings import Named, TokenizerSettings
+from multiattn.recipe.settings import TokenizerSettings
 from multiattn.registry.host import load_host
+from multiattn.registry.schema import Named
 from multiattn_text import plugin
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import Text, TextSpec

@@ -1,0 +1,99 @@
+"""Subword sampling: BPE-dropout and unigram sampling, as functions of a generator."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Any
+
+from multiattn.symbols import UNK
+
+_CACHED_SEGMENTS = 2**16
+
+
+class _BpeDropout:
+    """BPE-dropout (Provilkov et al. 2020, algorithm 1): at every step each merge may be missed."""
+
+    def __init__(self, model: dict[str, Any], probability: float) -> None:
+        self._ids: dict[str, int] = model["vocab"]
+        self._ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
+        self._probability = probability
+        self._merges = lru_cache(_CACHED_SEGMENTS)(self._merges_uncached)
+
+    def __call__(self, segment: str, generator: random.Random) -> list[int]:
+        """Do the best merge that is not missed, until none is left or all are missed.
+
+        Drawing best first, until one is kept, has the distribution of drawing for all at once.
+        """
+        pieces, missed, draw = tuple(segment), self._probability, generator.random
+        while True:
+            for place in self._merges(pieces):
+                if draw() >= missed:
+                    merged = pieces[place] + pieces[place + 1]
+                    pieces = (*pieces[:place], merged, *pieces[place + 2 :])
+                    break
+            else:
+                return [self._ids.get(piece, UNK) for piece in pieces]
+
+    def _merges_uncached(self, pieces: tuple[str, ...]) -> tuple[int, ...]:
+        """Places of adjacent pieces that may be merged, the earliest-learned merge first."""
+        ranks = self._ranks
+        found = [
+            (ranks[pair], place) for place, pair in enumerate(pairwise(pieces)) if pair in ranks
+        ]
+        return tuple(place for _, place in sorted(found))
+
+
+class _UnigramSampling:
+    """Subword regularisation (Kudo 2018, section 3): forward filtering, backward sampling.
+
+    With the given probability a segment is drawn from P(segmentation) ** smoothing, over all of
+    its segmentations; otherwise it is the best one.
+    """
+
+    smoothing = 0.2  # Kudo 2018, section 5.1: α of the small corpora (IWSLT), all segmentations
+    unknown_penalty = 10.0  # below the rarest piece, as in the library and in sentencepiece
+
+    def __init__(
+        self, model: dict[str, Any], probability: float, best: Callable[[str], Sequence[int]]
+    ) -> None:
+        self._ids = {piece: index for index, (piece, _) in enumerate(model["vocab"])}
+        self._scores = {piece: float(score) for piece, score in model["vocab"]}
+        self._unknown = min(self._scores.values()) - self.unknown_penalty
+        self._longest = max(map(len, self._scores))
+        self._probability = probability
+        self._best = best
+        self._columns = lru_cache(_CACHED_SEGMENTS)(self._columns_uncached)
+
+    def __call__(self, segment: str, generator: random.Random) -> Sequence[int]:
+        if generator.random() >= self._probability:
+            return self._best(segment)
+        columns, end, ids = self._columns(segment), len(segment), []
+        while end:
+            starts, weights = columns[end - 1]
+            (start,) = generator.choices(starts, cum_weights=weights)
+            ids.append(self._ids.get(segment[start:end], UNK))
+            end = start
+        return ids[::-1]
+
+    def _columns_uncached(self, segment: str) -> list[tuple[list[int], list[float]]]:
+        """For each end: where its last piece may start, and the cumulative weight of each start."""
+        forward = [0.0]  # log of the summed weight of all segmentations of segment[:end]
+        columns = []
+        for end in range(1, len(segment) + 1):
+            logs = {
+                start: forward[start] + self.smoothing * score
+                for start in range(max(0, end - self._longest), end)
+                if (score := self._score(segment[start:end])) is not None
+            }
+            top = max(logs.values())
+            weights = list(accumulate(math.exp(log - top) for log in logs.values()))
+            forward.append(top + math.log(weights[-1]))
+            columns.append((list(logs), weights))
+        return columns
+
+    def _score(self, piece: str) -> float | None:
+        return self._scores.get(piece, self._unknown if len(piece) == 1 else None)

@@ -1,0 +1,128 @@
+"""A batch: padded inputs and targets, and how targets are packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from multiattn.engine.trees import tree_map
+from multiattn.errors import UserError
+from multiattn.symbols import BOS
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What should be written: tokens (B, T) long, words, EOS, then PAD; lengths (B,) with EOS."""
+
+    tokens: Tensor
+    lengths: Tensor
+
+    def inputs(self) -> Tensor:
+        """(B, T): what is fed to predict ``tokens``, that is BOS and then the words."""
+        start = torch.full_like(self.tokens[:, :1], BOS)
+        return torch.cat([start, self.tokens[:, :-1]], 1)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The real positions of a batch of targets, time-major, rows by falling length.
+
+    order: (B,) rows sorted; counts: rows alive at each step; places: (M,) into the sorted rows;
+    rows: (M,) into the batch; steps: (M,).
+    """
+
+    order: Tensor
+    counts: tuple[int, ...]
+    places: Tensor
+    rows: Tensor
+    steps: Tensor
+
+    @classmethod
+    def of(cls, lengths: Tensor) -> Packing:
+        """From target lengths (B,)."""
+        order = torch.argsort(lengths, descending=True, stable=True)
+        alive = (
+            torch.arange(int(lengths.max()), device=lengths.device).unsqueeze(1) < lengths[order]
+        )
+        steps, places = alive.nonzero(as_tuple=True)  # (T, B) -> (M,), (M,)
+        return cls(order, tuple(alive.sum(1).tolist()), places, order[places], steps)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One source of a batch, of the examples that have it.
+
+    values: (R, L, …) padded; lengths: (R,); rows: (R,) their positions in the batch, ascending.
+    features: values are what the encoder's frozen parts gave for them (``features.py``).
+    """
+
+    values: Tensor
+    lengths: Tensor
+    rows: Tensor
+    features: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the model sees at once. A source that no example of the batch has is left out.
+
+    ids: B names; targets: None where nothing is taught.
+    references: of every example all that may be written, none where that is not known.
+    """
+
+    ids: tuple[str, ...]
+    sources: Mapping[str, Inputs]
+    targets: Targets | None = None
+    references: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of examples B."""
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Give the same batch on another device."""
+        moved: Batch = tree_map(lambda leaf: leaf.to(device), self)
+        return moved
+
+    def describe(self) -> str:
+        """Say how large the batch is and whose, for a message about memory."""
+        parts = [f"{name} {tuple(inputs.values.shape)}" for name, inputs in self.sources.items()]
+        if self.targets is not None:
+            parts.append(f"target {tuple(self.targets.tokens.shape)}")
+        return f"{self.size} examples ({self.ids[0]} … {self.ids[-1]}): " + ", ".join(parts)
+
+
+def targets_of(batch: Batch) -> Targets:
+    """The targets of a batch that teaches."""
+    if batch.targets is None:
+        raise TypeError("expected a batch with targets, got one to be decoded")
+    return batch.targets
+
+
+def target_tokens(batch: Batch) -> float:
+    """Count the target tokens of a batch, ends included."""
+    return float(targets_of(batch).lengths.sum())
+
+
+@contextmanager
+def memory_errors(batch: Batch | None, remedy: str) -> Iterator[None]:
+    """Turn running out of memory into a sentence that names the batch and what to lower."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        what = "nothing" if batch is None else batch.describe()
+        raise UserError(
+            f"expected a batch that fits into memory, got {what}, which does not; {remedy}"
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    known = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, known) or "can't allocate memory" in str(error)

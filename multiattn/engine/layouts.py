@@ -1,0 +1,38 @@
+"""What the slots of a memory are: tokens, grid cells, moments. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Layout(Protocol):
+    """What the slots of a memory are; renderers register for a ``kind``."""
+
+    @property
+    def kind(self) -> str:
+        """The name renderers register for."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One slot per token of a text."""
+
+    kind: str = "tokens"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One slot per cell of a picture, row by row: S = height × width."""
+
+    height: int
+    width: int
+    kind: str = "grid"
+
+
+@dataclass(frozen=True)
+class Time:
+    """One slot per stretch of a recording."""
+
+    seconds_per_slot: float
+    kind: str = "time"

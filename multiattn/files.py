@@ -1,0 +1,104 @@
+"""Write files whole or not at all: a kill or a full disk loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from multiattn.errors import UserError
+
+# What reading the pieces of a file raises where it says something else than was written.
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+@contextmanager
+def restorable(path: Path, what: str) -> Iterator[None]:
+    """Read ``path`` inside: whatever it says instead of ``what`` is a UserError."""
+    try:
+        yield
+    except (*DAMAGES, OSError) as error:
+        raise UserError(f"expected in {path} {what}, got {error!r}; restore the file") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place beside ``path`` to write a file or a folder to; flush it to disk, rename it.
+
+    At every moment ``path`` is whole, old or new. Raises UserError when the disk refuses (full,
+    read-only); what was there is left as it was. A folder can only be renamed to where none is.
+    """
+    beside = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(beside)
+        yield beside
+        for file in [*beside.rglob("*"), beside]:
+            sync(file)
+        beside.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            _remove(beside)
+        raise UserError(
+            f"could not write {path}: {error.strerror or error}; nothing was overwritten; "
+            "make room or choose another folder with --out, then repeat the command"
+        ) from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file as ``replacing`` does."""
+    with replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """As ``write_bytes``, indented for people."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file. Raises UserError when the disk refuses."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UserError(
+            f"could not write {path}: {error.strerror or error}; make room, then repeat the "
+            "command: it continues from the last checkpoint"
+        ) from error
+
+
+def cut_back(path: Path, size: int) -> None:
+    """Shorten a file to its first ``size`` bytes; make an empty one where there is none.
+
+    Raises UserError when the disk refuses.
+    """
+    try:
+        with path.open("ab") as file:
+            file.truncate(min(size, file.tell()))
+        sync(path)
+    except OSError as error:
+        raise UserError(
+            f"could not write {path}: {error.strerror or error}; make it a file that can be written"
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder's list of names to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,190 @@
+"""A model built from a recipe, and a trained run opened for decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from multiattn.data.rows import BadRows, Row
+from multiattn.engine.memory import MemorySpec
+from multiattn.engine.model import Model, absent_memory, load_weights
+from multiattn.errors import UserError
+from multiattn.recipe.loading import load_recipe, refuse_differences
+from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings
+from multiattn.registry.host import Host
+from multiattn.run_folder import RunFolder
+from multiattn.runs.processors import Sides, load
+from multiattn.search.ctc_search import proposer
+from multiattn.search.scorers import LanguageModel, Scorer
+from multiattn.search.writer import Writer
+from multiattn.training.objectives import WeightedObjective
+
+
+def build_model(
+    settings: RecipeSettings, host: Host, specs: Mapping[str, Any], vocabulary_size: int
+) -> tuple[Model, tuple[WeightedObjective, ...]]:
+    """The model and the objectives of a recipe.
+
+    specs: what each source's reader says its encoder must know (``reader.spec``). Raises UserError.
+    """
+    for name in settings.sources:
+        if hasattr(nn.ModuleDict(), name):
+            raise UserError(
+                f"expected a name for a source that PyTorch has no use for, got {name!r}; call it "
+                "otherwise"
+            )
+    encoders: dict[str, Any] = {
+        name: host.build("encoder", source.encoder, specs[name])
+        for name, source in settings.sources.items()
+    }
+    memories = {
+        name: MemorySpec(encoder.out_dim, getattr(encoder, "summary_dim", 0))
+        for name, encoder in encoders.items()
+    }
+    decoder: Any = host.build("decoder", settings.decoder, vocabulary_size, memories)
+    objectives, heads = [], {}
+    for named in settings.objectives:
+        objective: Any = host.build("objective", named)
+        heads.update(objective.heads(vocabulary_size, memories))
+        if hasattr(objective, "bad_rows"):
+            objective.bad_rows = BadRows(settings.training.bad_rows)
+        objectives.append(WeightedObjective(named.name, named.weight, objective))
+    return Model(encoders, decoder, heads), tuple(objectives)
+
+
+def check_row(
+    model: Model,
+    objectives: Sequence[WeightedObjective],
+    row: Row,
+    ids: Sequence[int],
+    sizes: Mapping[str, int],
+) -> None:
+    """Ask every objective that looks at rows before training whether it can use this one.
+
+    ids: of its target, without EOS; sizes: what the readers measured, 0 where a source is absent.
+    Raises UserError.
+    """
+    encoders: dict[str, Any] = dict(model.encoders.items())
+    slots = {
+        name: encoder.slots(sizes[name])
+        for name, encoder in encoders.items()
+        if hasattr(encoder, "slots") and sizes[name]
+    }
+    for part in objectives:
+        if hasattr(part.objective, "check"):
+            part.objective.check(row, ids, slots)
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained run, opened: everything that writing needs."""
+
+    run: RunFolder
+    settings: RecipeSettings
+    host: Host
+    sides: Sides
+    model: Model
+    objectives: tuple[WeightedObjective, ...]
+
+    def writer(self) -> Writer:
+        """The model with the search of its settings, and with the runs of its ensemble.
+
+        Raises UserError for one of these that reads or writes in another way.
+        """
+        others = [_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble]
+        return make_writer(self.model, self.sides, self.settings, self.host, others)
+
+
+def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
+    """Open a run with its best weights, in evaluation mode. Overrides: how to write and score.
+
+    Raises UserError for a folder without a run, damaged files, and other overrides.
+    """
+    settings = load_recipe(run.require().recipe, (), host)
+    if overrides:
+        changed = load_recipe(run.recipe, overrides, host)
+        refuse_differences(
+            settings, changed, ("search", "evaluation"), f"what is evaluated of {run.path}"
+        )
+        settings = changed
+    sides = load(settings, host, run)
+    model, objectives = build_model(settings, host, sides.specs, sides.tokenizer.size)
+    load_weights(model, run.weights)
+    return System(run, settings, host, sides, model.eval(), objectives)
+
+
+def _member(system: System, run: RunFolder) -> Model:
+    """The model of another run, where it reads and writes as the system does."""
+    other = open_system(run, system.host)
+    differing = [
+        name
+        for name in sorted({*system.settings.sources, *other.settings.sources})
+        if _reading(system, name) != _reading(other, name)
+    ]
+    if other.sides.tokenizer.vocabulary != system.sides.tokenizer.vocabulary:
+        differing.append("target")
+    if differing:
+        raise UserError(
+            f"expected runs with the sources, readers and tokens of {system.run.path} in its "
+            f"ensemble, got {run.path}, where other are: {', '.join(differing)}; take runs of one "
+            "recipe on one corpus, with other seeds or sizes, and as unigram tokenizers are never "
+            "twice the same, give the others the target's with --tokenizer RUN"
+        )
+    return other.model.to(next(system.model.parameters()).device)
+
+
+def _reading(system: System, name: str) -> tuple[Any, ...] | None:
+    """How a source is read: settings, what its encoder is told, tokens. None without the source."""
+    source, tokenizer = system.settings.sources.get(name), system.sides.tokenizer_of(name)
+    if source is None:
+        return None
+    spec = system.sides.readers[name].spec
+    return source.reader, spec, tokenizer and tokenizer.vocabulary
+
+
+def make_writer(
+    model: Model,
+    sides: Sides,
+    settings: RecipeSettings,
+    host: Host,
+    others: Sequence[Model] = (),
+) -> Writer:
+    """The model with the search, the scorers and the language model of a recipe.
+
+    Raises UserError where one of them asks for what the model has not, before anything is encoded.
+    """
+    search = settings.search
+    scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
+    scorers += open_language_model(search.language_model, host)
+    asked: list[Scorer] = [scorer for scorer, _ in scorers]
+    asked += [proposer(scorers)] if search.method == "ctc" else []
+    like = next(model.decoder.parameters())
+    nothing = {name: absent_memory(encoder, 1, like) for name, encoder in model.encoders.items()}
+    with torch.no_grad():
+        for scorer in asked:
+            scorer.start(nothing, dict(model.heads), 1)
+    return Writer(model, sides.tokenizer, search, scorers, settings.seed, others)
+
+
+def open_language_model(
+    named: FusedLanguageModel | None, host: Host
+) -> tuple[tuple[Scorer, float], ...]:
+    """The language model that joins a search, with its weight; nothing where there is none.
+
+    Raises UserError for a folder without a run, and for a run that has sources.
+    """
+    if named is None:
+        return ()
+    system = open_system(RunFolder(Path(named.run)), host)
+    if system.settings.sources:
+        raise UserError(
+            f"expected a run of a recipe without sources as language model, {named.run} reads "
+            f"{', '.join(system.settings.sources)}; train one with `multiattn run language-model`"
+        )
+    language_model = LanguageModel(system.model.decoder, system.sides.tokenizer.vocabulary)
+    return ((language_model, named.weight),)

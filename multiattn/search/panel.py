@@ -1,0 +1,129 @@
+"""Decoders, scorers and language models as one step function of a search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from multiattn.engine.memory import Memory
+from multiattn.errors import UserError
+from multiattn.search.scorers import Decoder, Scorer, Weights, log_probabilities
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One step of the whole panel; its tensors are the caller's to write into."""
+
+    log_probabilities: Tensor  # (B, N, V), the decoder's
+    worth: Tensor  # (B, N, V), what a token adds to a hypothesis; the same tensor without scorers
+    state: Any
+    weights: Weights
+
+
+class Voices(Protocol):
+    """What a search listens to at every step; all of it weighed and summed."""
+
+    def begin(
+        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        """Shared and state, as a decoder's."""
+
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+        """Read tokens (B, N)."""
+
+    def finish(self, state: Any, shared: Any) -> Tensor | float:
+        """The final terms (B, N) of hypotheses that end with the next token, or 0."""
+
+
+class Panel:
+    """A decoder and weighted scorers that search as one."""
+
+    def __init__(self, decoder: Decoder, scorers: Sequence[tuple[Scorer, float]]) -> None:
+        self.decoder, self.scorers = decoder, tuple(scorers)
+
+    @property
+    def ceiling(self) -> float:
+        """No token's worth is larger; unknown, so infinite, where a weight is negative."""
+        if any(weight < 0 for _, weight in self.scorers):
+            return math.inf
+        return sum(weight * scorer.ceiling for scorer, weight in self.scorers if weight)
+
+    def begin(
+        self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
+    ) -> tuple[Any, Any]:
+        """Shared and state of all of them, each a tuple with the decoder's first."""
+        started = [self.decoder.begin(memories, batch_size)]
+        seen = first_member(memories)
+        started += [scorer.start(seen, heads, batch_size) for scorer, _ in self.scorers]
+        shared, state = zip(*started, strict=True)
+        return shared, state
+
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+        """Read tokens (B, N). Errors: ``UserError`` for a scorer over another vocabulary."""
+        scores, after, weights = self.decoder.step(tokens, state[0], shared[0])
+        own = log_probabilities(scores)  # one fused pass: faster than a logsumexp
+        worth, states = own, [after]
+        for place, (scorer, weight) in enumerate(self.scorers, 1):
+            additions, after = scorer.score(tokens, weights, state[place], shared[place])
+            states.append(after)
+            if additions.shape[2] not in (1, own.shape[2]):
+                raise UserError(
+                    f"expected scorers over the decoder's {own.shape[2]} tokens, got one over "
+                    f"{additions.shape[2]}; use one trained with the same target tokenizer"
+                )
+            worth = torch.add(worth, additions, alpha=weight)
+        return Scored(own, worth, tuple(states), weights)
+
+    def finish(self, state: Any, shared: Any) -> Tensor | float:
+        """The weighted sum of final terms, (B, N) or 0."""
+        total: Tensor | float = 0.0
+        for place, (scorer, weight) in enumerate(self.scorers, 1):
+            term = scorer.finish(state[place], shared[place])
+            if term is not None:
+                total = total + weight * term
+        return total
+
+
+def first_member(memories: Any) -> Mapping[str, Memory]:
+    """The memories that attention is reported over; an ensemble reports its first member's."""
+    seen: Mapping[str, Memory] = memories if isinstance(memories, Mapping) else memories[0]
+    return seen
+
+
+class Ensemble:
+    """Several decoders over one vocabulary that write as one: their probabilities are averaged.
+
+    ``begin`` takes a list of memories, one mapping per decoder. The weights returned are those of
+    the first: decoders need not cut a source into the same slots.
+    """
+
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
+        self.decoders = tuple(decoders)
+
+    def begin(
+        self, memories: Sequence[Mapping[str, Memory]], batch_size: int
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The decoders' shared values and states, side by side."""
+        started = [
+            decoder.begin(seen, batch_size)
+            for decoder, seen in zip(self.decoders, memories, strict=True)
+        ]
+        shared, state = zip(*started, strict=True)
+        return shared, state
+
+    def step(
+        self, tokens: Tensor, state: tuple[Any, ...], shared: tuple[Any, ...]
+    ) -> tuple[Tensor, tuple[Any, ...], Weights]:
+        """Scores (B, N, V) are log Σ_m p_m; that they are not divided by M changes nothing."""
+        steps = [
+            decoder.step(tokens, *own)
+            for decoder, *own in zip(self.decoders, state, shared, strict=True)
+        ]
+        voices = torch.stack([log_probabilities(scores) for scores, _, _ in steps])
+        scores = voices.logsumexp(0)  # (M, B, N, V) -> (B, N, V)
+        return scores, tuple(after for _, after, _ in steps), steps[0][2]

@@ -1,0 +1,62 @@
+"""Conformance checks of metrics and normalisers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multiattn.registry.host import Host, Row
+from multiattn.testing.fixtures import build, expect
+
+
+def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Row) -> None:
+    """Statistics (n, k), a value of the record's name, the perfect output no worse than another."""
+    metric = build(host, "metric", row.full_name)
+    references = [["a cat sat on the old red mat today"], ["two birds sang in the tall green tree"]]
+    right = [each[0] for each in references]
+    wrong = ["two birds sat on the mat", "nobody sang"]
+    values = []
+    for hypotheses in (right, wrong):
+        rows = np.asarray(metric.statistics(hypotheses, references))
+        expect(rows.ndim == 2 and len(rows) == 2, f"expected statistics (n, k), got {rows.shape}")
+        aggregated = metric.aggregate(rows.sum(0), len(rows))
+        name = row.record.name
+        expect(name in aggregated, f"expected a value called {name!r}, got {list(aggregated)}")
+        values.append(aggregated[name])
+    better = values[0] - values[1]
+    higher = getattr(row.record, "higher_is_better", True)
+    expect(better >= 0 if higher else better <= 0, f"expected the right output better: {values}")
+    expect(bool(metric.signature().strip()), "expected a signature")
+
+
+def a_metric_shows_errors_by_id(host: Host, row: Row) -> None:
+    """Where a metric has ``details``, the page names the example that is wrong."""
+    metric = build(host, "metric", row.full_name)
+    if not hasattr(metric, "details"):
+        return
+    right, wrong = "a cat sat on the mat", "nobody sang today"
+    page = metric.details([right, wrong], [[right], [right]], ["first", "second"])
+    expect("second" in page, f"expected the example that is wrong by its id, got {page!r}")
+
+
+def a_normaliser_is_done_after_once(host: Host, row: Row) -> None:
+    """Text to text, the same when applied twice, and one word for the signature."""
+    normalise = build(host, "normaliser", row.full_name)
+    for text in ("", "  Mr. O'Neill can't — won't! \t", "[noise] uh, 3.5 % ǅ ﬁ Straße İ", "你好 ।"):
+        once = normalise(text)
+        expect(isinstance(once, str), f"expected a text, got {once!r}")
+        again = normalise(once)
+        expect(again == once, f"expected {once!r} to stay as it is, got {again!r}")
+    name = normalise.signature()
+    expect(
+        bool(name) and not set(name) & set("| :\n"),
+        f"expected one word without '|' and ':' as signature, got {name!r}",
+    )
+
+
+METRIC_CHECKS = (
+    a_metric_names_its_record_and_prefers_what_is_right,
+    a_metric_shows_errors_by_id,
+)
+
+
+NORMALISER_CHECKS = (a_normaliser_is_done_after_once,)

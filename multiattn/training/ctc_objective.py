@@ -1,0 +1,101 @@
+"""The CTC objective: Graves et al. 2006, on an encoder's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from multiattn.data.rows import BadRows, Row
+from multiattn.engine.decoder import Output
+from multiattn.engine.memory import Memory, MemorySpec
+from multiattn.engine.output_layer import at_least_single
+from multiattn.errors import UserError
+from multiattn.search import ctc
+from multiattn.symbols import PAD
+from multiattn.training.objectives import Loss
+
+
+class CTC:
+    """Connectionist temporal classification on one memory. Graves et al. 2006; Watanabe 2017.
+
+    The head scores V symbols per slot; PAD, which no target holds, is the blank. The sum is over
+    inputs, the count is of their target tokens, so it weighs like the cross-entropy. ``source``
+    may be left out where there is one; among several, each has a head of its own.
+
+    A target that needs more slots than its input has is a bad row: a UserError, or, where
+    ``bad_rows`` skips, an example that adds nothing to this objective.
+    """
+
+    keep: tuple[str, ...] = ()
+
+    def __init__(self, *, source: str | None = None) -> None:
+        self.source = source
+        self.bad_rows = BadRows("stop")  # ``build_model`` sets the recipe's policy
+
+    def heads(
+        self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
+    ) -> dict[str, nn.Module]:
+        source = ctc.source_of(self.source, memories, "objective")
+        head = nn.Linear(memories[source].dim, vocabulary_size)
+        return {ctc.head_name(source, memories): head}
+
+    def check(self, row: Row, ids: Sequence[int], slots: Mapping[str, int]) -> None:
+        """Refuse a target (ids without EOS) that no path over so many slots can write."""
+        there = [name for name in slots if self.source in (None, name)]
+        needed = len(ids) + sum(left == right for left, right in pairwise(ids))
+        for name in there:
+            if needed > slots[name]:
+                raise UserError(
+                    f"objective 'ctc' needs {needed} slots for the target of {row.described}, got "
+                    f"{slots[name]} of {row.sources[name]}; remove the example, let the encoder "
+                    "reduce its input less, or set training.bad_rows=skip"
+                )
+
+    def count(self, batch: Any) -> int:
+        """Target tokens, ends not counted, of the inputs that have the source."""
+        source = self.source or next(iter(batch.sources), "")
+        inputs = batch.sources.get(source)
+        return 0 if inputs is None else int((batch.targets.lengths[inputs.rows] - 1).sum())
+
+    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+        source = ctc.source_of(self.source, memories, "objective")
+        memory = memories[source]
+        present = memory.mask.any(1)
+        slots = memory.mask.sum(1)[present]
+        tokens = batch.targets.tokens[present]
+        lengths = batch.targets.lengths[present] - 1  # without EOS
+        self._refuse_too_long(batch, present, tokens, lengths, slots)
+        head = model.heads[ctc.head_name(source, memories)]
+        scores = at_least_single(head(memory.values[present]))  # (B', S, V)
+        if not len(scores):
+            return scores.sum(), scores.new_zeros(())  # zero, and part of the graph
+        total = F.ctc_loss(
+            scores.log_softmax(-1).transpose(0, 1),
+            tokens,
+            slots,
+            lengths,
+            blank=PAD,
+            reduction="sum",
+            zero_infinity=True,  # of a target that was too long
+        )
+        return total, lengths.sum().to(total.dtype)
+
+    def _refuse_too_long(
+        self, batch: Any, present: Tensor, tokens: Tensor, lengths: Tensor, slots: Tensor
+    ) -> None:
+        """A path needs a slot per token and one more, a blank, between two equal neighbours."""
+        inside = torch.arange(1, tokens.size(1), device=tokens.device) < lengths.unsqueeze(1)
+        repeats = ((tokens[:, 1:] == tokens[:, :-1]) & inside).sum(1)
+        for place in (lengths + repeats > slots).nonzero().flatten().tolist():
+            name = batch.ids[int(present.nonzero().flatten()[place])]
+            self.bad_rows.refuse(
+                f"objective 'ctc' needs {int(lengths[place] + repeats[place])} slots for the "
+                f"target of example {name!r}, got {int(slots[place])}; remove the example, let "
+                "the encoder reduce its input less, or set training.bad_rows=skip",
+                name,
+            )
