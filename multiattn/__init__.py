@@ -1,29 +1,135 @@
-"""One attention encoder-decoder, any input. Importing this imports no torch.
+"""One attention encoder-decoder for any input.
 
-predictor = multiattn.load("runs/translation")
-predictor("A dog runs .").text
+    predictor = multiattn.load("runs/translation")
+    predictor("A dog runs .").text
+
+These are the public names; a plugin imports from here and from ``multiattn.protocols``,
+``multiattn.corpora``, ``multiattn.layers`` and ``multiattn.testing``, and from nowhere deeper.
+Each is imported when it is first used: ``import multiattn`` and the records load no torch.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiattn.prediction.predictor import load
+    from multiattn.data.corpus import Example
+    from multiattn.data.tokenizer import Tokenizer
+    from multiattn.engine.layouts import Grid, Time, Tokens
+    from multiattn.engine.memory import Memory, MemorySpec
+    from multiattn.errors import UserError
+    from multiattn.prediction.predictor import Prediction, Predictor, load
+    from multiattn.prediction.rendering import AttentionRecord
+    from multiattn.prediction.word_times import Evidence, TimedWord
+    from multiattn.registry.hooks import hookimpl
+    from multiattn.registry.records import (
+        Aligner,
+        Attention,
+        Corpus,
+        Decoder,
+        Encoder,
+        Fusion,
+        Metric,
+        Normaliser,
+        Objective,
+        Output,
+        Reader,
+        Recipe,
+        Record,
+        Recurrence,
+        Renderer,
+        Scorer,
+    )
+    from multiattn.registry.schema import Probability, Slot, Strict, suggestion
+    from multiattn.symbols import BOS, EOS, PAD, UNK
 
     __version__: str
 
-__all__ = ["__version__", "load"]
+_HOMES = {
+    "multiattn.data.corpus": ("Example",),
+    "multiattn.data.tokenizer": ("Tokenizer",),
+    "multiattn.engine.layouts": ("Grid", "Time", "Tokens"),
+    "multiattn.engine.memory": ("Memory", "MemorySpec"),
+    "multiattn.errors": ("UserError",),
+    "multiattn.prediction.predictor": ("Prediction", "Predictor", "load"),
+    "multiattn.prediction.rendering": ("AttentionRecord",),
+    "multiattn.prediction.word_times": ("Evidence", "TimedWord"),
+    "multiattn.registry.hooks": ("hookimpl",),
+    "multiattn.registry.records": (
+        "Aligner",
+        "Attention",
+        "Corpus",
+        "Decoder",
+        "Encoder",
+        "Fusion",
+        "Metric",
+        "Normaliser",
+        "Objective",
+        "Output",
+        "Reader",
+        "Recipe",
+        "Record",
+        "Recurrence",
+        "Renderer",
+        "Scorer",
+    ),
+    "multiattn.registry.schema": ("Probability", "Slot", "Strict", "suggestion"),
+    "multiattn.symbols": ("BOS", "EOS", "PAD", "UNK"),
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "UNK",
+    "Aligner",
+    "Attention",
+    "AttentionRecord",
+    "Corpus",
+    "Decoder",
+    "Encoder",
+    "Evidence",
+    "Example",
+    "Fusion",
+    "Grid",
+    "Memory",
+    "MemorySpec",
+    "Metric",
+    "Normaliser",
+    "Objective",
+    "Output",
+    "Prediction",
+    "Predictor",
+    "Probability",
+    "Reader",
+    "Recipe",
+    "Record",
+    "Recurrence",
+    "Renderer",
+    "Scorer",
+    "Slot",
+    "Strict",
+    "Time",
+    "TimedWord",
+    "Tokenizer",
+    "Tokens",
+    "UserError",
+    "__version__",
+    "hookimpl",
+    "load",
+    "suggestion",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is heavy when it is first asked for."""
-    if name == "load":
-        from multiattn.prediction.predictor import load
-
-        return load
+    """Import a public name when it is first used."""
     if name == "__version__":
-        import importlib.metadata
+        from importlib.metadata import version
 
-        return importlib.metadata.version("multiattn")
-    raise AttributeError(f"module 'multiattn' has no attribute {name!r}")
+        return version("multiattn")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'multiattn' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    return value

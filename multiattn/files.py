@@ -13,20 +13,20 @@ from typing import Any
 from multiattn.errors import UserError
 
 # What reading the pieces of a file raises where it says something else than was written.
-DAMAGES = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+DAMAGE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 @contextmanager
-def restorable(path: Path, what: str) -> Iterator[None]:
+def damage_as_user_error(path: Path, what: str) -> Iterator[None]:
     """Read ``path`` inside: whatever it says instead of ``what`` is a UserError."""
     try:
         yield
-    except (*DAMAGES, OSError) as error:
+    except (*DAMAGE_ERRORS, OSError) as error:
         raise UserError(f"expected in {path} {what}, got {error!r}; restore the file") from error
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_replace(path: Path) -> Iterator[Path]:
     """Give a place beside ``path`` to write a file or a folder to; flush it to disk, rename it.
 
     At every moment ``path`` is whole, old or new. Raises UserError when the disk refuses (full,
@@ -38,9 +38,9 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(beside)
         yield beside
         for file in [*beside.rglob("*"), beside]:
-            sync(file)
+            flush_to_disk(file)
         beside.replace(path)
-        sync(path.parent)
+        flush_to_disk(path.parent)
     except OSError as error:
         with suppress(OSError):
             _remove(beside)
@@ -51,8 +51,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file as ``replacing`` does."""
-    with replacing(path) as beside:
+    """Write a whole file as ``atomic_replace`` does."""
+    with atomic_replace(path) as beside:
         beside.write_bytes(content)
 
 
@@ -73,7 +73,7 @@ def append_line(path: Path, line: str) -> None:
         ) from error
 
 
-def cut_back(path: Path, size: int) -> None:
+def truncate(path: Path, size: int) -> None:
     """Shorten a file to its first ``size`` bytes; make an empty one where there is none.
 
     Raises UserError when the disk refuses.
@@ -81,7 +81,7 @@ def cut_back(path: Path, size: int) -> None:
     try:
         with path.open("ab") as file:
             file.truncate(min(size, file.tell()))
-        sync(path)
+        flush_to_disk(path)
     except OSError as error:
         raise UserError(
             f"could not write {path}: {error.strerror or error}; make it a file that can be written"
@@ -95,7 +95,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Flush a file or a folder's list of names to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from multiattn.errors import UserError
-from multiattn.files import restorable
+from multiattn.files import damage_as_user_error
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class RunFolder:
         """What the run was started with and is not the recipe: its name and the data root."""
         return self.path / "run.json"
 
-    def started(self) -> dict[str, Any]:
+    def read_start(self) -> dict[str, Any]:
         """What ``run.json`` says. Raises UserError where it cannot be read."""
-        with restorable(self.start, "how the run was started"):
+        with damage_as_user_error(self.start, "how the run was started"):
             found = dict(json.loads(self.start.read_text(encoding="utf-8")))
             return {**found, "data": Path(found["data"]), "init": found.get("init")}
 
@@ -74,9 +74,9 @@ class RunFolder:
         """Python, torch and every distribution whose components took part."""
         return self.path / "versions.json"
 
-    def versions_then(self) -> dict[str, str]:
+    def read_versions(self) -> dict[str, str]:
         """What ``versions.json`` says. Raises UserError where it cannot be read."""
-        with restorable(self.versions, "what the run was made with"):
+        with damage_as_user_error(self.versions, "what the run was made with"):
             return dict(json.loads(self.versions.read_text(encoding="utf-8")))
 
     @property

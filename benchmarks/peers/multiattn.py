@@ -30,8 +30,11 @@ from multiattn.engine.fast import for_decoding
 from multiattn.engine.layouts import Grid, Time, Tokens
 from multiattn.engine.memory import Memory, MemorySpec, length_mask
 from multiattn.engine.recurrence import InputFeeding, Luong
-from multiattn.recipe.settings import Search, Training
-from multiattn.search.beam import beam_search
+from multiattn.recipe.settings import SearchSettings as Search
+from multiattn.recipe.settings import TrainingSettings as Training
+from multiattn.search import beam
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.task import SearchTask
 from multiattn.training.optimizer import build_optimizer
 from multiattn_audio.encoder import FilterbankBiLSTM
 from multiattn_audio.reader import AudioSpec
@@ -48,6 +51,13 @@ HEARD = partial(Additive, dim=SPEECH["att"])
 LISTENING = {"additive": HEARD, "location": partial(Location, of=HEARD, filters=10, width=201)}
 GRIDS = workloads.CAP
 MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam, sentences in a batch
+
+
+def beam_search(
+    decoder: Any, memories: dict[str, Memory], batch_size: int, settings: Search
+) -> list[list[Hypothesis]]:
+    """The n best hypotheses of every input."""
+    return beam.beam_search(SearchTask(decoder, memories, batch_size, settings))
 
 
 class Translator(nn.Module):

@@ -78,9 +78,9 @@ def new(
     folder: Annotated[Path, typer.Option("--in", help="Where its folder is made.")] = Path(),
 ) -> None:
     """Start a plugin: a folder to install, whose one component works and is yours to change."""
-    from multiattn.registry.host import NAME
+    from multiattn.registry.host import NAME_PATTERN
 
-    if not NAME.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise UserError(f"expected a name of lower-case letters, digits and hyphens, got {name!r}")
     if kind not in KINDS:
         raise UserError(f"expected --kind {', '.join(KINDS)}, got {kind!r}")

@@ -30,7 +30,7 @@ TokenizerOf = Annotated[
     Path | None,
     typer.Option("--tokenizer", metavar="RUN", help="Take the target's tokenizer of a run."),
 ]
-LanguageModel = Annotated[
+LanguageModelRun = Annotated[
     Path | None,
     typer.Option("--lm", metavar="RUN", help="A run without sources joins the search."),
 ]
@@ -40,14 +40,18 @@ LanguageModelWeight = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show settings, sizes and plan; train nothing.")
 ]
-Name = Annotated[str, typer.Option("--name", metavar="TAG", help="Write to results/SPLIT@TAG.")]
-Ensemble = Annotated[
+ResultsTag = Annotated[
+    str, typer.Option("--name", metavar="TAG", help="Write to results/SPLIT@TAG.")
+]
+EnsembleRuns = Annotated[
     list[Path] | None,
     typer.Option("--ensemble", metavar="RUN", help="A run that writes along; may be repeated."),
 ]
 
 
-def joining(lm: Path | None, weight: float | None, ensemble: list[Path] | None = None) -> list[str]:
+def search_overrides(
+    lm: Path | None, weight: float | None, ensemble: list[Path] | None = None
+) -> list[str]:
     """Options as the overrides of ``search`` that they are short for."""
     overrides = []
     if lm is not None:

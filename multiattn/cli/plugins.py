@@ -14,7 +14,7 @@ import typer
 
 from multiattn.cli.new import new
 from multiattn.errors import UserError
-from multiattn.registry.discovery import ALLOW_LIST, Found, all_found, canonical
+from multiattn.registry.discovery import ALLOW_LIST, PluginEntry, canonical_name, find_plugins
 
 if TYPE_CHECKING:
     from multiattn.registry.host import Host, Plugin
@@ -38,11 +38,11 @@ def listing(
         for plugin in context.obj.host.plugins:
             _show(plugin)
         return
-    for found in all_found(context.obj.plugin_files):
+    for found in find_plugins(context.obj.plugin_files):
         typer.echo(_line(found, "" if found.allowed else f"left out by {ALLOW_LIST}"))
 
 
-def _line(found: Found, state: str) -> str:
+def _line(found: PluginEntry, state: str) -> str:
     return f"{found.label:24} {found.version:10} {found.location:28} {state}".rstrip()
 
 
@@ -62,7 +62,7 @@ def why(
     host: Host = context.obj.host
     left_out = [
         found
-        for found in all_found(context.obj.plugin_files)
+        for found in find_plugins(context.obj.plugin_files)
         if not found.allowed and _called(found, name)
     ]
     for found in left_out:
@@ -83,9 +83,9 @@ def why(
         )
 
 
-def _called(found: Found, name: str) -> bool:
+def _called(found: PluginEntry, name: str) -> bool:
     distribution, slash, rest = name.partition("/")
-    return found.distribution == canonical(distribution) and (not slash or found.name == rest)
+    return found.distribution == canonical_name(distribution) and (not slash or found.name == rest)
 
 
 def _explain(plugin: Plugin) -> None:
@@ -105,12 +105,12 @@ def check(
 
     host: Host = context.obj.host
     known = {plugin.found.distribution for plugin in host.plugins}
-    if canonical(distribution) not in known:
+    if canonical_name(distribution) not in known:
         raise UserError(
             f"expected a distribution with plugins, got {distribution!r}; "
             f"there are {', '.join(sorted(known)) or 'none'}"
         )
-    results = Counter(_tried(case) for case in cases(host, canonical(distribution)))
+    results = Counter(_tried(case) for case in cases(host, canonical_name(distribution)))
     typer.echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
     if results["failed"]:
         raise typer.Exit(1)

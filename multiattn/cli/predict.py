@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from multiattn.cli.options import (
-    Ensemble,
-    LanguageModel,
+    EnsembleRuns,
+    LanguageModelRun,
     LanguageModelWeight,
     RunPath,
     Settings,
-    joining,
+    search_overrides,
 )
 from multiattn.errors import UserError
 
@@ -42,17 +42,17 @@ def predict(
     ] = False,
     prefix: Annotated[str, typer.Option("--prefix", help="What outputs must begin with.")] = "",
     settings: Settings = None,
-    lm: LanguageModel = None,
+    lm: LanguageModelRun = None,
     lm_weight: LanguageModelWeight = None,
-    ensemble: Ensemble = None,
+    ensemble: EnsembleRuns = None,
 ) -> None:
     """Write for inputs of your own, one line each."""
     from multiattn.prediction.inputs import InputParser
     from multiattn.prediction.predictor import load
-    from multiattn.prediction.rendering import save_pictures
+    from multiattn.prediction.rendering import save_attention_maps
 
     host = context.obj.host
-    overrides = [*(settings or ()), *joining(lm, lm_weight, ensemble)]
+    overrides = [*(settings or ()), *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
     wanted = predictor.sources or inputs
     parser = InputParser.of(predictor.system.settings, host, text)
@@ -71,7 +71,7 @@ def predict(
         for doubt in found.doubts:
             typer.echo(f"warning: input {number}: {doubt}", err=True)
         if attention is not None:
-            save_pictures(attention / f"{number:04d}", found.records(), host)
+            save_attention_maps(attention / f"{number:04d}", found.records(), host)
     if refused:
         raise UserError(
             f"expected {len(values)} inputs that can be read, got {refused} that cannot, named "

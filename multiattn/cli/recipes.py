@@ -7,7 +7,7 @@ import typer
 
 def recipes(context: typer.Context) -> None:
     """List the recipes that come with multiattn and its plugins."""
-    from multiattn.recipe.loading import recipe_files, summary_of
+    from multiattn.recipe.loading import read_summary, recipe_files
 
     for file in recipe_files(context.obj.host):
-        typer.echo(f"{file.name:32} {summary_of(file.path)}")
+        typer.echo(f"{file.name:32} {read_summary(file.path)}")

@@ -14,25 +14,25 @@ import typer
 from multiattn.cli.options import (
     Data,
     DryRun,
-    Ensemble,
+    EnsembleRuns,
     Init,
-    LanguageModel,
+    LanguageModelRun,
     LanguageModelWeight,
-    Name,
     Out,
     RecipeName,
+    ResultsTag,
     RunPath,
     Seed,
     Settings,
     TokenizerOf,
-    joining,
+    search_overrides,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from multiattn.registry.host import Host
-    from multiattn.runs.start import Start
+    from multiattn.runs.start import RunRequest
 
 T = TypeVar("T")
 
@@ -46,13 +46,13 @@ def run(
     settings: Settings = None,
     init: Init = None,
     tokenizer: TokenizerOf = None,
-    lm: LanguageModel = None,
+    lm: LanguageModelRun = None,
     lm_weight: LanguageModelWeight = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train (or continue), evaluate, and say how to use what came of it."""
     host = context.obj.host
-    overrides = [*_given(settings, seed, tokenizer, host), *joining(lm, lm_weight)]
+    overrides = [*_given(settings, seed, tokenizer, host), *search_overrides(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
@@ -66,8 +66,8 @@ def run(
         return
     for split in finished.scores:
         _print_results(split, start.run.results(split))
-    write_report([start.run], host, start.run.report)
-    _warn(finished.doubts)
+    write_report([start.run], host, start.run.report, finished.splits)
+    _warn(finished.warnings)
     typer.echo(f"results: {start.run.path / 'results'}")
     typer.echo(f"report: {start.run.report}")
     typer.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
@@ -90,13 +90,17 @@ def train(
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation,))
         return
+    from multiattn.data.corpus import open_corpus
+    from multiattn.data.splits import Splits
     from multiattn.prediction.predictor import attention_images
     from multiattn.runs.train import train as train_run
     from multiattn.training.trainer import start_accelerator
 
     accelerator = start_accelerator(start.settings, start.run)
+    corpus = open_corpus(start.settings.corpus, host, start.data_root)
+    splits = Splits(corpus, start.settings)
     progress = _continuable(
-        lambda: train_run(start, host, accelerator, _console(), draw=attention_images)
+        lambda: train_run(start, host, splits, accelerator, _console(), draw=attention_images)
     )
     if accelerator.is_main_process:
         typer.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
@@ -106,32 +110,34 @@ def evaluate(
     context: typer.Context,
     path: RunPath,
     split: Annotated[str | None, typer.Option("--split", help="Else the recipe's test.")] = None,
-    name: Name = "",
+    name: ResultsTag = "",
     data: Data = None,
     settings: Settings = None,
-    lm: LanguageModel = None,
+    lm: LanguageModelRun = None,
     lm_weight: LanguageModelWeight = None,
-    ensemble: Ensemble = None,
+    ensemble: EnsembleRuns = None,
 ) -> None:
     """Write outputs for a split and score them; results with other settings are kept apart."""
     from multiattn.data.corpus import open_corpus
+    from multiattn.data.splits import Splits
     from multiattn.run_folder import RunFolder
     from multiattn.runs.evaluate import evaluate as evaluate_split
-    from multiattn.runs.overlap import doubts_of
+    from multiattn.runs.overlap import leakage_warnings
     from multiattn.runs.system import open_system
     from multiattn.training.trainer import start_accelerator
 
     folder = RunFolder(path)
-    overrides = [*(settings or ()), *joining(lm, lm_weight, ensemble)]
+    overrides = [*(settings or ()), *search_overrides(lm, lm_weight, ensemble)]
     system = open_system(folder, context.obj.host, overrides)
     split = split or system.settings.splits.test
     accelerator = start_accelerator(system.settings, folder)
-    root = data or folder.started()["data"]
-    evaluate_split(system, split, name, root, accelerator)
+    start = folder.read_start()
+    corpus = open_corpus(system.settings.corpus, system.host, data or start["data"])
+    splits = Splits(corpus, system.settings)
+    evaluate_split(system, split, name, splits, accelerator)
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))
-        corpus, origin = open_corpus(system.settings, system.host, root), folder.started()["init"]
-        _warn(doubts_of(system.settings, system.host, corpus, (split,), origin))
+        _warn(leakage_warnings(splits, (split,), system.settings, system.host, start["init"]))
         typer.echo(f"results: {folder.results(split, name)}")
 
 
@@ -178,13 +184,13 @@ def _start(
     data: Path | None,
     out: Path | None,
     init: Path | None,
-) -> Start:
+) -> RunRequest:
     from multiattn.recipe.loading import load_recipe, shipped
     from multiattn.run_folder import RunFolder
-    from multiattn.runs.start import Start
+    from multiattn.runs.start import RunRequest
 
     checked = load_recipe(recipe, overrides, host)
-    return Start(
+    return RunRequest(
         recipe=recipe,
         settings=checked,
         run=RunFolder(out) if out else RunFolder.default(recipe),
@@ -202,12 +208,12 @@ def _continuable(work: Callable[[], T]) -> T:
         raise typer.Exit(130) from None
 
 
-def _warn(doubts: Iterable[str]) -> None:
-    for doubt in doubts:
-        typer.echo(f"warning: {doubt}", err=True)
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
-def _dry_run(start: Start, host: Host, scored: tuple[str, ...]) -> None:
+def _dry_run(start: RunRequest, host: Host, scored: tuple[str, ...]) -> None:
     from multiattn.runs.dry_run import dry_run
 
     for line in dry_run(start, host, scored):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from multiattn.registry.schema import Named
     from multiattn.scoring.intervals import Comparison, Score
     from multiattn.scoring.metric import Metric
-    from multiattn.scoring.output_files import Outputs
+    from multiattn.scoring.output_files import SystemOutputs
     from multiattn.scoring.results import Results
 
 SIGNIFICANT = 0.05
@@ -38,7 +38,7 @@ OUTPUTS_HELP = (
     "One output per line, .jsonl or COCO results (.json), plain or .gz; a run folder; "
     "- is standard input."
 )
-References = Annotated[
+ReferenceFiles = Annotated[
     list[str] | None,
     typer.Option(
         "--ref",
@@ -46,7 +46,7 @@ References = Annotated[
         help="References, or COCO annotations (.json); repeat for several sets. A run has its own.",
     ),
 ]
-Settings = Annotated[
+MetricSettings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Setting of the metrics: tokenize=none."),
 ]
@@ -57,8 +57,8 @@ def score(
     context: typer.Context,
     metric: Annotated[list[str], typer.Argument(metavar="METRIC", help="bleu, rouge-l, …")],
     hyp: Annotated[str, typer.Option("--hyp", metavar=FILE, help=OUTPUTS_HELP)],
-    ref: References = None,
-    settings: Settings = None,
+    ref: ReferenceFiles = None,
+    settings: MetricSettings = None,
     as_json: AsJson = False,
 ) -> None:
     """Score a system's outputs, with 95 % interval and signature."""
@@ -79,12 +79,12 @@ def compare(
     context: typer.Context,
     first: Annotated[str, typer.Argument(metavar="A", help=OUTPUTS_HELP)],
     second: Annotated[str, typer.Argument(metavar="B", help="The other system's, likewise.")],
-    ref: References = None,
+    ref: ReferenceFiles = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(metavar="METRIC", help="May be repeated; if A is a run, those of its recipe."),
     ] = None,
-    settings: Settings = None,
+    settings: MetricSettings = None,
     as_json: AsJson = False,
 ) -> None:
     """Test whether two systems differ: paired bootstrap interval and approximate randomisation."""
@@ -111,7 +111,7 @@ def score_table(scores: Mapping[str, Score]) -> Table:
     table = _table("metric", "score", "95 % interval", "unit", "examples")
     for name, found in scores.items():
         value, low, high = (
-            _shown(number, found) for number in (found.value, found.low, found.high)
+            _format_score(number, found) for number in (found.value, found.low, found.high)
         )
         table.add_row(name, value, f"{low} - {high}", _unit(found), str(found.count))
     return table
@@ -124,7 +124,7 @@ def group_table(results: Results) -> Table:
     for group, scores in results.groups.items():
         found = [scores[name] for name in results.metrics]
         cells = [
-            f"{_shown(one.value, one)} [{_shown(one.low, one)}, {_shown(one.high, one)}]"
+            f"{_format_score(one.value, one)} [{_format_score(one.low, one)}, {_format_score(one.high, one)}]"
             for one in found
         ]
         table.add_row(group, str(found[0].count), *cells)
@@ -137,7 +137,7 @@ def comparison_table(found: Mapping[str, Comparison], better: Mapping[str, str])
     for name, comparison in found.items():
         first = comparison.first
         one, other, difference, low, high = (
-            _shown(number, first)
+            _format_score(number, first)
             for number in (
                 first.value,
                 comparison.second.value,
@@ -160,7 +160,7 @@ def _table(*columns: str) -> Table:
     return Table(*folding, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _shown(number: float, score: Score) -> str:
+def _format_score(number: float, score: Score) -> str:
     return f"{number * _FACTORS.get(score.unit, 1.0):.2f}"
 
 
@@ -192,16 +192,16 @@ def _print_json(results: Mapping[str, Score] | Mapping[str, Comparison]) -> None
 
 def _read(
     systems: Sequence[str], references: Sequence[str]
-) -> tuple[list[Outputs], Sequence[tuple[str, ...]]]:
+) -> tuple[list[SystemOutputs], Sequence[tuple[str, ...]]]:
     """Read every file; the examples of all are put in the order of the first system's."""
-    from multiattn.scoring.output_files import aligned, read_outputs, read_references
+    from multiattn.scoring.output_files import align_by_id, read_outputs, read_references
 
     sources = [*systems, *references]
     if sources.count("-") > 1:
         raise UserError("expected - (standard input) once, got it twice; give a file for the other")
     first, *others = map(read_outputs, systems)
-    ordered = [first, *(aligned(first, other) for other in others)]
-    texts = [aligned(first, read_references(source)).texts for source in references]
+    ordered = [first, *(align_by_id(first, other) for other in others)]
+    texts = [align_by_id(first, read_references(source)).texts for source in references]
     if texts:
         sets = zip(*texts, strict=True)
         return ordered, [tuple(chain.from_iterable(of_example)) for of_example in sets]
@@ -213,11 +213,11 @@ def _read(
 def _named(names: Sequence[str], settings: Sequence[str] | None) -> list[Named]:
     from multiattn.registry.schema import Named
 
-    values = _values(settings or ())
+    values = _parse_settings(settings or ())
     return [Named.model_validate({**values, "name": name}) for name in names]
 
 
-def _values(settings: Sequence[str]) -> dict[str, Any]:
+def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     from multiattn.recipe import yamlfile
 
     values = {}
@@ -242,7 +242,7 @@ def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) ->
             f"expected --metric, as {outputs} is of no run that names any, got none; "
             f"there are {known}"
         )
-    values = _values(settings or ())
+    values = _parse_settings(settings or ())
     return [item.model_copy(update=values) for item in named]
 
 
@@ -267,9 +267,9 @@ def _metrics(host: Host, named: Sequence[Named]) -> list[tuple[records.Metric, M
     """Build the metrics; every mistake in their names and settings is said at once."""
     from multiattn.registry import records
 
-    mistakes = [line for item in named for line in host.mistakes("metric", item, item.name)]
+    mistakes = [each for item in named for each in host.mistakes("metric", item, item.name)]
     if mistakes:
-        raise UserError("\n".join(mistakes))
+        raise UserError("\n".join(map(str, mistakes)))
     found = []
     for item in named:
         record = host.find("metric", item.name).record

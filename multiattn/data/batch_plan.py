@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Training
+from multiattn.recipe.settings import TrainingSettings
 from multiattn.seeds import derive
 
 Lengths = NDArray[np.int64]
@@ -107,7 +107,9 @@ class Plan:
     Raises UserError if an example does not fit into a step alone.
     """
 
-    def __init__(self, costs: Costs, training: Training, *, seed: int, world: int = 1) -> None:
+    def __init__(
+        self, costs: Costs, training: TrainingSettings, *, seed: int, world: int = 1
+    ) -> None:
         self._target, *self._sources = self._sides = _sides(costs, training)
         for side in self._sides:
             _refuse_oversize(costs.ids, side)
@@ -196,7 +198,7 @@ def _with(held: list[tuple[int, int]], row: Sequence[int]) -> list[tuple[int, in
     ]
 
 
-def _sides(costs: Costs, training: Training) -> list[_Side]:
+def _sides(costs: Costs, training: TrainingSettings) -> list[_Side]:
     sides = [
         _Side(
             name="target",

@@ -10,8 +10,9 @@ Letters: B examples of a batch, R of them that have a source, L its padded lengt
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,16 +26,23 @@ from multiattn.seeds import derive
 from multiattn.symbols import EOS, PAD, UNK
 
 # What has been read once and is the same every time is kept, up to so much per source or target.
-KEPT_BYTES = 512 * 2**20
+CACHED_BYTES = 512 * 2**20
 
 
+@runtime_checkable
 class Reader(Protocol):
-    """Raw value -> tensor; the part of a reader that batches need.
+    """What the target of a ``Reader`` record is: raw value -> tensor.
 
     A value of a corpus is a text or a path; from Python a reader may take others (bytes, arrays).
-    A reader with an attribute ``random = False`` promises that a generator changes nothing; what it
-    read is then kept in memory.
+    spec: what an encoder must know of the input, its ``input_spec``.
     """
+
+    @property
+    def spec(self) -> Any:
+        """What the encoder is built with, such as a vocabulary size."""
+
+    def labels(self, value: Any) -> Sequence[str]:
+        """A name per slot, for attention maps; none where slots have no names."""
 
     def measure(self, value: Any) -> int:
         """Give the size of what ``read`` returns, in the reader's own unit.
@@ -49,6 +57,60 @@ class Reader(Protocol):
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pad: R items (L, …) -> (R, L, …) and lengths (R,)."""
+
+
+@runtime_checkable
+class FittedReader(Protocol):
+    """A reader that learns from the training split; what it learned is kept in the run folder."""
+
+    def fit(self, values: Iterable[str], tokenizer: Tokenizer) -> None:
+        """Learn. tokenizer: the target's, for readers that share it."""
+
+    def save(self, folder: Path) -> None:
+        """Write into an empty folder."""
+
+    def load(self, folder: Path, tokenizer: Tokenizer) -> None:
+        """Read what ``save`` wrote. Raises UserError where it is damaged."""
+
+
+@runtime_checkable
+class DeterministicReader(Protocol):
+    """A reader with ``random = False``: a generator changes nothing, so tensors may be kept."""
+
+    random: bool
+
+
+@runtime_checkable
+class JointReader(Protocol):
+    """A reader of texts with ``joint = True``: it uses the target's tokenizer."""
+
+    joint: bool
+
+
+@runtime_checkable
+class TokenizingReader(Protocol):
+    """A reader of texts that shows its tokenizer."""
+
+    tokenizer: Tokenizer
+
+
+@runtime_checkable
+class ObjectReader(Protocol):
+    """A reader that takes Python objects of these types besides texts and paths."""
+
+    accepts: tuple[type, ...]
+
+
+@runtime_checkable
+class CachedFeatures(Protocol):
+    """A reader with ``gives_features = True``: tensors are an encoder's cached features."""
+
+    gives_features: bool
+
+
+def is_random(reader: object) -> bool:
+    """Whether reading the same value twice may give two tensors; unless it says so, it may."""
+    return not isinstance(reader, DeterministicReader) or reader.random
 
 
 class Collator:
@@ -94,9 +156,10 @@ class _Source:
         self._name = name
         self._reader = reader
         self._seed = seed
-        self._features = getattr(reader, "gives_features", False)
+        self._features = isinstance(reader, CachedFeatures) and reader.gives_features
+        self._random = is_random(reader)
         # Features lie in a mapped file, and what is read there the system keeps for all processes.
-        self._kept = _Kept(0 if self._features else KEPT_BYTES)
+        self._kept = _TensorCache(0 if self._features else CACHED_BYTES)
         self._lengths: dict[str, int] = {}  # five captions, one picture: measured once
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Inputs | None:
@@ -120,7 +183,7 @@ class _Source:
         return self._lengths[value]
 
     def _read(self, value: Any, example_id: str, epoch: int) -> Tensor:
-        if self._seed is None or not getattr(self._reader, "random", True):
+        if self._seed is None or not self._random:
             return self._kept.get(value, lambda: self._reader.read(value))
         seed = derive(self._seed, epoch, example_id, "source", self._name)
         return self._reader.read(value, torch.Generator().manual_seed(seed))
@@ -133,7 +196,7 @@ class _Target:
         self.lossy: list[str] = []  # what rows are called that the tokenizer does not give back
         self._tokenizer = tokenizer
         self._seed = seed if tokenizer.settings.sampling else None
-        self._kept = _Kept(KEPT_BYTES)
+        self._kept = _TensorCache(CACHED_BYTES)
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Targets:
         items = [self._encode(row, epoch) for row in rows]
@@ -152,13 +215,13 @@ class _Target:
         ids = self.ids(row).tolist()
         if taught and self._tokenizer.settings.kind == "char" and UNK in ids:
             raise UserError(
-                f"expected characters of the tokenizer in the target of {row.described}, got "
+                f"expected characters of the tokenizer in the target of {row.description}, got "
                 f"{self._strange(text)}; correct the target, train a tokenizer of its own, or set "
                 "training.bad_rows=skip"
             )
         expected = text.lower() if self._tokenizer.settings.lowercase else text
         if self._tokenizer.decode(ids).split() != expected.split():
-            self.lossy.append(row.described)
+            self.lossy.append(row.description)
 
     def ids(self, row: Row) -> Tensor:
         """Encode without sampling; what is drawn may be longer."""
@@ -180,7 +243,7 @@ class _Target:
         return torch.tensor([*self._tokenizer.encode(text, generator), EOS])
 
 
-class _Kept:
+class _TensorCache:
     """Tensors made once of a text or a path, until they fill ``limit`` bytes."""
 
     def __init__(self, limit: int) -> None:

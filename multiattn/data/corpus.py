@@ -1,24 +1,24 @@
-"""What a corpus is: examples of a split, their fields, and how one is opened."""
+"""What a corpus is: examples of a split, their fields, and how a corpus is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.settings import CorpusSettings
 from multiattn.registry.host import Host
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row of a corpus: raw values (paths, strings; never decoded media).
+    """One row of a corpus: raw values, which are texts or paths of files.
 
-    ``fields`` holds every field that the corpus lists; ``None`` says that this row has none.
-    A field with several values (five captions of a picture) is a tuple of them.
-    ``meta`` is what reports may group by: speaker, file and line.
+    ``fields`` holds every field that the corpus lists; ``None`` where this row has no value.
+    A field with several values (five captions of a photograph) is a tuple of them.
+    ``meta`` is what results may be grouped by: speaker, file and line.
     """
 
     id: str
@@ -26,21 +26,34 @@ class Example:
     meta: Mapping[str, str] = field(default_factory=dict)
 
 
+class BadRowError(UserError):
+    """A row that cannot be used. A recipe stops there, or skips the row and counts it."""
+
+
+@runtime_checkable
 class Corpus(Protocol):
-    """Examples of a split from a folder."""
+    """What the target of a ``Corpus`` record is: built with its folder, it lists splits."""
+
+    def splits(self) -> Sequence[str]:
+        """The names of the splits in the folder."""
 
     def examples(
         self, split: str, on_bad_row: Callable[[str], None] | None = None
     ) -> Sequence[Example]:
-        """Read a split. A bad row is a UserError, or ``on_bad_row(sentence)`` and left out."""
+        """Read a split.
+
+        A bad row raises BadRowError or, where ``on_bad_row`` is given, is left out after a call
+        with the sentence. Raises UserError for a split that is not there.
+        """
 
 
-def open_corpus(settings: RecipeSettings, host: Host, data_root: Path) -> Any:
+def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus:
     """The corpus of a recipe. Raises UserError naming the folder that is missing."""
-    folder = data_root / settings.corpus.folder
+    folder = data_root / settings.folder
     if not folder.is_dir():
         raise UserError(
             f"expected the corpus in the folder {folder}, got no such folder; "
             "say with --data where corpora lie"
         )
-    return host.build("corpus", settings.corpus, folder)
+    corpus: Corpus = host.build("corpus", settings, folder)
+    return corpus

@@ -1,18 +1,18 @@
-"""A split -> batches in the order of a plan. It refuses to know how a batch is made of its rows.
+"""The rows of a split as batches, in the order of a plan.
 
-    train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
+    train = Dataset.training(splits, readers, tokenizer, settings.training, settings.seed)
     plan = Plan(train.costs, settings.training, seed=settings.seed, world=world)
     for step, batches in train.batches(plan.follow(position), rank=rank, workers=2):
         ...                                    # one Batch per shard; None where a shard is empty
-    for batch in Dataset.evaluation(corpus, "test", settings, readers).sweep(batch_size=32):
+    for batch in Dataset.evaluation(splits, "test", readers).sweep(batch_size=32):
         ...                                    # every example once, longest first: reorder by id
 
-Reading, encoding and padding are ``batches.py``.
+Reading, encoding and padding are in ``collation.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -23,17 +23,17 @@ from torch.utils.data import DataLoader
 
 from multiattn.data.batch_plan import Costs, Step
 from multiattn.data.collation import Collator, Reader
-from multiattn.data.corpus import Corpus
-from multiattn.data.rows import BadRows, Report, Row, scored_rows, taught_rows
+from multiattn.data.rows import BadRowPolicy, BadRows, Row, SplitReport
+from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch
 from multiattn.errors import UserError
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.settings import TrainingSettings
 
 # A row, its target's ids and its sources' sizes -> UserError where something cannot use it.
-Check = Callable[[Row, Sequence[int], Mapping[str, int]], None]
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+RowCheck = Callable[[Row, Sequence[int], Mapping[str, int]], None]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -43,47 +43,44 @@ class Dataset:
     rows: tuple[Row, ...]
     costs: Costs
     collate: Collator
-    report: Report
+    report: SplitReport
 
     @classmethod
     def training(
         cls,
-        corpus: Corpus,
-        split: str,
-        settings: RecipeSettings,
+        splits: Splits,
         readers: Mapping[str, Reader],
         tokenizer: Tokenizer,
+        training: TrainingSettings,
+        seed: int,
     ) -> Dataset:
-        """One row per target text; too long ones are left out; augmented, sampled.
+        """The training split: one row per target text, too long ones left out; augmented, sampled.
 
         Raises UserError at a bad row (unless the recipe skips them) and if no row remains.
         """
-        _check_names(settings)
-        collate = Collator(readers, tokenizer, seed=settings.seed)
-        return _prepare(taught_rows, corpus, split, settings, collate).within(settings)
+        _check_source_names(training, splits.fields.sources)
+        collate = Collator(readers, tokenizer, seed=seed)
+        split = splits.names.train
+        rows, bad_rows = splits.training_rows(split)
+        return _measure_rows(rows, bad_rows, split, collate).within_limits(training)
 
     @classmethod
     def validation(
         cls,
-        corpus: Corpus,
+        splits: Splits,
         split: str,
-        settings: RecipeSettings,
         readers: Mapping[str, Reader],
         tokenizer: Tokenizer,
     ) -> Dataset:
         """One row per target text, all of them, nothing random: what a loss is measured on."""
-        return _prepare(taught_rows, corpus, split, settings, Collator(readers, tokenizer))
+        rows, bad_rows = splits.training_rows(split)
+        return _measure_rows(rows, bad_rows, split, Collator(readers, tokenizer))
 
     @classmethod
-    def evaluation(
-        cls,
-        corpus: Corpus,
-        split: str,
-        settings: RecipeSettings,
-        readers: Mapping[str, Reader],
-    ) -> Dataset:
-        """One row per example with all its references; batches without targets: to be decoded."""
-        return _prepare(scored_rows, corpus, split, settings, Collator(readers))
+    def evaluation(cls, splits: Splits, split: str, readers: Mapping[str, Reader]) -> Dataset:
+        """One row per example with all its references; batches without targets, to be decoded."""
+        rows, bad_rows = splits.evaluation_rows(split)
+        return _measure_rows(rows, bad_rows, split, Collator(readers))
 
     def batches(
         self, steps: Iterable[Step], *, rank: int = 0, workers: int = 0
@@ -93,7 +90,7 @@ class Dataset:
         The list is ``accumulate`` long on every process. ``workers`` processes read ahead; they
         change nothing but time. ``steps`` may be endless. Raises UserError if a reader does.
         """
-        return _loaded(partial(self._micro_batches, rank), steps, workers)
+        return _load_in_order(partial(self._micro_batches, rank), steps, workers)
 
     def sweep(
         self, batch_size: int, *, rank: int = 0, world: int = 1, workers: int = 0
@@ -103,15 +100,15 @@ class Dataset:
         longest_first = np.lexsort(lengths[::-1])[::-1].tolist()
         starts = range(rank * batch_size, len(self.rows), world * batch_size)
         indices = [longest_first[start : start + batch_size] for start in starts]
-        return _loaded(self._batch, indices, workers)
+        return _load_in_order(self._batch, indices, workers)
 
     def first(self, count: int | None) -> Dataset:
         """The first rows of the split, all of them for None."""
         return self._keep(range(min(count or len(self.rows), len(self.rows))))
 
-    def within(self, settings: RecipeSettings) -> Dataset:
+    def within_limits(self, training: TrainingSettings) -> Dataset:
         """Leave out rows longer than the recipe's limits, count them. UserError if none is left."""
-        limits = {"target": settings.training.max_target_tokens, **settings.training.max_source}
+        limits = {"target": training.max_target_tokens, **training.max_source}
         lengths = {"target": self.costs.target, **self.costs.sources}
         long = {side: lengths[side] > limit for side, limit in limits.items()}  # (E,) bool
         keep = np.flatnonzero(~np.any(list(long.values()), axis=0)).tolist()
@@ -124,31 +121,31 @@ class Dataset:
         kept = self._keep(keep)
         return replace(kept, report=replace(kept.report, too_long=counts))
 
-    def checked(self, check: Check, settings: RecipeSettings) -> Dataset:
-        """Leave out rows that ``check`` refuses and say why, or stop there, as the recipe wants."""
+    def drop_refused(self, check: RowCheck, policy: BadRowPolicy) -> Dataset:
+        """Leave out rows that ``check`` refuses, each with the reason, or stop at the first."""
         target = self.collate.target
         if target is None:
             return self
-        bad_rows = BadRows(settings.training.bad_rows)
+        bad_rows = BadRows(policy)
 
-        def examined(place: int) -> int:
-            row = self.rows[place]
-            own = {name: int(sizes[place]) for name, sizes in self.costs.sources.items()}
+        def examine(index: int) -> int:
+            row = self.rows[index]
+            own = {name: int(sizes[index]) for name, sizes in self.costs.sources.items()}
             check(row, target.ids(row).tolist()[:-1], own)
-            return place
+            return index
 
-        tried = [bad_rows.attempt(partial(examined, place)) for place in range(len(self.rows))]
-        keep = [place for place in tried if place is not None]
-        return self._skipping(keep, bad_rows.sentences)
+        examined = [bad_rows.attempt(partial(examine, index)) for index in range(len(self.rows))]
+        keep = [index for index in examined if index is not None]
+        return self._keep_and_report(keep, bad_rows.sentences)
 
-    def without(self, source: str, refused: Mapping[str, str]) -> Dataset:
+    def drop_values(self, source: str, refused: Mapping[str, str]) -> Dataset:
         """Leave out rows whose value of a source could not be read, and say why (by value)."""
         values = [row.sources[source] for row in self.rows]
-        keep = [place for place, value in enumerate(values) if value not in refused]
+        keep = [index for index, value in enumerate(values) if value not in refused]
         sentences = [refused[value] for value in dict.fromkeys(values) if value in refused]
-        return self._skipping(keep, sentences)
+        return self._keep_and_report(keep, sentences)
 
-    def _skipping(self, keep: Sequence[int], sentences: Sequence[str]) -> Dataset:
+    def _keep_and_report(self, keep: Sequence[int], sentences: Sequence[str]) -> Dataset:
         """Keep these rows, and say why not the others."""
         if not keep:
             raise UserError(f"expected rows to learn from, all were refused: {sentences[0]}")
@@ -174,26 +171,28 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class _Maker(Generic[Given, Made]):
+class _MapDataset(Generic[Key, Value]):
     """What a loader asks, in this process or in another one, which would wrap what is raised."""
 
-    make: Callable[[Given], Made]
+    make: Callable[[Key], Value]
 
-    def __getitem__(self, given: Given) -> Made | UserError:
+    def __getitem__(self, given: Key) -> Value | UserError:
         try:
             return self.make(given)
         except UserError as error:
             return error
 
 
-def _loaded(make: Callable[[Given], Made], given: Iterable[Given], workers: int) -> Iterator[Made]:
+def _load_in_order(
+    make: Callable[[Key], Value], given: Iterable[Key], workers: int
+) -> Iterator[Value]:
     """Map ``make`` over ``given`` in order, ``workers`` processes ahead."""
-    loader: DataLoader[Made | UserError] = DataLoader(
-        _Maker(make),  # type: ignore[arg-type]
+    loader: DataLoader[Value | UserError] = DataLoader(
+        _MapDataset(make),  # type: ignore[arg-type]
         batch_size=None,
         sampler=given,
         num_workers=workers,
-        collate_fn=_as_is,
+        collate_fn=_identity,
         # Its own, because a loader otherwise takes a number from the one that dropout draws from.
         generator=torch.Generator(),
     )
@@ -203,21 +202,16 @@ def _loaded(make: Callable[[Given], Made], given: Iterable[Given], workers: int)
         yield made
 
 
-def _as_is(made: object) -> object:
+def _identity(made: object) -> object:
     return made
 
 
-def _prepare(
-    rows_of: Callable[[Corpus, str, RecipeSettings, BadRows], list[Row]],
-    corpus: Corpus,
-    split: str,
-    settings: RecipeSettings,
-    collate: Collator,
+def _measure_rows(
+    candidates: Sequence[Row], bad_rows: BadRows, split: str, collate: Collator
 ) -> Dataset:
-    """Read a split and measure every row, obeying the recipe's policy for bad ones."""
-    bad_rows = BadRows(settings.training.bad_rows)
+    """Measure every row, leaving out those that cannot be used where the recipe skips them."""
     rows, measured = [], []
-    for row in rows_of(corpus, split, settings, bad_rows):
+    for row in candidates:
         lengths = bad_rows.attempt(partial(collate.measure, row))
         if lengths is not None:
             rows.append(row)
@@ -231,16 +225,17 @@ def _prepare(
         sources=dict(zip(collate.sources, columns[1:], strict=True)),
     )
     lossy = () if collate.target is None else tuple(collate.target.lossy)
-    report = Report(len(rows), tuple(bad_rows.sentences), lossy=lossy)
+    report = SplitReport(len(rows), tuple(bad_rows.sentences), lossy=lossy)
     return Dataset(tuple(rows), costs, collate, report)
 
 
-def _check_names(settings: RecipeSettings) -> None:
-    """Limits and budgets of a source that is not there would silently do nothing."""
-    for setting in ("max_source", "source_budget"):
-        for name in getattr(settings.training, setting):
-            if name not in settings.sources:
+def _check_source_names(training: TrainingSettings, sources: Collection[str]) -> None:
+    """Limits and budgets of an unknown source would silently do nothing."""
+    limits = {"max_source": training.max_source, "source_budget": training.source_budget}
+    for setting, by_source in limits.items():
+        for name in by_source:
+            if name not in sources:
                 raise UserError(
                     f"expected in training.{setting} a source of the recipe "
-                    f"({', '.join(settings.sources)}), got {name!r}; correct or remove it"
+                    f"({', '.join(sources)}), got {name!r}; correct or remove it"
                 )

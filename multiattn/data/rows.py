@@ -5,16 +5,24 @@ Free of torch: what trains a tokenizer and what checks splits for overlap need n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from multiattn.data.corpus import Corpus, Example
+from multiattn.data.corpus import Example
 from multiattn.errors import UserError
-from multiattn.recipe.settings import RecipeSettings
 
 Made = TypeVar("Made")
+BadRowPolicy = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Which fields of a corpus a recipe uses: one per source, by source name, and the target's."""
+
+    sources: Mapping[str, str]
+    target: str
 
 
 @dataclass(frozen=True)
@@ -28,20 +36,20 @@ class Row:
     id: str
     sources: Mapping[str, Any]
     targets: tuple[str, ...] = ()
-    place: str = ""  # the file and line of the corpus that it comes from, where these are known
+    location: str = ""  # file and line in the corpus, where these are known
     references: tuple[str, ...] = ()  # all targets of the example, where a row has but one of them
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """What a sentence about the row calls it."""
-        return f"example {self.id!r}" + (f" ({self.place})" if self.place else "")
+        return f"example {self.id!r}" + (f" ({self.location})" if self.location else "")
 
 
 @dataclass
 class BadRows:
     """What a recipe wants at a row that cannot be used: stop there, or skip it and say why."""
 
-    policy: Literal["stop", "skip"]
+    policy: BadRowPolicy
     sentences: list[str] = field(default_factory=list)
     _examples: set[str] = field(default_factory=set)
 
@@ -69,7 +77,7 @@ class BadRows:
 
 
 @dataclass(frozen=True)
-class Report:
+class SplitReport:
     """What became of a split's examples, for the log.
 
     skipped: a sentence per bad row; too_long: rows left out, per side;
@@ -97,8 +105,8 @@ class Report:
         return lines
 
 
-def taught_rows(
-    corpus: Corpus, split: str, settings: RecipeSettings, bad_rows: BadRows
+def training_rows(
+    examples: Sequence[Example], split: str, fields: Fields, bad_rows: BadRows
 ) -> list[Row]:
     """One row per target text: ``id``, or ``id#0``, ``id#1``, … where the field has several.
 
@@ -106,24 +114,25 @@ def taught_rows(
     """
 
     def rows_of(example: Example) -> list[Row]:
-        value, sources = _field(example, settings.target.field), _sources(example, settings)
+        value, sources = _field(example, fields.target), _sources(example, fields)
         if not value:
             raise UserError(
-                f"expected a target in the field {settings.target.field!r} of example "
+                f"expected a target in the field {fields.target!r} of example "
                 f"{example.id!r}, got none; complete the corpus, or set training.bad_rows=skip"
             )
-        place = _place(example)
+        location = _location(example)
         if isinstance(value, str):
-            return [Row(example.id, sources, (value,), place)]
+            return [Row(example.id, sources, (value,), location)]
         return [
-            Row(f"{example.id}#{n}", sources, (text,), place, value) for n, text in enumerate(value)
+            Row(f"{example.id}#{n}", sources, (text,), location, value)
+            for n, text in enumerate(value)
         ]
 
-    return _rows(corpus, split, bad_rows, rows_of)
+    return _rows(examples, split, bad_rows, rows_of)
 
 
-def scored_rows(
-    corpus: Corpus, split: str, settings: RecipeSettings, bad_rows: BadRows
+def evaluation_rows(
+    examples: Sequence[Example], split: str, fields: Fields, bad_rows: BadRows
 ) -> list[Row]:
     """One row per example with every reference; none where a test set is not published.
 
@@ -131,24 +140,27 @@ def scored_rows(
     """
 
     def rows_of(example: Example) -> list[Row]:
-        value = _field(example, settings.target.field) or ()
+        value = _field(example, fields.target) or ()
         references = (value,) if isinstance(value, str) else value
-        return [Row(example.id, _sources(example, settings), references, _place(example))]
+        return [Row(example.id, _sources(example, fields), references, _location(example))]
 
-    return _rows(corpus, split, bad_rows, rows_of)
+    return _rows(examples, split, bad_rows, rows_of)
 
 
 def _rows(
-    corpus: Corpus, split: str, bad_rows: BadRows, rows_of: Callable[[Example], list[Row]]
+    examples: Sequence[Example],
+    split: str,
+    bad_rows: BadRows,
+    rows_of: Callable[[Example], list[Row]],
 ) -> list[Row]:
     rows: dict[str, Row] = {}
-    for example in corpus.examples(split, bad_rows.handler):
+    for example in examples:
         for row in bad_rows.attempt(partial(rows_of, example)) or ():
             if row.id in rows:
-                first = rows[row.id].place or "before"
+                first = rows[row.id].location or "before"
                 bad_rows.refuse(
                     f"expected a different id for every example of {split!r}, got "
-                    f"{row.described} again, first seen {first}; change the corpus, or set "
+                    f"{row.description} again, first seen {first}; change the corpus, or set "
                     "training.bad_rows=skip"
                 )
             else:
@@ -156,20 +168,20 @@ def _rows(
     return list(rows.values())
 
 
-def _sources(example: Example, settings: RecipeSettings) -> dict[str, str | None]:
+def _sources(example: Example, fields: Fields) -> dict[str, str | None]:
     values: dict[str, str | None] = {}
-    for name, source in settings.sources.items():
-        value = _field(example, source.field)
+    for name, field_name in fields.sources.items():
+        value = _field(example, field_name)
         if isinstance(value, tuple):
             raise UserError(
-                f"expected one value for source {name!r} in the field {source.field!r} of example "
+                f"expected one value for source {name!r} in the field {field_name!r} of example "
                 f"{example.id!r}, got {len(value)}; only a target may have several"
             )
         values[name] = value
     return values
 
 
-def _place(example: Example) -> str:
+def _location(example: Example) -> str:
     file, line = example.meta.get("file"), example.meta.get("line")
     return ", ".join(part for part in (file, line and f"line {line}") if part)
 

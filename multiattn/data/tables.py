@@ -14,17 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from multiattn.data.corpus import Example
+from multiattn.data.corpus import BadRowError, Example
 from multiattn.data.text_files import (
-    BadRowError,
+    FileLine,
     OnBadRow,
-    Place,
-    collect,
-    decoded,
-    existing,
-    filled,
+    collect_examples,
+    decode_line,
+    find_splits,
+    first_existing,
     read_lines,
-    splits_named,
+    require_text,
 )
 from multiattn.errors import UserError
 
@@ -39,7 +38,7 @@ class TableRow:
     """One row: what stands in its columns, and where. What it refuses is a BadRowError."""
 
     cells: Cells
-    place: Place
+    place: FileLine
 
     def text(self, column: str) -> str:
         """The one text of a column."""
@@ -55,7 +54,7 @@ class TableRow:
         for text in texts:
             if not isinstance(text, str) or not _encodable(text):
                 raise self._refused(column, text, "write a string, a list of strings or null")
-            filled(text, f"text in the column {column!r}", self.place)
+            require_text(text, f"text in the column {column!r}", self.place)
         return tuple(texts) if isinstance(value, list) else value
 
     def name(self, column: str) -> str:
@@ -103,12 +102,12 @@ def column_names(names: Sequence[str], given: Mapping[str, str] | None) -> dict[
 
 def table_splits(folder: Path) -> tuple[str, ...]:
     """Names of the tables ``SPLIT.jsonl``, ``SPLIT.tsv``, ``SPLIT.csv`` in a folder."""
-    return tuple(sorted(set().union(*(splits_named(folder, f"{{split}}.{k}") for k in KINDS))))
+    return tuple(sorted(set().union(*(find_splits(folder, f"{{split}}.{k}") for k in KINDS))))
 
 
 def table_path(folder: Path, split: str, kinds: Sequence[str] = KINDS) -> Path:
     """The table of a split, plain or .gz. Raises UserError where there is none."""
-    return existing(folder, [f"{split}.{kind}" for kind in kinds])
+    return first_existing(folder, [f"{split}.{kind}" for kind in kinds])
 
 
 def table_examples(
@@ -127,15 +126,15 @@ def table_examples(
         cells_of = partial(_separated_cells, cut, _header(path, lines, cut))
 
     def example(line: int, raw: bytes) -> Example:
-        place = Place(path, line)
-        return make(TableRow(cells_of(decoded(raw, place), place), place))
+        place = FileLine(path, line)
+        return make(TableRow(cells_of(decode_line(raw, place), place), place))
 
-    return collect(lines, example, on_bad_row)
+    return collect_examples(lines, example, on_bad_row)
 
 
-def _json_cells(text: str, place: Place) -> Cells:
+def _json_cells(text: str, place: FileLine) -> Cells:
     try:
-        cells = json.loads(filled(text, "a row", place))
+        cells = json.loads(require_text(text, "a row", place))
     except (ValueError, RecursionError) as error:
         raise BadRowError(
             f"expected a JSON object in {place}, got: {error}; correct the row"
@@ -147,15 +146,15 @@ def _json_cells(text: str, place: Place) -> Cells:
     return cells
 
 
-Cut = Callable[[str, Place], list[str]]
+Cut = Callable[[str, FileLine], list[str]]
 
 
-def _cut_at_tabs(text: str, place: Place) -> list[str]:
+def _cut_at_tabs(text: str, place: FileLine) -> list[str]:
     """Quotes mean nothing: they belong to the text."""
     return text.split("\t")
 
 
-def _cut_at_commas(text: str, place: Place) -> list[str]:
+def _cut_at_commas(text: str, place: FileLine) -> list[str]:
     """A cell with a comma stands in double quotes; a row is one line."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
@@ -171,7 +170,7 @@ def _cut_at_commas(text: str, place: Place) -> list[str]:
 def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[str]:
     """Take the column names from the first line. Raises UserError where one stands there twice."""
     line, raw = next(lines)
-    columns = cut(decoded(raw, Place(path, line)), Place(path, line))
+    columns = cut(decode_line(raw, FileLine(path, line)), FileLine(path, line))
     if len(set(columns)) < len(columns):
         raise UserError(
             f"expected different column names in {path}, line {line}, got {', '.join(columns)}; "
@@ -180,7 +179,7 @@ def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[st
     return columns
 
 
-def _separated_cells(cut: Cut, columns: Sequence[str], text: str, place: Place) -> Cells:
+def _separated_cells(cut: Cut, columns: Sequence[str], text: str, place: FileLine) -> Cells:
     cells = cut(text, place)
     if len(cells) != len(columns):
         raise BadRowError(

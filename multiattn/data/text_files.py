@@ -14,19 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from multiattn.data.corpus import Example
+from multiattn.data.corpus import BadRowError, Example
 from multiattn.errors import UserError
 
 Raw = TypeVar("Raw")
 OnBadRow = Callable[[str], None]
 
 
-class BadRowError(UserError):
-    """A row that cannot be used. A recipe stops there, or skips the row and counts it."""
-
-
 @dataclass(frozen=True)
-class Place:
+class FileLine:
     """Where a text stands, as an error names it. Lines count from 1."""
 
     path: Path
@@ -36,7 +32,7 @@ class Place:
         return f"{self.path}, line {self.line}"
 
 
-def existing(folder: Path, names: Sequence[str]) -> Path:
+def first_existing(folder: Path, names: Sequence[str]) -> Path:
     """Find the first of these files in the folder, each plain or with ``.gz`` behind its name."""
     candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
     for path in candidates:
@@ -48,7 +44,7 @@ def existing(folder: Path, names: Sequence[str]) -> Path:
     )
 
 
-def splits_named(folder: Path, pattern: str) -> set[str]:
+def find_splits(folder: Path, pattern: str) -> set[str]:
     """What ``{split}`` of a pattern such as ``{split}.en`` stands for in the folder's files.
 
     Raises UserError for a pattern that leads elsewhere.
@@ -94,7 +90,7 @@ def split_lines(file: Iterable[bytes]) -> list[bytes]:
     return lines
 
 
-def decoded(raw: bytes, place: Place) -> str:
+def decode_line(raw: bytes, place: FileLine) -> str:
     """Decode a line. Raises BadRowError where it is not UTF-8."""
     try:
         return raw.decode("utf-8")
@@ -105,7 +101,7 @@ def decoded(raw: bytes, place: Place) -> str:
         ) from error
 
 
-def filled(text: str, what: str, place: Place) -> str:
+def require_text(text: str, what: str, place: FileLine) -> str:
     """Pass on a text that says something. Raises BadRowError where it is empty."""
     if text.strip():
         return text
@@ -115,7 +111,7 @@ def filled(text: str, what: str, place: Place) -> str:
     )
 
 
-def collect(
+def collect_examples(
     rows: Iterable[tuple[int, Raw]],
     make: Callable[[int, Raw], Example],
     on_bad_row: OnBadRow | None,

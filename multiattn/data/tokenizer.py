@@ -26,7 +26,7 @@ from multiattn.symbols import UNK
 
 # Spelled with a space inside, which no piece has: no text, whatever it says, becomes one of them.
 _SPECIALS = ["< pad >", "< s >", "</ s >", "< unk >"]
-_SHOWN = ["<pad>", "<s>", "</s>", "<unk>"]
+_DISPLAYED = ["<pad>", "<s>", "</s>", "<unk>"]
 
 # What the model is trained on and applied to, one match at a time. Subwords never join letters and
 # punctuation; "&quot;", as the Moses tokeniser writes it, stays whole.
@@ -71,7 +71,7 @@ class Tokenizer:
         Raises UserError without any text, or where ``size`` cannot hold every character (``bpe``
         and ``unigram``; ``char`` and ``word`` leave out what is rare).
         """
-        lines = [line for text in texts if (line := _prepared(text, settings))]
+        lines = [line for text in texts if (line := _normalise_spaces(text, settings))]
         if not lines:
             raise UserError(
                 "expected at least one text to train a tokenizer on, got none; "
@@ -106,7 +106,7 @@ class Tokenizer:
         A generator asks for subword sampling as ``settings.sampling`` says; the result is a
         function of the text and of what the generator draws. Raises UserError for half a character.
         """
-        line = _prepared(text, self.settings)
+        line = _normalise_spaces(text, self.settings)
         try:
             found = self._library.pre_tokenizer.pre_tokenize_str(line)
         except UnicodeEncodeError as error:
@@ -127,7 +127,7 @@ class Tokenizer:
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Each id as a person may read it: ``▁`` opens a word, specials stand in brackets."""
         return [
-            _SHOWN[index] if index < len(_SHOWN) else self._texts[index].replace(" ", "▁")
+            _DISPLAYED[index] if index < len(_DISPLAYED) else self._texts[index].replace(" ", "▁")
             for index in ids
         ]
 
@@ -186,7 +186,7 @@ class Tokenizer:
         return _UnigramSampling(model, self.settings.sampling, self._best)
 
 
-def _prepared(text: str, settings: TokenizerSettings) -> str:
+def _normalise_spaces(text: str, settings: TokenizerSettings) -> str:
     line = " ".join((text.lower() if settings.lowercase else text).split())
     return line if settings.kind == "char" or not line else f" {line}"
 

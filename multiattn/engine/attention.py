@@ -71,7 +71,7 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     return torch.softmax(blocked, -1) * mask
 
 
-def look(scores: Tensor, keys: Keys, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def attend(scores: Tensor, keys: Keys, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Scores (B, N, S) -> context (B, N, C), weights (B, N, S); the mask, else the keys' own."""
     weights = masked_softmax(scores, keys.mask.unsqueeze(1) if mask is None else mask)
     return torch.bmm(weights, keys.values.to(weights.dtype)), weights
@@ -107,7 +107,7 @@ class Additive(nn.Module):
         return torch.tanh(joined) @ self.energy  # (B, N, S)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
-        return *look(self.scores(query, keys.keys), keys), history
+        return *attend(self.scores(query, keys.keys), keys), history
 
 
 class Multiplicative(nn.Module):
@@ -127,7 +127,7 @@ class Multiplicative(nn.Module):
         return dot_scores(query, keys, offset)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
-        return *look(self.scores(query, keys.keys), keys), history
+        return *attend(self.scores(query, keys.keys), keys), history
 
 
 class Dot(nn.Module):
@@ -154,7 +154,7 @@ class Dot(nn.Module):
         return dot_scores(query, keys, offset)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
-        return *look(self.scores(query, keys.keys), keys), history
+        return *attend(self.scores(query, keys.keys), keys), history
 
 
 class ScaledDot(nn.Module):
@@ -175,7 +175,7 @@ class ScaledDot(nn.Module):
         return dot_scores(self.query(query) / math.sqrt(self.key_dim), keys, offset)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
-        return *look(self.scores(query, keys.keys), keys), history
+        return *attend(self.scores(query, keys.keys), keys), history
 
 
 AttentionFactory = Annotated[Callable[[int, int], Attention], Slot("attention")]

@@ -18,13 +18,13 @@ from multiattn.engine.attention import (
     ContentFactory,
     Keys,
     ScaledDot,
-    look,
+    attend,
 )
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
 
 
-def content(factory: ContentFactory, query_dim: int, memory_dim: int, asker: str) -> Any:
+def content_attention(factory: ContentFactory, query_dim: int, memory_dim: int, asker: str) -> Any:
     """Build the content attention that ``asker`` extends; refuse one that has no scores."""
     attention = factory(query_dim, memory_dim)
     if not (hasattr(attention, "scores") and isinstance(attention, nn.Module)):
@@ -63,7 +63,7 @@ class Location(nn.Module):
         if width % 2 == 0:
             raise UserError(f"attention 'location' needs an odd width, got {width}")
         self.window = window
-        self.content = content(of, query_dim, memory_dim, "location")
+        self.content = content_attention(of, query_dim, memory_dim, "location")
         self.context_dim = self.content.context_dim
         self.convolution = nn.Conv1d(1, filters, width, padding=width // 2, bias=False)
         self.feature = nn.Linear(filters, self.content.key_dim, bias=False)
@@ -85,7 +85,7 @@ class Location(nn.Module):
         found = self.convolution(history.reshape(batch_size * queries, 1, -1))  # (B·N, filters, S)
         found = found.transpose(1, 2).unflatten(0, (batch_size, queries))  # (B, N, S, filters)
         scores = self.content.scores(query, keys.keys, self.feature(found))
-        context, weights = look(scores, keys, seen)
+        context, weights = attend(scores, keys, seen)
         return context, weights, weights
 
     def _near(self, weights: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Coverage(nn.Module):
 
     def __init__(self, query_dim: int, memory_dim: int, *, of: ContentFactory = Additive) -> None:
         super().__init__()
-        self.content = content(of, query_dim, memory_dim, "coverage")
+        self.content = content_attention(of, query_dim, memory_dim, "coverage")
         self.context_dim = self.content.context_dim
         self.feature = nn.Linear(1, self.content.key_dim, bias=False)
 
@@ -117,7 +117,7 @@ class Coverage(nn.Module):
         if history is None:
             history = query.new_zeros(query.size(0), query.size(1), keys.mask.size(1))
         scores = self.content.scores(query, keys.keys, self.feature(history.unsqueeze(-1)))
-        context, weights = look(scores, keys)
+        context, weights = attend(scores, keys)
         return context, weights, history + weights
 
 
@@ -201,6 +201,6 @@ class Gated(nn.Module):
         return torch.sigmoid(self.gate(query)) * context, weights, history  # (B, N, 1) · (B, N, C)
 
 
-def ungated(attention: Any) -> Any:
+def without_gate(attention: Any) -> Any:
     """The attention that looks, without the gate on it, if there is one."""
     return attention.attention if type(attention) is Gated else attention

@@ -97,7 +97,7 @@ class Batch:
         return f"{self.size} examples ({self.ids[0]} … {self.ids[-1]}): " + ", ".join(parts)
 
 
-def targets_of(batch: Batch) -> Targets:
+def require_targets(batch: Batch) -> Targets:
     """The targets of a batch that teaches."""
     if batch.targets is None:
         raise TypeError("expected a batch with targets, got one to be decoded")
@@ -106,11 +106,11 @@ def targets_of(batch: Batch) -> Targets:
 
 def target_tokens(batch: Batch) -> float:
     """Count the target tokens of a batch, ends included."""
-    return float(targets_of(batch).lengths.sum())
+    return float(require_targets(batch).lengths.sum())
 
 
 @contextmanager
-def memory_errors(batch: Batch | None, remedy: str) -> Iterator[None]:
+def out_of_memory_as_user_error(batch: Batch | None, remedy: str) -> Iterator[None]:
     """Turn running out of memory into a sentence that names the batch and what to lower."""
     try:
         yield

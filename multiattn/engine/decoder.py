@@ -27,14 +27,14 @@ from multiattn.engine.attention import Additive, AttentionFactory
 from multiattn.engine.batch import Packing, Targets
 from multiattn.engine.fusion import Concat, NoSource
 from multiattn.engine.memory import Memory, MemorySpec
-from multiattn.engine.output_layer import Copies, Linear, OutputFactory, at_least_single
+from multiattn.engine.output_layer import Copies, Linear, OutputFactory, at_least_float32
 from multiattn.engine.recurrence import InputFeeding, LSTMState
 from multiattn.engine.trees import first_rows
 from multiattn.registry.schema import Probability, Slot
 
 
 @dataclass(frozen=True)
-class Output:
+class DecoderOutput:
     """Scores (M, V) of the real target tokens; row m is step ``steps[m]`` of input ``rows[m]``.
 
     kept: what ``keep`` asked for: "weights", per source (B, T, S), zero past each target's end.
@@ -60,9 +60,9 @@ class ScheduledSampling:
     rate: float
 
     def choose(self, gold: Tensor, scores: Tensor) -> Tensor:
-        sampled = torch.multinomial(torch.softmax(at_least_single(scores.detach()), -1), 1).squeeze(
-            1
-        )
+        sampled = torch.multinomial(
+            torch.softmax(at_least_float32(scores.detach()), -1), 1
+        ).squeeze(1)
         return torch.where(torch.rand(gold.shape, device=gold.device) < self.rate, sampled, gold)
 
 
@@ -181,7 +181,7 @@ class LSTMDecoder(nn.Module):
         memories: Mapping[str, Memory],
         feeding: Feeding | None = None,
         keep: tuple[str, ...] = (),
-    ) -> Output:
+    ) -> DecoderOutput:
         """Scores of every real target token under teacher forcing, or under ``feeding``.
 
         keep: of "weights" alone; anything else is a ValueError.
@@ -201,7 +201,7 @@ class LSTMDecoder(nn.Module):
             )
             scores = self.output(features, embedded, _copies(weights, shared, packing))
         kept = {"weights": _unpacked(weights, packing)} if "weights" in keep else {}
-        return Output(scores, packing.rows, packing.steps, kept)
+        return DecoderOutput(scores, packing.rows, packing.steps, kept)
 
     def _fed(
         self, gold: Tensor, packing: Packing, state: Any, shared: Shared, feeding: Feeding
@@ -216,7 +216,7 @@ class LSTMDecoder(nn.Module):
             step_scores, state, weights = self.step(tokens.unsqueeze(1), state, shared)
             scores.append(step_scores.squeeze(1))
             looks.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
-        return torch.cat(scores), fast.joined(looks)
+        return torch.cat(scores), fast.concatenate_weights(looks)
 
 
 def _copies(weights: Mapping[str, Tensor], shared: Shared, packing: Packing) -> Copies:

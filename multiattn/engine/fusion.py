@@ -51,7 +51,7 @@ def attention_per_source(
     return nn.ModuleDict(built)
 
 
-def look_at_all(
+def attend_all(
     modules: Any, query: Tensor, sources: Mapping[str, Any], history: dict[str, Any] | None
 ) -> tuple[list[Tensor], Weights, dict[str, Any]]:
     """Contexts in the order of the sources, weights and history per source."""
@@ -112,7 +112,7 @@ class Concat(nn.Module):
     def forward(
         self, query: Tensor, keys: ConcatKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
-        contexts, weights, after = look_at_all(self.attentions, query, keys.sources, history)
+        contexts, weights, after = attend_all(self.attentions, query, keys.sources, history)
         if keys.absent:
             contexts = [
                 context + keys.absent[name] for name, context in zip(weights, contexts, strict=True)
@@ -175,7 +175,7 @@ class Hierarchical(nn.Module):
     def forward(
         self, query: Tensor, keys: HierarchicalKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
-        joined, weights, after = look_at_all(self.attentions, query, keys.sources, history)
+        joined, weights, after = attend_all(self.attentions, query, keys.sources, history)
         contexts = torch.stack(joined, 2)  # (B, N, K, A + C')
         key, value = contexts[..., : self.dim], contexts[..., self.dim :]
         scores = torch.tanh(self.query(query).unsqueeze(2) + key) @ self.energy  # (B, N, K)
@@ -233,7 +233,7 @@ class Gate(nn.Module):
     def forward(
         self, query: Tensor, keys: GateKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
-        joined, weights, after = look_at_all(self.attentions, query, keys.sources, history)
+        joined, weights, after = attend_all(self.attentions, query, keys.sources, history)
         contexts = torch.stack(joined, 2)  # (B, N, K, 2 dim)
         value, energy = torch.split(contexts, self.dim, -1)
         asked = torch.stack([module(query) for module in self.query.values()], 2)  # (B, N, K, dim)

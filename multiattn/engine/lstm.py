@@ -21,9 +21,9 @@ from multiattn.engine.memory import length_mask
 GROUP_ROWS = 16  # fewer rows make slow matrix products
 
 
-def direction(width: int, hidden_dim: int) -> nn.LSTM:
+def one_direction(width: int, hidden_dim: int) -> nn.LSTM:
     """One direction of one layer: (B, S, width) -> (B, S, H)."""
-    return initialised(nn.LSTM(width, hidden_dim, batch_first=True))
+    return initialise_lstm(nn.LSTM(width, hidden_dim, batch_first=True))
 
 
 def bidirectional(values: Tensor, lengths: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
@@ -32,10 +32,10 @@ def bidirectional(values: Tensor, lengths: Tensor, ahead: nn.LSTM, back: nn.LSTM
     Forward, then backward; zero in padded slots.
     """
     mask = length_mask(lengths, values.shape[1])  # (B, S)
-    turned = _turned(mask, lengths)  # (B, S)
+    turned = _reversal(mask, lengths)  # (B, S)
     forwards, _ = ahead(values)  # (B, S, H)
-    backwards, _ = back(_turn(values, turned))
-    both = torch.cat([forwards, _turn(backwards, turned)], 2)  # (B, S, 2H)
+    backwards, _ = back(_reverse(values, turned))
+    both = torch.cat([forwards, _reverse(backwards, turned)], 2)  # (B, S, 2H)
     return both.masked_fill(~mask.unsqueeze(2), 0.0)
 
 
@@ -46,7 +46,7 @@ def final_states(values: Tensor, lengths: Tensor) -> Tensor:
     return torch.cat([values[rows, lengths - 1, :width], values[:, 0, width:]], 1)
 
 
-def in_groups(
+def encode_in_groups(
     encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], inputs: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Encode a batch in groups of similar length, each no further than its longest.
@@ -80,7 +80,7 @@ def similar_lengths(lengths: Tensor) -> list[Tensor]:
     return []
 
 
-def _turned(mask: Tensor, lengths: Tensor) -> Tensor:
+def _reversal(mask: Tensor, lengths: Tensor) -> Tensor:
     """Positions that turn each row round within its length and leave padding where it is: (B, S).
 
     Turning twice is not turning.
@@ -89,7 +89,7 @@ def _turned(mask: Tensor, lengths: Tensor) -> Tensor:
     return torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)  # (B, S)
 
 
-class _Turn(torch.autograd.Function):
+class _Reverse(torch.autograd.Function):
     """Slots (B, S, D) taken from ``positions`` (B, S), where turning twice is not turning.
 
     So the gradient is turned back by the same gather, and nothing is scattered.
@@ -98,30 +98,30 @@ class _Turn(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, positions: Tensor) -> Tensor:
         ctx.save_for_backward(positions)
-        return _taken(values, positions)
+        return _gather_slots(values, positions)
 
     @staticmethod
     def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor, None]:
         (positions,) = ctx.saved_tensors
-        return _taken(d_values, positions), None
+        return _gather_slots(d_values, positions), None
 
 
-def _turn(values: Tensor, positions: Tensor) -> Tensor:
-    turned: Tensor = _Turn.apply(values, positions)  # type: ignore[no-untyped-call]
+def _reverse(values: Tensor, positions: Tensor) -> Tensor:
+    turned: Tensor = _Reverse.apply(values, positions)  # type: ignore[no-untyped-call]
     return turned
 
 
-def _taken(values: Tensor, positions: Tensor) -> Tensor:
+def _gather_slots(values: Tensor, positions: Tensor) -> Tensor:
     """Whole slots at a time, which is faster than a gather of single numbers."""
     starts = torch.arange(len(values), device=values.device).unsqueeze(1) * values.shape[1]
     slots = values.reshape(-1, values.shape[2])  # (B · S, D)
     return slots.index_select(0, (starts + positions).flatten()).view_as(values)
 
 
-Lstm = TypeVar("Lstm", nn.LSTM, nn.LSTMCell)
+LSTMModule = TypeVar("LSTMModule", nn.LSTM, nn.LSTMCell)
 
 
-def initialised(lstm: Lstm) -> Lstm:
+def initialise_lstm(lstm: LSTMModule) -> LSTMModule:
     """Gate by gate, input weights of Glorot & Bengio 2010, recurrent ones of Saxe et al. 2014.
 
     Biases are 0, that of the forget gate 1 (Jozefowicz et al. 2015).

@@ -6,6 +6,7 @@ Letters: B batch, N parallel queries of one input, S memory slots, D memory widt
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,11 @@ class MemorySpec:
 
     dim: int
     summary_dim: int = 0
+
+    @classmethod
+    def of(cls, encoder: Any) -> MemorySpec:
+        """The widths of an encoder's memory: its ``out_dim`` and ``summary_dim``, if it has one."""
+        return cls(encoder.out_dim, getattr(encoder, "summary_dim", 0))
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,78 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from multiattn.engine.decoder import Feeding, Output
-from multiattn.engine.memory import Memory, scatter_rows
+from multiattn.engine.decoder import DecoderOutput, Feeding
+from multiattn.engine.memory import Memory, MemorySpec, scatter_rows
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
     from multiattn.engine.batch import Batch, Inputs
 
 
+@runtime_checkable
+class Encoder(Protocol):
+    """What the target of an ``Encoder`` record is: an ``nn.Module`` built with its ``input_spec``.
+
+    out_dim: D of its memory. One that gives a summary also has ``summary_dim``, D'.
+    """
+
+    out_dim: int
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
+        """What a reader's ``collate`` gave -> a memory, zero in padded slots."""
+
+    def example_inputs(self) -> tuple[Tensor, Tensor]:
+        """A small batch and its lengths, for checks."""
+
+
+@runtime_checkable
+class FeatureEncoder(Protocol):
+    """An encoder whose first part may be frozen, its output cached on disk.
+
+    frozen: whether nothing in ``features`` learns.
+    """
+
+    frozen: bool
+
+    def features(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """(B, …) float16, of one shape for all inputs, without anything random."""
+
+    def forward_features(self, features: Tensor) -> Memory:
+        """The rest of the encoder: ``forward`` is ``features``, then this."""
+
+
+@runtime_checkable
+class SelectsFeatureSettings(Protocol):
+    """An encoder of which only some settings change its features."""
+
+    feature_settings: Mapping[str, object]
+
+
+@runtime_checkable
+class SlotCountingEncoder(Protocol):
+    """An encoder that knows the length of its memory from the size of an input."""
+
+    def slots(self, size: int) -> int:
+        """How many slots an input has whose reader measures ``size``."""
+
+
+@runtime_checkable
+class PretrainedEncoder(Protocol):
+    """An encoder that begins with weights from a file."""
+
+    def start_from(self, data_root: Path) -> str:
+        """Load them; say in a few words from where, "" for nothing. Raises UserError."""
+
+
 @dataclass(frozen=True)
-class Absent:
+class AbsentLayout:
     """The layout of a source that no input of a batch has."""
 
     kind: str = "absent"
@@ -65,7 +120,7 @@ class Model(nn.Module):
 
     def forward(
         self, batch: Batch, keep: tuple[str, ...] = (), feeding: Feeding | None = None
-    ) -> tuple[dict[str, Memory], Output]:
+    ) -> tuple[dict[str, Memory], DecoderOutput]:
         """Memories, and scores of every real target token under teacher forcing or ``feeding``."""
         memories = self.encode(batch.sources, len(batch.ids))
         return memories, self.decoder(batch.targets, memories, feeding, keep)
@@ -73,12 +128,12 @@ class Model(nn.Module):
 
 def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:
     """A memory of one masked slot, for a batch in which nobody has the source."""
-    summary_dim = getattr(encoder, "summary_dim", 0)
+    spec = MemorySpec.of(encoder)
     return Memory(
-        like.new_zeros(batch_size, 1, encoder.out_dim),
+        like.new_zeros(batch_size, 1, spec.dim),
         torch.zeros(batch_size, 1, dtype=torch.bool, device=like.device),
-        Absent(),
-        like.new_zeros(batch_size, summary_dim) if summary_dim else None,
+        AbsentLayout(),
+        like.new_zeros(batch_size, spec.summary_dim) if spec.summary_dim else None,
     )
 
 

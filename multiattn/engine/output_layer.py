@@ -37,7 +37,7 @@ def vocabulary_layer(features_dim: int, embedding: nn.Embedding, tied: bool) -> 
     return nn.Sequential(nn.Linear(features_dim, embedding_dim, bias=False), layer)
 
 
-def at_least_single(leaf: Tensor) -> Tensor:
+def at_least_float32(leaf: Tensor) -> Tensor:
     """What is summed over many tokens, in float32 where it came in less."""
     return leaf.float() if leaf.dtype.itemsize < 4 else leaf
 
@@ -114,7 +114,7 @@ class Copy(nn.Module):
         scores: Tensor = self.of(features, embedded)
         if not copies:
             return scores
-        written = torch.softmax(at_least_single(scores), -1)
+        written = torch.softmax(at_least_float32(scores), -1)
         gate = self.write_from_features(features) + self.write_from_word(embedded)  # (…, 1)
         present = [(weights > 0).any(-1, keepdim=True) for weights, _ in copies]
         sources = torch.stack(present).sum(0).clamp(min=1)  # (…, 1)

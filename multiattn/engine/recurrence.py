@@ -22,7 +22,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from multiattn.engine.fusion import Fusion, Weights
-from multiattn.engine.lstm import initialised
+from multiattn.engine.lstm import initialise_lstm
 from multiattn.engine.memory import Memory
 
 FusionFactory = Callable[[int], Fusion]
@@ -63,7 +63,9 @@ class LSTMStack(nn.Module):
     def __init__(self, input_dim: int, hidden_dim: int, layers: int) -> None:
         super().__init__()
         widths = [input_dim] + [hidden_dim] * (layers - 1)
-        self.cells = nn.ModuleList(initialised(nn.LSTMCell(width, hidden_dim)) for width in widths)
+        self.cells = nn.ModuleList(
+            initialise_lstm(nn.LSTMCell(width, hidden_dim)) for width in widths
+        )
 
     def forward(self, inputs: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         """(B, N, I) and the old state -> top hidden (B, N, H) and the new state."""

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from multiattn.data.text_files import Place, decoded, read_lines, split_lines
+from multiattn.data.text_files import FileLine, decode_line, read_lines, split_lines
 from multiattn.errors import UserError
-from multiattn.recipe.settings import SOURCE_NAME, RecipeSettings
+from multiattn.recipe.settings import SOURCE_NAME_PATTERN, RecipeSettings
 from multiattn.registry import records
 from multiattn.registry.host import Host
 
@@ -51,7 +51,7 @@ class InputParser:
         for argument in arguments:
             name, equals, value = argument.partition("=")
             if self.as_text or not equals or name not in self.readers:
-                named_so = equals and not _is(Path(argument), Path.exists)
+                named_so = equals and not _is_kind_of_path(Path(argument), Path.exists)
                 self._refuse_other_source(name if named_so else "")
                 yield from self._unnamed(argument, stdin)
                 continue
@@ -64,7 +64,7 @@ class InputParser:
 
     def _refuse_other_source(self, name: str) -> None:
         """What looks like SOURCE=VALUE is meant so, unless everything is text."""
-        if re.fullmatch(SOURCE_NAME, name) and not self.as_text:
+        if re.fullmatch(SOURCE_NAME_PATTERN, name) and not self.as_text:
             raise UserError(
                 f"expected one of the sources {', '.join(self.readers) or '(none)'} before the =, "
                 f"got {name!r}; correct the name, or say --text if it belongs to the text"
@@ -88,16 +88,16 @@ class InputParser:
         if self.as_text or not argument.strip():
             return [argument]
         path = Path(argument)
-        if _is(path, Path.is_dir):
+        if _is_kind_of_path(path, Path.is_dir):
             shown = (file for file in path.iterdir() if not file.name.startswith("."))
-            files = sorted(file for file in shown if _recognised(file, reader))
+            files = sorted(file for file in shown if _reader_by_suffix(file, reader))
             if not files:
                 raise UserError(
                     f"expected files ending in {', '.join(reader.suffixes)} in {path}, got none; "
                     "give a folder that has some, or the files themselves"
                 )
             return [value for file in files for value in _content(file, reader)]
-        if _recognised(path, reader) and " " not in argument:
+        if _reader_by_suffix(path, reader) and " " not in argument:
             return _content(path, reader)
         return [argument]
 
@@ -107,7 +107,7 @@ class InputParser:
         if reader.produces == "text":
             if not value.strip():
                 raise UserError(f"expected a text for the source {name!r}, got an empty one")
-        elif not _is(Path(value), Path.is_file):
+        elif not _is_kind_of_path(Path(value), Path.is_file):
             raise UserError(
                 f"expected a file ({', '.join(reader.suffixes)}) for the source {name!r}, "
                 f"got {value!r}, which is none; check the path"
@@ -115,7 +115,7 @@ class InputParser:
         return value
 
 
-def _recognised(path: Path, reader: records.Reader) -> bool:
+def _reader_by_suffix(path: Path, reader: records.Reader) -> bool:
     return path.suffix.lower() in reader.suffixes
 
 
@@ -123,7 +123,7 @@ def _content(path: Path, reader: records.Reader) -> list[str]:
     """The values that a recognised file holds: the lines of a text, else the file itself."""
     if reader.produces != "text":
         return [str(path)]
-    if not _is(path, Path.is_file):
+    if not _is_kind_of_path(path, Path.is_file):
         raise UserError(
             f"expected a file of texts, got {path}, which is none; check the path, or say --text "
             "if this is the text"
@@ -134,7 +134,7 @@ def _content(path: Path, reader: records.Reader) -> list[str]:
 def _lines(lines: Iterable[bytes], path: Path) -> Iterator[str]:
     """One text a line, none of them blank: outputs belong to inputs by their number."""
     for number, raw in enumerate(lines, start=1):
-        line = decoded(raw, Place(path, number))
+        line = decode_line(raw, FileLine(path, number))
         if not line.strip():
             raise UserError(
                 f"expected a text in every line of {path}, got an empty line {number}; remove it"
@@ -142,7 +142,7 @@ def _lines(lines: Iterable[bytes], path: Path) -> Iterator[str]:
         yield line
 
 
-def _is(path: Path, question: object) -> bool:
+def _is_kind_of_path(path: Path, question: object) -> bool:
     """A long sentence is no path, and asking the disk about it is an error."""
     try:
         return bool(question(path))  # type: ignore[operator]

@@ -25,28 +25,30 @@ from numpy.typing import NDArray
 
 from multiattn.data.collation import Collator
 from multiattn.data.rows import Row
-from multiattn.engine.batch import memory_errors
+from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.layouts import Layout
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
 from multiattn.prediction.rendering import (
     AttentionRecord,
+    average_over_words,
+    display_value,
     image_of,
-    join_columns,
-    join_rows,
     label_spans,
-    shown,
+    sum_over_words,
 )
-from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, alone
+from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, single_row
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.system import System, open_system
 from multiattn.search.hypotheses import Hypothesis
-from multiattn.search.panel import first_member
+from multiattn.search.panel import primary_memories
 
-REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
+OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
 UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
-Source = Any  # a text, a path, what else a reader accepts, or a mapping of source names to these
+InputValue = (
+    Any  # a text, a path, what else a reader accepts, or a mapping of source names to these
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +80,10 @@ class Prediction:
     def records(self) -> Iterator[AttentionRecord]:
         """What a renderer draws: per source, output words by slots (by words of a text)."""
         for source, weights in self.attention.items():
-            rows, labels = join_rows(weights, self.words), self.labels[source]
+            rows, labels = average_over_words(weights, self.words), self.labels[source]
             if self.layouts[source].kind == "tokens":
                 spans = label_spans(labels)
-                rows = join_columns(rows, spans)
+                rows = sum_over_words(rows, spans)
                 labels = tuple(label for label, _, _ in spans)
             words = tuple(word for word, _, _ in self.words)
             value, layout = self.inputs[source], self.layouts[source]
@@ -90,7 +92,7 @@ class Prediction:
     def as_json(self) -> dict[str, Any]:
         """The input, the output, its score and word times; attention is in the records."""
         found = {
-            "input": {name: shown(value) for name, value in self.inputs.items()},
+            "input": {name: display_value(value) for name, value in self.inputs.items()},
             "text": self.text,
             "score": self.score,
             "log_probability": self.log_probability,
@@ -116,7 +118,7 @@ class Predictor:
         self.system = system
         self.device = device
         system.model.to(device)
-        self._writer = system.writer()
+        self._generator = system.generator()
         self._aligner = cache(partial(aligner_for, host=system.host))
 
     @property
@@ -124,7 +126,7 @@ class Predictor:
         """The names of what one input consists of."""
         return tuple(self.system.settings.sources)
 
-    def __call__(self, source: Source = "", *, prefix: str = "") -> Prediction:
+    def __call__(self, source: InputValue = "", *, prefix: str = "") -> Prediction:
         """Write for one input: a text or path, or one per source name (None: it lacks that one).
 
         prefix: what the output must begin with. Raises UserError for an unknown source.
@@ -132,7 +134,7 @@ class Predictor:
         (prediction,) = self.each([source], prefix=prefix)
         return prediction
 
-    def each(self, sources: Iterable[Source], *, prefix: str = "") -> Iterator[Prediction]:
+    def each(self, sources: Iterable[InputValue], *, prefix: str = "") -> Iterator[Prediction]:
         """Write for many inputs, in their order, ``search.batch_size`` at a time.
 
         Raises UserError at an input that is refused, after everything before it.
@@ -143,7 +145,7 @@ class Predictor:
             yield found
 
     def attempts(
-        self, sources: Iterable[Source], *, prefix: str = ""
+        self, sources: Iterable[InputValue], *, prefix: str = ""
     ) -> Iterator[Prediction | UserError]:
         """As ``each``, but an input that is refused is its error, and the others go on."""
         if isinstance(sources, str | Path):
@@ -153,7 +155,7 @@ class Predictor:
             yield from self._attempt(group, prefix)
 
     def _attempt(
-        self, group: Sequence[tuple[int, Source]], prefix: str
+        self, group: Sequence[tuple[int, InputValue]], prefix: str
     ) -> list[Prediction | UserError]:
         """What is refused together is tried in halves: it may be one of them, or their number."""
         try:
@@ -167,17 +169,17 @@ class Predictor:
 
     @torch.inference_mode()
     def _write(self, rows: Sequence[Row], prefix: str) -> list[Prediction]:
-        batch = Collator(self.system.sides.readers)(rows)
-        with memory_errors(batch, REMEDY):
-            encoded = self._writer.encode(batch.to(self.device))
-            outputs = self._writer.search_in(encoded, batch.ids, prefix)
-        limits = self._writer.limits(encoded, batch.size, prefix)
-        memories = first_member(encoded)
+        batch = Collator(self.system.processors.readers)(rows)
+        with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
+            encoded = self._generator.encode(batch.to(self.device))
+            outputs = self._generator.search(encoded, batch.ids, prefix)
+        limits = self._generator.limits(encoded, batch.size, prefix)
+        memories = primary_memories(encoded)
         return [
             self._prediction(
                 row,
                 best,
-                {name: alone(memory, place) for name, memory in memories.items()},
+                {name: single_row(memory, place) for name, memory in memories.items()},
                 limits[place],
             )
             for place, (row, best) in enumerate(zip(rows, outputs, strict=True))
@@ -187,9 +189,9 @@ class Predictor:
         self, row: Row, best: Sequence[Hypothesis], memories: Mapping[str, Memory], limit: int
     ) -> Prediction:
         inputs = {name: value for name, value in row.sources.items() if value is not None}
-        readers = self.system.sides.readers
+        readers = self.system.processors.readers
         labels = {name: tuple(readers[name].labels(value)) for name, value in inputs.items()}
-        tokenizer = self.system.sides.tokenizer
+        tokenizer = self.system.processors.tokenizer
         predictions = [
             Prediction(
                 inputs=inputs,
@@ -206,7 +208,7 @@ class Predictor:
                 labels=labels,
                 layouts={name: memory.layout for name, memory in memories.items()},
                 times=self._times(found, memories, tuple(inputs)),
-                doubts=(*_cut_off(found, limit), *_unknown(labels)),
+                doubts=(*_truncation_warnings(found, limit), *_unknown_input_warnings(labels)),
             )
             for found in best
         ]
@@ -225,14 +227,14 @@ class Predictor:
                     memories,
                     dict(self.system.model.heads),
                     found.tokens,
-                    self.system.sides.tokenizer.words(found.tokens),
+                    self.system.processors.tokenizer.words(found.tokens),
                     found.token_log_probabilities,
                     found.attention.get(source),
                 )
                 times[source] = tuple(aligner.align(evidence))
         return times
 
-    def _named(self, source: Source) -> dict[str, Any]:
+    def _named(self, source: InputValue) -> dict[str, Any]:
         names = self.sources
         if not isinstance(source, Mapping):
             if len(names) > 1:
@@ -260,7 +262,7 @@ class Predictor:
 
     def _checked(self, name: str, value: object) -> object:
         """A text or a path as a string; what else the reader says that it ``accepts``, as it is."""
-        accepted = getattr(self.system.sides.readers[name], "accepts", ())
+        accepted = getattr(self.system.processors.readers[name], "accepts", ())
         if isinstance(value, accepted) and not isinstance(value, str | Path):
             return value
         if not isinstance(value, str | Path) or not str(value).strip():
@@ -272,7 +274,7 @@ class Predictor:
         return str(value)
 
 
-def _cut_off(found: Hypothesis, limit: int) -> Iterator[str]:
+def _truncation_warnings(found: Hypothesis, limit: int) -> Iterator[str]:
     if len(found.tokens) >= limit:
         yield (
             f"the output has {limit} tokens, as many as it may, and could be cut off; raise "
@@ -280,7 +282,7 @@ def _cut_off(found: Hypothesis, limit: int) -> Iterator[str]:
         )
 
 
-def _unknown(labels: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _unknown_input_warnings(labels: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Readers call a symbol that they have never seen ``<unk>``; other specials say nothing."""
     for source, names in labels.items():
         letters = [name.strip("▁") for name in names]
@@ -306,11 +308,11 @@ def load(
     """
     if isinstance(overrides, str):
         raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
-    place = _present(device) if device else PartialState().device
+    place = _available_device(device) if device else PartialState().device
     return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), place)
 
 
-def _present(device: str | torch.device) -> torch.device:
+def _available_device(device: str | torch.device) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:

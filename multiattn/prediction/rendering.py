@@ -49,14 +49,14 @@ class AttentionRecord:
         """The same numbers, for other people's programs."""
         return {
             "source": self.source,
-            "value": shown(self.value),
+            "value": display_value(self.value),
             "labels": list(self.labels),
             "words": list(self.words),
             "weights": [[round(float(weight), 5) for weight in row] for row in self.weights],
         }
 
 
-def shown(value: Any) -> str:
+def display_value(value: Any) -> str:
     """A raw input in JSON: a text or a path as it is, of anything else what it is."""
     return value if isinstance(value, str) else f"<{type(value).__name__}>"
 
@@ -89,7 +89,7 @@ class HeatMap:
         figure.set_layout_engine("tight")
 
 
-def join_rows(
+def average_over_words(
     weights: NDArray[np.floating[Any]], spans: Sequence[Span]
 ) -> NDArray[np.floating[Any]]:
     """(T, S) weights of tokens -> (W, S) of words: the mean of a word's tokens."""
@@ -97,7 +97,7 @@ def join_rows(
     return np.array(rows).reshape(len(spans), weights.shape[1])
 
 
-def join_columns(
+def sum_over_words(
     weights: NDArray[np.floating[Any]], spans: Sequence[Span]
 ) -> NDArray[np.floating[Any]]:
     """(W, S) -> (W, words of the source): the sum over a word's slots, so rows keep their sum."""
@@ -161,7 +161,7 @@ def quiet_drawing() -> Iterator[None]:
         yield
 
 
-def save_pictures(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
+def save_attention_maps(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
     """Per source ``STEM-SOURCE.png`` and the same numbers in ``STEM-SOURCE.json``."""
     pictures = []
     for record in drawn:

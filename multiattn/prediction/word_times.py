@@ -83,7 +83,7 @@ def aligner_for(layout: str, host: Host) -> Aligner | None:
     return None
 
 
-def alone(memory: Memory, row: int) -> Memory:
+def single_row(memory: Memory, row: int) -> Memory:
     """One row of a memory as a batch of one, its real slots only."""
     real = memory.mask[row]
     return replace(

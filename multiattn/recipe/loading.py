@@ -19,20 +19,27 @@ from multiattn.recipe import yamlfile
 from multiattn.recipe.settings import CorpusSettings, RecipeSettings
 from multiattn.registry.host import Host, load_host
 from multiattn.registry.records import Encoder, Reader
-from multiattn.registry.schema import Component, Named, Weighted, problems, suggestion
+from multiattn.registry.schema import (
+    Mistake,
+    Named,
+    NamedComponent,
+    Weighted,
+    suggestion,
+    validation_problems,
+)
 
-CORE = "multiattn"
-SUFFIXES = (".yaml", ".yml")
+CORE_DISTRIBUTION = "multiattn"
+RECIPE_SUFFIXES = (".yaml", ".yml")
 
 # Where a recipe names components: dotted place (* is any key or index), kind, how it is written.
 COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
     ("corpus", "corpus", TypeAdapter(CorpusSettings)),
-    ("sources.*.reader", "reader", TypeAdapter(Component)),
-    ("sources.*.encoder", "encoder", TypeAdapter(Component)),
-    ("decoder", "decoder", TypeAdapter(Component)),
+    ("sources.*.reader", "reader", TypeAdapter(NamedComponent)),
+    ("sources.*.encoder", "encoder", TypeAdapter(NamedComponent)),
+    ("decoder", "decoder", TypeAdapter(NamedComponent)),
     ("objectives.*", "objective", TypeAdapter(Weighted)),
     ("search.scorers.*", "scorer", TypeAdapter(Weighted)),
-    ("evaluation.metrics.*", "metric", TypeAdapter(Component)),
+    ("evaluation.metrics.*", "metric", TypeAdapter(NamedComponent)),
 )
 
 
@@ -43,14 +50,6 @@ class RecipeFile:
     name: str
     distribution: str
     path: Path
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A dotted place in a recipe and the sentence about it."""
-
-    place: str
-    sentence: str
 
 
 def shipped(folder: str) -> Path:
@@ -69,19 +68,19 @@ def shipped(folder: str) -> Path:
 def recipe_files(host: Host) -> list[RecipeFile]:
     """List every recipe that has a name: `folder`, which is its default.yaml, or `folder/file`."""
     files = [
-        RecipeFile(_called(path.parent.name, path), CORE, path)
+        RecipeFile(_recipe_name(path.parent.name, path), CORE_DISTRIBUTION, path)
         for path in shipped("recipes").glob("*/*.yaml")
     ]
     for row in host.records("recipe"):
         files += [
-            RecipeFile(_called(row.record.name, path), row.distribution, path)
-            for folder in _packaged(row.record.target)
+            RecipeFile(_recipe_name(row.record.name, path), row.distribution, path)
+            for folder in _recipe_folders(row.record.target)
             for path in folder.glob("*.yaml")
         ]
     return sorted(files, key=lambda file: (file.name, file.distribution))
 
 
-def _packaged(target: str) -> list[Path]:
+def _recipe_folders(target: str) -> list[Path]:
     """Find the folder of ``package:folder``; nothing where there is no such package."""
     package, _, inside = target.partition(":")
     try:
@@ -91,11 +90,11 @@ def _packaged(target: str) -> list[Path]:
     return [Path(root, inside) for root in (spec and spec.submodule_search_locations) or ()]
 
 
-def _called(folder: str, path: Path) -> str:
+def _recipe_name(folder: str, path: Path) -> str:
     return folder if path.stem == "default" else f"{folder}/{path.stem}"
 
 
-def summary_of(path: Path) -> str:
+def read_summary(path: Path) -> str:
     """Read the summary of a recipe file and check nothing else; say so where it cannot be read."""
     try:
         value = _parse(path).value
@@ -110,7 +109,7 @@ def find_recipe(name_or_path: str, host: Host) -> Path:
     Raises UserError for an unknown name (with close ones) and for a name that two plugins give.
     """
     path = Path(name_or_path)
-    if path.suffix in SUFFIXES:
+    if path.suffix in RECIPE_SUFFIXES:
         return path
     files = recipe_files(host)
     matching = [
@@ -143,18 +142,16 @@ def load_recipe(
     path = find_recipe(str(name_or_path), host)
     document = _parse(path)
     tree = document.value if document.value is not None else {}
-    mistakes = [
-        Mistake(place, "expected this key once, got it twice") for place in document.repeated
-    ]
+    mistakes = [Mistake(key, "expected this key once, got it twice") for key in document.repeated]
     overridden = []
     for override in overrides:
         try:
-            tree = _overridden(tree, override)
+            tree = _apply_override(tree, override)
             overridden.append(override.partition("=")[0])
         except UserError as mistake:
             mistakes.append(Mistake(override, str(mistake)))
             overridden.append(override)
-    settings, schema_mistakes = _checked(tree)
+    settings, schema_mistakes = _validate(tree)
     mistakes += [*schema_mistakes, *_component_mistakes(tree, host)]
     if mistakes or settings is None:
         raise UserError(_report(mistakes, path, document, overridden))
@@ -179,31 +176,35 @@ def _report(
 ) -> str:
     lines = []
     for mistake in mistakes:
-        place = mistake.place
-        overriding = place not in document.lines and any(
-            f"{key}.".startswith(f"{place}.") for key in overridden
+        key = mistake.key
+        above = key not in document.lines and any(
+            f"{override}.".startswith(f"{key}.") for override in overridden
         )
-        below = any(f"{place}.".startswith(f"{key.removesuffix('.name')}.") for key in overridden)
-        origin = "--set" if overriding or below else f"{path}:{document.line(place)}:"
-        lines.append(f"{origin} {place or 'recipe'}: {mistake.sentence}")
+        below = any(
+            f"{key}.".startswith(f"{override.removesuffix('.name')}.") for override in overridden
+        )
+        origin = "--set" if above or below else f"{path}:{document.line(key)}:"
+        lines.append(f"{origin} {key or 'recipe'}: {mistake.sentence}")
     if len(lines) == 1:
         return lines[0]
     return "\n  ".join([f"expected a recipe without mistakes, got {len(lines)}:", *lines])
 
 
-def _overridden(tree: Any, override: str) -> Any:
+def _apply_override(tree: Any, override: str) -> Any:
     """Apply ``dotted.key=value`` to plain data; the data given stays as it was."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
         raise UserError("expected key=value with a dotted key; write it like training.steps=5")
-    return yamlfile.replaced(tree, key.split("."), yamlfile.parse(text, "value").value)
+    return yamlfile.with_value(tree, key.split("."), yamlfile.parse(text, "value").value)
 
 
-def _checked(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
+def _validate(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
     try:
         return RecipeSettings.model_validate(tree), []
     except ValidationError as error:
-        return None, [Mistake(*problem) for problem in problems(error, RecipeSettings, tree)]
+        return None, [
+            Mistake(*problem) for problem in validation_problems(error, RecipeSettings, tree)
+        ]
 
 
 def _component_mistakes(tree: object, host: Host) -> list[Mistake]:
@@ -211,21 +212,19 @@ def _component_mistakes(tree: object, host: Host) -> list[Mistake]:
     mistakes = []
     components: dict[str, Named] = {}
     for pattern, kind, written in COMPONENTS:
-        for place, value in yamlfile.at(tree, pattern.split(".")):
+        for key, value in yamlfile.values_at(tree, pattern.split(".")):
             try:
-                components[place] = written.validate_python(value)
+                components[key] = written.validate_python(value)
             except ValidationError:
                 continue  # the schema has said so
-            for line in host.mistakes(kind, components[place], place):
-                where, _, what = line.partition(": ")
-                mistakes.append(Mistake(where, what))
-    return [*mistakes, *_misfits(components, host)]
+            mistakes += host.mistakes(kind, components[key], key)
+    return [*mistakes, *_mismatched_encoders(components, host)]
 
 
-def _misfits(components: Mapping[str, Named], host: Host) -> Iterator[Mistake]:
+def _mismatched_encoders(components: Mapping[str, Named], host: Host) -> Iterator[Mistake]:
     """Find the sources whose encoder does not consume what their reader produces."""
-    for place, named in components.items():
-        source, _, role = place.rpartition(".")
+    for key, named in components.items():
+        source, _, role = key.rpartition(".")
         if role != "encoder" or f"{source}.reader" not in components:
             continue
         try:
@@ -239,7 +238,7 @@ def _misfits(components: Mapping[str, Named], host: Host) -> Iterator[Mistake]:
             and encoder.consumes != reader.produces
         ):
             yield Mistake(
-                place,
+                key,
                 f"expected an encoder that consumes {reader.produces}, as reader {reader.name!r} "
                 f"produces, got {encoder.name!r}, which consumes {encoder.consumes}",
             )
@@ -250,7 +249,7 @@ def dump_recipe(settings: RecipeSettings) -> str:
     return yamlfile.dump(settings.model_dump(mode="json"))
 
 
-def differences(first: RecipeSettings, second: RecipeSettings) -> list[str]:
+def differing_keys(first: RecipeSettings, second: RecipeSettings) -> list[str]:
     """Name the dotted keys in which two recipes differ."""
     flat = [dict(yamlfile.leaves(each.model_dump(mode="json"))) for each in (first, second)]
     missing = object()
@@ -264,7 +263,7 @@ def refuse_differences(
     """Raise UserError naming every key that differs and is not ``allowed`` (or below it)."""
     keys = [
         key
-        for key in differences(old, new)
+        for key in differing_keys(old, new)
         if not any(key == place or key.startswith(f"{place}.") for place in allowed)
     ]
     if keys:

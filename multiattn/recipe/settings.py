@@ -19,15 +19,15 @@ from pydantic import (
 )
 
 from multiattn.registry.schema import (
-    Component,
     Named,
+    NamedComponent,
     Probability,
     Strict,
     Weighted,
     WeightedComponent,
 )
 
-SOURCE_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
+SOURCE_NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
 class CorpusSettings(Named):
@@ -36,7 +36,7 @@ class CorpusSettings(Named):
     folder: str = "."
 
 
-class Splits(Strict):
+class SplitNames(Strict):
     """Names of the corpus's splits. Choosing happens on ``validation``; ``test`` is only scored."""
 
     train: str = "train"
@@ -44,12 +44,12 @@ class Splits(Strict):
     test: str = "test"
 
 
-class Source(Strict):
+class SourceSettings(Strict):
     """One input: which field of the corpus, who reads it, who encodes it."""
 
     field: str
-    reader: Component
-    encoder: Component
+    reader: NamedComponent
+    encoder: NamedComponent
     cache: bool = False  # what frozen parts of the encoder give is computed once and kept on disk
 
 
@@ -62,7 +62,7 @@ class TokenizerSettings(Strict):
     sampling: Probability = 0.0
 
 
-class Target(Strict):
+class TargetSettings(Strict):
     """The output: a text field of the corpus. Several values of a field are several targets."""
 
     field: str
@@ -81,7 +81,7 @@ class ParameterGroup(Strict):
     frozen: bool = False
 
 
-class ScheduledSampling(Strict):
+class ScheduledSamplingSettings(Strict):
     """The share of fed words that are the model's own (Bengio 2015), rising linearly over steps."""
 
     start: Probability = 0.0
@@ -89,7 +89,7 @@ class ScheduledSampling(Strict):
     over_steps: PositiveInt = 10_000
 
 
-class Training(Strict):
+class TrainingSettings(Strict):
     """One run of the optimiser. Budgets are in optimiser steps, not in time."""
 
     steps: PositiveInt = 10_000
@@ -107,7 +107,7 @@ class Training(Strict):
     clip_norm: PositiveFloat | None = 1.0
     precision: Literal["no", "bf16", "fp16"] = "no"
     groups: tuple[ParameterGroup, ...] = ()
-    scheduled_sampling: ScheduledSampling | None = None
+    scheduled_sampling: ScheduledSamplingSettings | None = None
     validate_every: PositiveInt = 500
     validation_limit: PositiveInt | None = None  # decode only the first so many validation examples
     patience: PositiveInt | None = None  # validations without a better score
@@ -125,7 +125,7 @@ class FusedLanguageModel(Strict):
     weight: float = 0.2
 
 
-class Search(Strict):
+class SearchSettings(Strict):
     """How outputs are found. ``beam: 1`` is greedy."""
 
     method: Literal["beam", "sample", "ctc"] = "beam"  # ctc: its head proposes, all others rescore
@@ -162,10 +162,10 @@ class Search(Strict):
         return value
 
 
-class Evaluation(Strict):
+class EvaluationSettings(Strict):
     """Metrics of a split; ``select`` is the one that chooses among checkpoints."""
 
-    metrics: tuple[Component, ...] = ()
+    metrics: tuple[NamedComponent, ...] = ()
     select: str | None = None
     group: str | None = None  # a field or note of the corpus (speaker): scores for each value too
 
@@ -187,21 +187,23 @@ class RecipeSettings(Strict):
     summary: str = ""
     seed: int = 1
     corpus: CorpusSettings
-    splits: Splits = Splits()
-    sources: Mapping[str, Source] = {}
-    target: Target
-    decoder: Component
+    splits: SplitNames = SplitNames()
+    sources: Mapping[str, SourceSettings] = {}
+    target: TargetSettings
+    decoder: NamedComponent
     objectives: tuple[Weighted, ...] = Field(
         default=(WeightedComponent(name="cross-entropy"),), min_length=1
     )
-    training: Training = Training()
-    search: Search = Search()
-    evaluation: Evaluation = Evaluation()
+    training: TrainingSettings = TrainingSettings()
+    search: SearchSettings = SearchSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     @field_validator("sources")
     @classmethod
-    def _sources_can_be_called(cls, sources: Mapping[str, Source]) -> Mapping[str, Source]:
-        odd = [name for name in sources if not re.fullmatch(SOURCE_NAME, name)]
+    def _sources_can_be_called(
+        cls, sources: Mapping[str, SourceSettings]
+    ) -> Mapping[str, SourceSettings]:
+        odd = [name for name in sources if not re.fullmatch(SOURCE_NAME_PATTERN, name)]
         if odd:
             raise ValueError(
                 f"names of a-z, digits, _ and - for sources, a letter first, unlike {odd[0]!r}"
@@ -210,7 +212,9 @@ class RecipeSettings(Strict):
 
     @field_validator("evaluation")
     @classmethod
-    def _outputs_are_of_inputs(cls, evaluation: Evaluation, others: ValidationInfo) -> Evaluation:
+    def _outputs_are_of_inputs(
+        cls, evaluation: EvaluationSettings, others: ValidationInfo
+    ) -> EvaluationSettings:
         judged = evaluation.metrics or evaluation.group is not None
         if judged and not others.data.get("sources", True):
             raise ValueError(

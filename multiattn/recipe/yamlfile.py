@@ -117,14 +117,16 @@ def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, in
         yield from _keys(child, inner, seen)
 
 
-def at(tree: object, pattern: Sequence[str], place: str = "") -> Iterator[tuple[str, object]]:
+def values_at(
+    tree: object, pattern: Sequence[str], place: str = ""
+) -> Iterator[tuple[str, object]]:
     """Every place that matches the steps of a pattern, * being any, and what stands there."""
     if not pattern:
         yield place, tree
         return
     for step, child in _children(tree):
         if pattern[0] in ("*", step):
-            yield from at(child, pattern[1:], f"{place}.{step}" if place else step)
+            yield from values_at(child, pattern[1:], f"{place}.{step}" if place else step)
 
 
 def leaves(tree: object, place: str = "") -> Iterator[tuple[str, object]]:
@@ -144,7 +146,7 @@ def _children(tree: object) -> list[tuple[str, object]]:
     return []
 
 
-def replaced(tree: Any, steps: Sequence[str], value: object) -> Any:
+def with_value(tree: Any, steps: Sequence[str], value: object) -> Any:
     """A copy of ``tree`` with ``value`` at a place; a list grows by one at its end.
 
     A string on the way becomes ``{name: string}``: that is a component written by its name alone.
@@ -158,14 +160,14 @@ def replaced(tree: Any, steps: Sequence[str], value: object) -> Any:
     if isinstance(tree, str):
         tree = {"name": tree}
     if isinstance(tree, dict):
-        return {**tree, step: replaced(tree.get(step), rest, value)}
+        return {**tree, step: with_value(tree.get(step), rest, value)}
     if not isinstance(tree, list):
         raise UserError(f"expected settings to hold {step!r}, got {tree!r}; shorten the key")
     if not step.isdecimal() or int(step) > len(tree):
         raise UserError(f"expected an index from 0 to {len(tree)}, got {step!r}")
     index = int(step)
     old = tree[index] if index < len(tree) else None
-    return [*tree[:index], replaced(old, rest, value), *tree[index + 1 :]]
+    return [*tree[:index], with_value(old, rest, value), *tree[index + 1 :]]
 
 
 def dump(value: object) -> str:

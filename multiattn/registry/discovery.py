@@ -25,7 +25,7 @@ ALLOW_LIST = "MULTIATTN_PLUGINS"
 
 
 @dataclass(frozen=True)
-class Found:
+class PluginEntry:
     """A plugin that somebody installed or named: where it is, and how it would be loaded."""
 
     distribution: str
@@ -41,17 +41,17 @@ class Found:
         return f"{self.distribution}/{self.name}"
 
 
-def switched_on(variable: str) -> bool:
+def is_switched_on(variable: str) -> bool:
     """Whether an environment variable is set to something other than nothing or 0."""
     return os.environ.get(variable, "") not in ("", "0")
 
 
-def canonical(distribution: str) -> str:
+def canonical_name(distribution: str) -> str:
     """Spell a distribution's name as package indexes compare it: My_Plugin is my-plugin."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def installed() -> list[Found]:
+def installed_plugins() -> list[PluginEntry]:
     """List the plugins of the environment, by distribution and name; nothing is imported.
 
     Those that the allow-list names without being there are listed too: loading one says so.
@@ -59,11 +59,11 @@ def installed() -> list[Found]:
     allow_list = _allow_list()
     found = []
     for entry_point in importlib.metadata.entry_points(group=GROUP):
-        distribution = canonical(entry_point.dist.name) if entry_point.dist else "unknown"
+        distribution = canonical_name(entry_point.dist.name) if entry_point.dist else "unknown"
         label = f"{distribution}/{entry_point.name}"
         allowed = allow_list is None or not allow_list.isdisjoint((distribution, label))
         found.append(
-            Found(
+            PluginEntry(
                 distribution=distribution,
                 name=entry_point.name,
                 version=entry_point.dist.version if entry_point.dist else "",
@@ -73,16 +73,16 @@ def installed() -> list[Found]:
             )
         )
     present = {name for plugin in found for name in (plugin.distribution, plugin.label)}
-    found += [_absent(name) for name in (allow_list or frozenset()) - present]
+    found += [_missing_entry(name) for name in (allow_list or frozenset()) - present]
     return sorted(found, key=lambda plugin: (plugin.distribution, plugin.name))
 
 
-def one_file(path: Path) -> Found:
+def plugin_from_file(path: Path) -> PluginEntry:
     """Take a Python file as a plugin; its distribution is called like the file."""
     if not path.is_file():
         raise UserError(f"expected a Python file after --plugin, got {path}; name one that exists")
-    return Found(
-        distribution=canonical(path.stem),
+    return PluginEntry(
+        distribution=canonical_name(path.stem),
         name="file",
         version="",
         location=str(path),
@@ -99,7 +99,7 @@ def import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.stem.isidentifier():
         raise ImportError(f"expected a file called like a Python module, got {path.name}")
-    if path.stem in sys.modules or _belongs_to_another(path):
+    if path.stem in sys.modules or _hides_another_module(path):
         raise ImportError(f"{path.name} hides a module of that name; give the file another")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
@@ -111,7 +111,7 @@ def import_file(path: Path) -> ModuleType:
     return module
 
 
-def _belongs_to_another(path: Path) -> bool:
+def _hides_another_module(path: Path) -> bool:
     spec = importlib.util.find_spec(path.stem)
     return spec is not None and (spec.origin is None or Path(spec.origin).resolve() != path)
 
@@ -122,24 +122,24 @@ def _allow_list() -> frozenset[str] | None:
         return None
     entries = (entry.strip().partition("/") for entry in value.split(","))
     return frozenset(
-        f"{canonical(distribution)}{slash}{name}"
+        f"{canonical_name(distribution)}{slash}{name}"
         for distribution, slash, name in entries
         if distribution
     )
 
 
-def _absent(entry: str) -> Found:
+def _missing_entry(entry: str) -> PluginEntry:
     distribution, _, name = entry.partition("/")
 
     def load() -> object:
         raise LookupError(f"{ALLOW_LIST} allows {entry}, but no installed distribution has it")
 
-    return Found(distribution, name or "*", "", "", load)
+    return PluginEntry(distribution, name or "*", "", "", load)
 
 
-def all_found(files: Sequence[Path]) -> list[Found]:
+def find_plugins(files: Sequence[Path]) -> list[PluginEntry]:
     """List the installed plugins, then the files; a file is an explicit act and always allowed."""
-    return [*installed(), *map(one_file, files)]
+    return [*installed_plugins(), *map(plugin_from_file, files)]
 
 
 def versions(distributions: set[str]) -> dict[str, str]:

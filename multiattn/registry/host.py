@@ -21,23 +21,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from multiattn.errors import UserError
 from multiattn.registry import hooks
-from multiattn.registry.discovery import Found, all_found, canonical, switched_on
+from multiattn.registry.discovery import PluginEntry, canonical_name, find_plugins, is_switched_on
 from multiattn.registry.records import KINDS, Record
 from multiattn.registry.schema import (
-    Component,
+    Mistake,
     Named,
+    NamedComponent,
     Setting,
-    Slot,
-    checked,
-    problems,
     settings_of,
     suggestion,
+    validate,
+    validation_problems,
 )
 
-__all__ = ["Host", "Plugin", "Row", "Slot", "load_host"]
-
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-TARGET = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+")
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+TARGET_PATTERN = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+")
 
 log = logging.getLogger("multiattn.registry.host")
 
@@ -46,7 +44,7 @@ log = logging.getLogger("multiattn.registry.host")
 class Plugin:
     """One row of the table of plugins: who it is, what it gives, or why it gives nothing."""
 
-    found: Found
+    found: PluginEntry
     records: tuple[Record, ...] = ()
     error: BaseException | None = None
 
@@ -59,7 +57,7 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Row:
+class Component:
     """A component: its record and the distribution that gives it."""
 
     record: Record
@@ -79,21 +77,23 @@ def load_host(extra_files: Sequence[Path] = ()) -> Host:
     """
     manager = pluggy.PluginManager("multiattn")
     manager.add_hookspecs(hooks)
-    if switched_on("MULTIATTN_TRACE"):
+    if is_switched_on("MULTIATTN_TRACE"):
         manager.trace.root.setwriter(sys.stderr.write)
         manager.enable_tracing()
     plugins: list[Plugin] = []
-    for found in all_found(extra_files):
+    for found in find_plugins(extra_files):
         if found.allowed:
-            taken = {(row.record.kind, row.full_name) for row in _rows(plugins)}
-            plugins.append(_admit(manager, found, taken))
+            taken = {(row.record.kind, row.full_name) for row in _components(plugins)}
+            plugins.append(_load_plugin(manager, found, taken))
     for plugin in plugins:
         if plugin.error is not None:
             log.warning("plugin %s is broken and left out: %s", plugin.found.label, plugin.reason)
     return Host(manager, plugins)
 
 
-def _admit(manager: pluggy.PluginManager, found: Found, taken: set[tuple[str, str]]) -> Plugin:
+def _load_plugin(
+    manager: pluggy.PluginManager, found: PluginEntry, taken: set[tuple[str, str]]
+) -> Plugin:
     """Import, register and check one plugin; keep what it raises, and nothing else of it."""
     try:
         plugin = found.load()
@@ -101,7 +101,7 @@ def _admit(manager: pluggy.PluginManager, found: Found, taken: set[tuple[str, st
         manager.check_pending()
         return Plugin(found, tuple(_records(manager, plugin, found, taken)))
     except (Exception, SystemExit) as error:
-        if switched_on("MULTIATTN_STRICT"):
+        if is_switched_on("MULTIATTN_STRICT"):
             raise
         if manager.has_plugin(found.label):
             manager.unregister(name=found.label)
@@ -109,7 +109,7 @@ def _admit(manager: pluggy.PluginManager, found: Found, taken: set[tuple[str, st
 
 
 def _records(
-    manager: pluggy.PluginManager, plugin: object, found: Found, taken: set[tuple[str, str]]
+    manager: pluggy.PluginManager, plugin: object, found: PluginEntry, taken: set[tuple[str, str]]
 ) -> Iterator[Record]:
     if not manager.get_hookcallers(plugin):
         raise LookupError(
@@ -138,13 +138,13 @@ def _checked_record(candidate: object) -> Record:
     try:
         record = _fields(candidate.kind).validate_python(vars(candidate))
     except ValidationError as error:
-        place, sentence = problems(error, type(candidate), vars(candidate))[0]
+        place, sentence = validation_problems(error, type(candidate), vars(candidate))[0]
         raise TypeError(f"{place} of {candidate!r}: {sentence}") from error
-    if not NAME.fullmatch(record.name):
+    if not NAME_PATTERN.fullmatch(record.name):
         raise ValueError(
             f"expected a name of lower-case letters, digits and hyphens, got {record.name!r}"
         )
-    if not TARGET.fullmatch(record.target):
+    if not TARGET_PATTERN.fullmatch(record.target):
         raise ValueError(
             f"expected the target of {record.name!r} as module:Attribute, got {record.target!r}"
         )
@@ -153,9 +153,11 @@ def _checked_record(candidate: object) -> Record:
     return record
 
 
-def _rows(plugins: Sequence[Plugin]) -> list[Row]:
+def _components(plugins: Sequence[Plugin]) -> list[Component]:
     return [
-        Row(record, plugin.found.distribution) for plugin in plugins for record in plugin.records
+        Component(record, plugin.found.distribution)
+        for plugin in plugins
+        for record in plugin.records
     ]
 
 
@@ -164,7 +166,7 @@ class Host:
 
     def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[Plugin]) -> None:
         self.plugins = tuple(plugins)
-        self.rows = tuple(_rows(plugins))
+        self.rows = tuple(_components(plugins))
         self._manager = manager
         self._complained: set[str] = set()
 
@@ -173,11 +175,11 @@ class Host:
         """The plugins that could not be admitted, each with its error."""
         return tuple(plugin for plugin in self.plugins if plugin.error is not None)
 
-    def records(self, kind: str) -> tuple[Row, ...]:
+    def records(self, kind: str) -> tuple[Component, ...]:
         """Every component of one kind, clashing names included."""
         return tuple(row for row in self.rows if row.record.kind == kind)
 
-    def find(self, kind: str, name: str) -> Row:
+    def find(self, kind: str, name: str) -> Component:
         """Look up ``name`` or ``dist/name``.
 
         Raises UserError for an unknown name (with close matches, and the broken plugins that may
@@ -189,7 +191,7 @@ class Host:
             row
             for row in given
             if row.record.name == short
-            and (not slash or row.distribution == canonical(distribution))
+            and (not slash or row.distribution == canonical_name(distribution))
         ]
         if len(matching) == 1:
             return matching[0]
@@ -224,12 +226,12 @@ class Host:
                 f"{type(error).__name__}: {error}; repair or reinstall {row.distribution}"
             ) from error
 
-    def mistakes(self, kind: str, named: Named, where: str) -> list[str]:
-        """Everything that is wrong with a component and its settings, as ``place: sentence``.
+    def mistakes(self, kind: str, named: Named, key: str) -> list[Mistake]:
+        """Everything that is wrong with a component and its settings, which stand at ``key``.
 
-        Nothing is built. Components within its settings are checked with it.
+        Nothing is built. Components among its settings are checked with it.
         """
-        return self._bind(kind, named, where)[1]
+        return self._bind(kind, named, key)[1]
 
     def factory(self, kind: str, named: Named) -> Callable[..., Any]:
         """The target with its settings bound; call it with what the engine supplies.
@@ -238,7 +240,7 @@ class Host:
         """
         bound, mistakes = self._bind(kind, named, kind)
         if bound is None or mistakes:
-            raise UserError("\n".join(mistakes))
+            raise UserError("\n".join(map(str, mistakes)))
         return bound
 
     def build(self, kind: str, named: Named, *supplied: object) -> Any:
@@ -246,49 +248,51 @@ class Host:
         return self.factory(kind, named)(*supplied)
 
     def _bind(
-        self, kind: str, named: Named, where: str
-    ) -> tuple[functools.partial[Any] | None, list[str]]:
-        """Bind the settings that are right to the target; list what is wrong with the others."""
+        self, kind: str, named: Named, key: str
+    ) -> tuple[functools.partial[Any] | None, list[Mistake]]:
+        """Bind the valid settings to the target; list what is wrong with the others."""
         try:
             target = self.target(kind, named.name)
             settings = settings_of(target)
         except UserError as error:
-            return None, [f"{where}: {error}"]
+            return None, [Mistake(key, str(error))]
         bound: dict[str, object] = {}
         mistakes = []
-        for key, value in named.settings.items():
-            place = f"{where}.{key}"
-            if key not in settings:
+        for name, value in named.settings.items():
+            if name not in settings:
                 mistakes.append(
-                    f"{place}: expected a setting of {kind} {named.name!r}, got {key!r}; "
-                    f"{suggestion(key, settings)}"
+                    Mistake(
+                        f"{key}.{name}",
+                        f"expected a setting of {kind} {named.name!r}, got {name!r}; "
+                        f"{suggestion(name, settings)}",
+                    )
                 )
                 continue
-            bound[key], wrong = self._value(settings[key], value, place)
+            bound[name], wrong = self._value(settings[name], value, f"{key}.{name}")
             mistakes += wrong
-        for key, setting in settings.items():
-            if setting.required and key not in named.settings:
-                mistakes.append(f"{where}.{key}: expected a value, got none; give one")
+        for name, setting in settings.items():
+            if setting.required and name not in named.settings:
+                mistakes.append(Mistake(f"{key}.{name}", "expected a value, got none; give one"))
         return functools.partial(target, **bound), mistakes
 
-    def _value(self, setting: Setting, value: object, place: str) -> tuple[object, list[str]]:
+    def _value(self, setting: Setting, value: object, key: str) -> tuple[object, list[Mistake]]:
         """Turn a recipe's value into the keyword's, a component's name into a factory."""
         if setting.slot is None:
-            value, wrong = checked(setting, value)
+            value, wrong = validate(setting, value)
             return value, [
-                f"{place}.{inner}: {sentence}" if inner else f"{place}: {sentence}"
-                for inner, sentence in wrong
+                Mistake(f"{key}.{inner}" if inner else key, sentence) for inner, sentence in wrong
             ]
         if value is None and setting.default is None:
             return None, []
         try:
-            named: Named = TypeAdapter(Component).validate_python(value)
+            named: Named = TypeAdapter(NamedComponent).validate_python(value)
         except ValidationError:
-            return None, [
-                f"{place}: expected a known {setting.slot.kind} by name, or {{name: …}} with its "
-                f"settings, got {value!r}"
-            ]
-        return self._bind(setting.slot.kind, named, place)
+            expected = (
+                f"expected a known {setting.slot.kind} by name, or {{name: …}} with its settings, "
+                f"got {value!r}"
+            )
+            return None, [Mistake(key, expected)]
+        return self._bind(setting.slot.kind, named, key)
 
     def run_started(self, run: Path) -> None:
         """Tell the observers that a run is about to train."""

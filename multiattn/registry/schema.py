@@ -37,6 +37,17 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """What is wrong with the value at a dotted key of a recipe, in a sentence."""
+
+    key: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.sentence}"
+
+
+@dataclass(frozen=True)
 class Setting:
     """One keyword-only parameter: its type, its default, the kind of component that it takes."""
 
@@ -63,7 +74,7 @@ def settings_of(target: Callable[..., object]) -> dict[str, Setting]:
     for name, parameter in signature_of(target).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             raise UserError(
-                f"expected every setting of {_path(target)} by name, got **{name}; "
+                f"expected every setting of {_target_path(target)} by name, got **{name}; "
                 "spell its keywords out in the signature"
             )
         if parameter.kind is parameter.KEYWORD_ONLY:
@@ -77,7 +88,7 @@ def signature_of(target: Callable[..., object]) -> inspect.Signature:
         return inspect.signature(target, eval_str=True)
     except (NameError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"expected a readable signature of {_path(target)}, got {error}; "
+            f"expected a readable signature of {_target_path(target)}, got {error}; "
             "import what its annotations name at the top of the module, not under TYPE_CHECKING"
         ) from error
 
@@ -85,7 +96,7 @@ def signature_of(target: Callable[..., object]) -> inspect.Signature:
 def _setting(target: Callable[..., object], parameter: inspect.Parameter) -> Setting:
     annotation = parameter.annotation
     slot = _slot(annotation)
-    place = f"keyword {parameter.name!r} of {_path(target)}"
+    place = f"keyword {parameter.name!r} of {_target_path(target)}"
     if annotation is parameter.empty:
         raise UserError(f"expected a type for {place}, got none; annotate it")
     if slot is None:
@@ -108,19 +119,21 @@ def _slot(annotation: Any) -> Slot | None:
     return None
 
 
-def _path(target: Callable[..., object]) -> str:
+def _target_path(target: Callable[..., object]) -> str:
     return f"{target.__module__}:{getattr(target, '__qualname__', target)}"
 
 
-def checked(setting: Setting, value: object) -> tuple[Any, list[tuple[str, str]]]:
-    """Take ``value`` as the setting's type; if it cannot be, its ``problems`` come with it."""
+def validate(setting: Setting, value: object) -> tuple[Any, list[tuple[str, str]]]:
+    """Take ``value`` as the setting's type; if it cannot be, its ``validation_problems`` come with it."""
     try:
         return TypeAdapter(setting.annotation).validate_python(value), []
     except ValidationError as error:
-        return value, problems(error, setting.annotation, value)
+        return value, validation_problems(error, setting.annotation, value)
 
 
-def problems(error: ValidationError, expected: Any, value: object) -> list[tuple[str, str]]:
+def validation_problems(
+    error: ValidationError, expected: Any, value: object
+) -> list[tuple[str, str]]:
     """Say what pydantic found wrong: a dotted place within ``value`` and a sentence, for each.
 
     expected: the type that was asked for. Of a union, pydantic reports every alternative; here
@@ -128,7 +141,7 @@ def problems(error: ValidationError, expected: Any, value: object) -> list[tuple
     """
     details: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
-        details.setdefault(_place(detail, value), []).append(detail)
+        details.setdefault(_location(detail, value), []).append(detail)
     return [
         (".".join(place), _sentence(alternatives, expected, place))
         for place, alternatives in details.items()
@@ -136,7 +149,7 @@ def problems(error: ValidationError, expected: Any, value: object) -> list[tuple
     ]
 
 
-def _place(detail: ErrorDetails, value: Any) -> tuple[str, ...]:
+def _location(detail: ErrorDetails, value: Any) -> tuple[str, ...]:
     """The steps into ``value``; pydantic's own names for a union's alternatives are left out."""
     steps = []
     for step in detail["loc"]:
@@ -160,10 +173,10 @@ def _sentence(details: Sequence[ErrorDetails], expected: Any, place: Sequence[st
     wanted = [each["msg"].removeprefix("Input should be ") for each in details]
     wanted = [each.removeprefix("Value error, ") for each in wanted]
     first = wanted[0][0].lower() + wanted[0][1:]
-    return f"expected {' or '.join([first, *wanted[1:]])}, got {_brief(detail['input'])}"
+    return f"expected {' or '.join([first, *wanted[1:]])}, got {_shorten(detail['input'])}"
 
 
-def _brief(value: object, width: int = 80) -> str:
+def _shorten(value: object, width: int = 80) -> str:
     shown = repr(value)
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
@@ -219,7 +232,7 @@ def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-Component = Annotated[Named, BeforeValidator(_named)]
+NamedComponent = Annotated[Named, BeforeValidator(_named)]
 
 
 class WeightedComponent(Named):

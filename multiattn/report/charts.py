@@ -16,7 +16,7 @@ from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
 
-NOT_DRAWN = {"kind", "step", "epoch", "seconds", "split"}
+UNPLOTTED_KEYS = {"kind", "step", "epoch", "seconds", "split"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ def curves_of(name: str, run: RunFolder) -> Iterator[Curve]:
     """A curve for every number that the log follows; validation dashed."""
     for kind in ("training", "validation"):
         lines = [line for line in read_log(run) if line["kind"] == kind]
-        figures = dict.fromkeys(key for line in lines for key in line if key not in NOT_DRAWN)
+        figures = dict.fromkeys(key for line in lines for key in line if key not in UNPLOTTED_KEYS)
         for figure in figures:
             points = [(line["step"], line[figure]) for line in lines if figure in line]
             steps, values = zip(*points, strict=True)
             yield Curve(figure, f"{name} {kind}", steps, values, kind == "validation")
 
 
-def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
+def curves_svg(title: str, curves: Sequence[Curve]) -> Markup:
     """A chart over optimiser steps, as an SVG element."""
     figure = Figure(figsize=(5, 3), layout="tight")
     axes = figure.add_subplot()
@@ -63,7 +63,7 @@ def draw_curves(title: str, curves: Sequence[Curve]) -> Markup:
     return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)
 
 
-def draw_attention(record: AttentionRecord, host: Host) -> Markup:
+def attention_image(record: AttentionRecord, host: Host) -> Markup:
     """An attention picture as an image element that holds its own bytes."""
     encoded = base64.b64encode(png_of(record, host, dpi=80)).decode()
     template = '<img alt="attention over {}" src="data:image/png;base64,{}">'

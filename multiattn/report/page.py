@@ -15,22 +15,22 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from multiattn.data.rows import BadRows
+from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.files import write_bytes
 from multiattn.recipe.loading import load_recipe
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
-from multiattn.report.charts import Curve, curves_of, draw_attention, draw_curves
+from multiattn.report.charts import Curve, attention_image, curves_of, curves_svg
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
 from multiattn.scoring.results import Results
 
-EXAMPLES = 5
+EXAMPLE_COUNT = 5
 
 
 @dataclass(frozen=True)
-class Example:
+class ReportExample:
     """One input, what was written, what should have been, and where the model looked."""
 
     id: str
@@ -41,26 +41,31 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Part:
+class RunSection:
     """What the page says of one run. ``missing``: why there are no examples, if so."""
 
     name: str
     summary: str
     results: dict[str, Results]
-    examples: tuple[Example, ...]
+    examples: tuple[ReportExample, ...]
     missing: str
     recipe: str
     versions: dict[str, str]
     notes: tuple[str, ...]
 
 
-def write_report(runs: Sequence[RunFolder], host: Host, path: Path) -> None:
-    """Write the page. Raises UserError for a folder that holds no run."""
+def write_report(
+    runs: Sequence[RunFolder], host: Host, path: Path, splits: Splits | None = None
+) -> None:
+    """Write the page. Raises UserError for a folder that holds no run.
+
+    splits: the corpus of the only run, if it is open already.
+    """
     names = _names(runs)
     curves = [
         curve for run, name in zip(runs, names, strict=True) for curve in curves_of(name, run)
     ]
-    parts = [_part(name, run, host) for run, name in zip(runs, names, strict=True)]
+    parts = [_part(name, run, host, splits) for run, name in zip(runs, names, strict=True)]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("multiattn.report", "."),
         autoescape=True,
@@ -82,15 +87,15 @@ def _charts(curves: Sequence[Curve]) -> list[Markup]:
     """A chart per figure, all runs in it; loss in training and validation together."""
     figures = dict.fromkeys(curve.figure for curve in curves)
     return [
-        draw_curves(figure, [curve for curve in curves if curve.figure == figure])
+        curves_svg(figure, [curve for curve in curves if curve.figure == figure])
         for figure in figures
     ]
 
 
-def _part(name: str, run: RunFolder, host: Host) -> Part:
+def _part(name: str, run: RunFolder, host: Host, splits: Splits | None) -> RunSection:
     settings = load_recipe(run.recipe, (), host)
-    examples, missing = _examples(run, settings, host)
-    return Part(
+    examples, missing = _examples(run, settings, host, splits)
+    return RunSection(
         name=name,
         summary=settings.summary,
         results={
@@ -100,7 +105,7 @@ def _part(name: str, run: RunFolder, host: Host) -> Part:
         examples=examples,
         missing=missing,
         recipe=run.recipe.read_text(encoding="utf-8"),
-        versions=run.versions_then(),
+        versions=run.read_versions(),
         notes=tuple(
             ", ".join(
                 f"{key} {value}" for key, value in line.items() if key not in ("kind", "step")
@@ -112,8 +117,8 @@ def _part(name: str, run: RunFolder, host: Host) -> Part:
 
 
 def _examples(
-    run: RunFolder, settings: RecipeSettings, host: Host
-) -> tuple[tuple[Example, ...], str]:
+    run: RunFolder, settings: RecipeSettings, host: Host, splits: Splits | None
+) -> tuple[tuple[ReportExample, ...], str]:
     """Examples of the test split, spread over it; or none, and why."""
     from multiattn.data.corpus import open_corpus
     from multiattn.prediction.predictor import load
@@ -122,12 +127,13 @@ def _examples(
         return (), "a language model looks at nothing"
     try:
         predictor = load(run.path, host=host, device="cpu")
-        corpus = open_corpus(settings, host, run.started()["data"])
-        skip = BadRows(settings.training.bad_rows).handler
-        found = corpus.examples(settings.splits.test, skip)
+        if splits is None:
+            corpus = open_corpus(settings.corpus, host, run.read_start()["data"])
+            splits = Splits(corpus, settings)
+        test = splits.examples(splits.names.test)
     except UserError as error:
         return (), str(error)
-    chosen = found[:: max(1, len(found) // EXAMPLES)][:EXAMPLES]
+    chosen = test[:: max(1, len(test) // EXAMPLE_COUNT)][:EXAMPLE_COUNT]
     inputs = [
         {name: example.fields[source.field] for name, source in settings.sources.items()}
         for example in chosen
@@ -139,7 +145,7 @@ def _examples(
             continue
         target = example.fields[settings.target.field] or ()
         references = (target,) if isinstance(target, str) else target
-        pictures = tuple(draw_attention(record, host) for record in prediction.records())
+        pictures = tuple(attention_image(record, host) for record in prediction.records())
         given = dict(prediction.inputs)
-        examples.append(Example(example.id, given, prediction.text, references, pictures))
+        examples.append(ReportExample(example.id, given, prediction.text, references, pictures))
     return tuple(examples), "" if examples else refused

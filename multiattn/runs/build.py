@@ -9,111 +9,121 @@ from typing import Any
 
 from rich.console import Console
 
-from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
-from multiattn.data.features.cache import Cache, fill_caches, open_caches
-from multiattn.data.rows import BadRows, scored_rows
+from multiattn.data.features.cache import FeatureCache, fill_caches, open_caches
+from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
-from multiattn.engine.model import Model
+from multiattn.engine.model import Model, PretrainedEncoder
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
-from multiattn.runs import processors
-from multiattn.runs.processors import Sides
-from multiattn.runs.start import Start
+from multiattn.runs.processors import Processors, fit_processors
+from multiattn.runs.start import RunRequest
 from multiattn.runs.system import build_model, check_row, open_system
-from multiattn.runs.transfer import take_weights
+from multiattn.runs.transfer import transfer_weights
 from multiattn.training import checkpoint
-from multiattn.training.objectives import Surroundings, WeightedObjective
+from multiattn.training.objectives import (
+    ObjectiveContext,
+    PreparedObjective,
+    WeightedObjective,
+)
 from multiattn.training.trainer import seed_generators
 
 
 @dataclass(frozen=True)
-class Built:
+class TrainingSetup:
     """Everything that a recipe names, ready to train.
 
-    taken: the weights it began with, in words; caches: what is kept of frozen parts, by source.
+    loss_data: the validation split with targets, for loss and perplexity.
+    decode_data: the same split to be decoded and scored.
+    initial_weights: where the first weights came from, in words; empty if drawn at random.
+    caches: feature caches of frozen encoders, by source.
     """
 
-    sides: Sides
+    processors: Processors
     model: Model
     objectives: tuple[WeightedObjective, ...]
     train: Dataset
-    taught: Dataset
-    asked: Dataset
-    taken: str
-    caches: Mapping[str, Cache]
+    loss_data: Dataset
+    decode_data: Dataset
+    initial_weights: str
+    caches: Mapping[str, FeatureCache]
 
 
-def build(start: Start, host: Host, run: RunFolder | None, console: Console | None = None) -> Built:
-    """Read the splits, learn or load both sides, build the model with the recipe's seed.
+def build_training(
+    request: RunRequest,
+    host: Host,
+    splits: Splits,
+    run: RunFolder | None,
+    console: Console | None = None,
+) -> TrainingSetup:
+    """Fit or load tokenizer and readers, read the data, build the model with the recipe's seed.
 
-    What frozen parts give is computed and kept where a recipe wants it, if a console is there to
-    say so; else inputs are read as they are.
+    run: where what is learned is kept; None to forget it. Without a console (a dry run) no feature
+    cache is filled or used. Raises UserError.
     """
-    settings = start.settings
-    corpus = open_corpus(settings, host, start.data_root)
-    sides = processors.learn(settings, host, corpus, run)
-    readers, tokenizer = sides.readers, sides.tokenizer
-    validation = settings.splits.validation
+    settings = request.settings
+    processors = fit_processors(settings, host, splits, run)
+    readers, tokenizer = processors.readers, processors.tokenizer
     seed_generators(settings.seed, "weights")
-    model, objectives = build_model(settings, host, sides.specs, tokenizer.size)
-    taken = _take_first_weights(start, host, run, model, sides)
-    caches = open_caches(settings, host, dict(model.encoders.items()), readers)
+    model, objectives = build_model(settings, host, processors.specs, tokenizer.size)
+    initial_weights = _load_initial_weights(request, host, run, model, processors)
+    caches = open_caches(settings.sources, host, dict(model.encoders.items()), readers)
     if console is not None:
-        readers = {**readers, **{name: cache.stored() for name, cache in caches.items()}}
-    limit = settings.training.validation_limit
-    check = partial(check_row, model, objectives)
-    train = Dataset.training(corpus, settings.splits.train, settings, readers, tokenizer)
-    taught = Dataset.validation(corpus, validation, settings, readers, tokenizer)
-    _prepare_objectives(objectives, settings, host, corpus, tokenizer)
+        readers = {**readers, **{name: cache.feature_reader() for name, cache in caches.items()}}
+    check, limit = partial(check_row, model, objectives), settings.training.validation_limit
+    train = Dataset.training(splits, readers, tokenizer, settings.training, settings.seed)
+    loss_data = Dataset.validation(splits, splits.names.validation, readers, tokenizer)
+    _prepare_objectives(objectives, settings, host, splits, tokenizer)
     data = (
-        train.checked(check, settings),
-        taught.checked(check, settings).first(limit),
-        Dataset.evaluation(corpus, validation, settings, readers).first(limit),
+        train.drop_refused(check, splits.policy),
+        loss_data.drop_refused(check, splits.policy).first(limit),
+        Dataset.evaluation(splits, splits.names.validation, readers).first(limit),
     )
     if console is not None:
-        data = fill_caches(caches, data, settings, console)
-    return Built(sides, model, objectives, *data, taken, caches)
+        data = fill_caches(caches, data, settings.search.batch_size, splits.policy, console)
+    return TrainingSetup(processors, model, objectives, *data, initial_weights, caches)
 
 
-def _take_first_weights(
-    start: Start, host: Host, run: RunFolder | None, model: Model, sides: Sides
+def _load_initial_weights(
+    request: RunRequest, host: Host, run: RunFolder | None, model: Model, processors: Processors
 ) -> str:
-    """Give the model what it begins with; says what. Raises UserError.
+    """Load pretrained weights and those of ``--init``; say from where. Raises UserError.
 
-    A run that continues has all of it in its checkpoint.
+    A run that continues has all weights in its checkpoint.
     """
     if run is not None and run.has_checkpoint:
-        if any(source.cache for source in start.settings.sources.values()):
-            checkpoint.load(run, model)  # features are kept under the weights that give them
+        if any(source.cache for source in request.settings.sources.values()):
+            checkpoint.load(run, model)  # the key of a feature cache depends on the weights
         return ""
     encoders: dict[str, Any] = dict(model.encoders.items())
-    taken = [
-        encoder.start_from(start.data_root)
+    origins = [
+        encoder.start_from(request.data_root)
         for encoder in encoders.values()
-        if hasattr(encoder, "start_from")
+        if isinstance(encoder, PretrainedEncoder)
     ]
-    if start.init is not None:
-        taken.append(take_weights(model, sides, open_system(start.init, host)))
-    return "; ".join(filter(None, taken))
+    if request.init is not None:
+        origins.append(transfer_weights(model, processors, open_system(request.init, host)))
+    return "; ".join(filter(None, origins))
 
 
 def _prepare_objectives(
     objectives: Sequence[WeightedObjective],
     settings: RecipeSettings,
     host: Host,
-    corpus: Any,
+    splits: Splits,
     tokenizer: Tokenizer,
 ) -> None:
-    """Tell the objectives that ask what they cannot know from their settings."""
+    """Give objectives that need it the training references and the recipe's search."""
     pairs = zip(settings.objectives, objectives, strict=True)
-    asking = [
-        (named, part.objective) for named, part in pairs if hasattr(part.objective, "prepare")
+    prepared = [
+        (named, weighted.objective)
+        for named, weighted in pairs
+        if isinstance(weighted.objective, PreparedObjective)
     ]
-    if not asking:
+    if not prepared:
         return
-    rows = scored_rows(corpus, settings.splits.train, settings, BadRows("skip"))
+    rows, _ = splits.evaluation_rows(splits.names.train)
     references = tuple(row.targets for row in rows if row.targets)
-    for named, objective in asking:
-        objective.prepare(Surroundings(named, settings.search, host, tokenizer, references))
+    for named, objective in prepared:
+        objective.prepare(ObjectiveContext(named, settings.search, host, tokenizer, references))

@@ -1,7 +1,4 @@
-"""A run without its steps: settings, sizes, the plan, one batch forward and back, peak memory.
-
-Nothing is written.
-"""
+"""A dry run: settings, sizes, the plan, one batch forward and back, peak memory. Writes nothing."""
 
 from __future__ import annotations
 
@@ -16,48 +13,50 @@ from torch import nn
 from multiattn.data.batch_plan import Plan, Step
 from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
-from multiattn.data.features.cache import values_of
-from multiattn.engine.batch import memory_errors
+from multiattn.data.features.cache import source_values
+from multiattn.data.splits import Splits
+from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.recipe.loading import dump_recipe
 from multiattn.registry.host import Host
-from multiattn.runs.build import build
+from multiattn.runs.build import build_training
 from multiattn.runs.evaluate import check_inputs, check_splits
-from multiattn.runs.start import Start
-from multiattn.runs.train import draw_nothing, job_of
+from multiattn.runs.start import RunRequest
+from multiattn.runs.train import draw_nothing, training_job
 from multiattn.training.loss import Losses
 from multiattn.training.optimizer import build_optimizer
-from multiattn.training.trainer import REMEDY, start_accelerator
+from multiattn.training.trainer import OUT_OF_MEMORY_REMEDY, start_accelerator
 
 
-def dry_run(start: Start, host: Host, scored: Iterable[str]) -> Iterator[str]:
-    """Lines that say what a run would do, whose splits ``scored`` are evaluated at its end.
+def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterator[str]:
+    """Lines that say what a run would do whose splits ``evaluated`` are scored at its end.
 
     Raises UserError for whatever would stop it.
     """
-    scored, corpus = tuple(scored), open_corpus(start.settings, host, start.data_root)
-    check_splits(start.settings, corpus, scored)
-    accelerator = start_accelerator(start.settings, start.run)
-    built = build(start, host, None)
-    job_of(start, host, built, accelerator, draw_nothing)
-    build_optimizer(built.model, start.settings.training)
-    for split in scored:
-        check_inputs(start.settings, corpus, split, built.sides.readers)
-    yield dump_recipe(start.settings)
-    yield from (f"{line} in {start.settings.splits.train}" for line in built.train.report.lines())
-    yield from parameter_lines(built.model)
-    if built.taken:
-        yield f"begins with {built.taken}"
-    for name, cache in built.caches.items():
-        yield cache.describe(values_of(name, (built.train, built.taught, built.asked)))
-    plan = Plan(built.train.costs, start.settings.training, seed=start.settings.seed)
-    steps = plan.steps(0)
-    yield plan_line(built.train, steps)
-    largest = max(steps, key=lambda step: padded_tokens(built.train, step))
-    ((_, batches),) = built.train.batches([largest])
-    losses = accelerator.prepare(Losses(built.model, built.objectives))
+    settings, evaluated = request.settings, tuple(evaluated)
+    splits = Splits(open_corpus(settings.corpus, host, request.data_root), settings)
+    check_splits(splits, evaluated, settings.evaluation.group)
+    accelerator = start_accelerator(settings, request.run)
+    setup = build_training(request, host, splits, None)
+    training_job(request, host, setup, accelerator, draw_nothing)
+    build_optimizer(setup.model, settings.training)
+    for split in evaluated if settings.sources else ():
+        check_inputs(splits, split, setup.processors.readers)
+    yield dump_recipe(settings)
+    yield from (f"{line} in {splits.names.train}" for line in setup.train.report.lines())
+    yield from parameter_lines(setup.model)
+    if setup.initial_weights:
+        yield f"begins with {setup.initial_weights}"
+    for name, cache in setup.caches.items():
+        data = (setup.train, setup.loss_data, setup.decode_data)
+        yield cache.describe(source_values(name, data))
+    steps = Plan(setup.train.costs, settings.training, seed=settings.seed).steps(0)
+    yield plan_line(setup.train, steps)
+    largest = max(steps, key=lambda step: padded_tokens(setup.train, step))
+    ((_, batches),) = setup.train.batches([largest])
+    losses = accelerator.prepare(Losses(setup.model, setup.objectives))
     for batch in batches:
         if batch is not None:
-            with memory_errors(batch, REMEDY):
+            with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
                 losses(batch.to(accelerator.device))[0].sum().backward()
             yield f"forward and back, the largest step: {batch.describe()}"
     yield f"peak memory: {peak_bytes(accelerator.device) / 2**20:.0f} MiB on {accelerator.device}"

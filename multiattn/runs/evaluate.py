@@ -1,7 +1,6 @@
-"""Decode a split, score it, write results. It knows metrics by contract and texts as strings.
+"""Evaluate a run on a split: decode it, score it, write the results folder.
 
-Splits are shared out over the processes, gathered by id and checked to be complete. What is decoded
-is decoded in full precision.
+Splits are divided over the processes and gathered by id. Decoding is in full precision.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ from typing import Any
 from accelerate import Accelerator
 
 from multiattn.data.collation import Reader
-from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
-from multiattn.data.rows import BadRows, scored_rows
+from multiattn.data.splits import Splits
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Evaluation, RecipeSettings, Search
+from multiattn.recipe.settings import EvaluationSettings, SearchSettings
 from multiattn.run_folder import RunFolder
 from multiattn.runs.system import System
 from multiattn.runs.validation import decode, measure
 from multiattn.scoring import intervals
-from multiattn.scoring.evaluator import Judge
+from multiattn.scoring.evaluator import Evaluator
 from multiattn.scoring.intervals import Score
 from multiattn.scoring.metric import PERPLEXITY, Perplexity
 from multiattn.scoring.results import Results
@@ -35,130 +33,113 @@ UNGROUPED = "(none)"  # the group of examples without a value where others have 
 
 
 def evaluate(
-    system: System, split: str, tag: str, data_root: Path, accelerator: Accelerator
+    system: System, split: str, tag: str, splits: Splits, accelerator: Accelerator
 ) -> dict[str, Score]:
-    """Write and score a split: a folder ``RUN/results/SPLIT[@TAG]`` of ``results.py``.
+    """Decode and score a split into the folder ``RUN/results/SPLIT[@TAG]``.
 
-    The same results again cost nothing; other settings never take their place. Raises UserError.
+    Results that are there already for these settings and weights are returned; results of other
+    settings are never overwritten. Raises UserError.
     """
     if "/" in tag:
         raise UserError(f"expected a name without / for the results, got {tag!r}; use - instead")
     folder = system.run.results(split, tag)
     decoding = _decoding(system, split)
     with accelerator.main_process_first():
-        kept = _kept_scores(folder, decoding)
-    if kept is not None:
-        return kept
+        existing = _existing_scores(folder, decoding)
+    if existing is not None:
+        return existing
     started = time.perf_counter()
-    corpus = open_corpus(system.settings, system.host, data_root)
-    _require_split(corpus, split)
+    splits.require(split)
     system.model.to(accelerator.device)
-    measured = _measured_perplexity if not system.settings.sources else _measured_outputs
-    found = measured(system, corpus, split, accelerator)
+    evaluate_split = _evaluate_outputs if system.settings.sources else _evaluate_perplexity
+    results = evaluate_split(system, splits, split, accelerator)
     if accelerator.is_main_process:
         decoding["seconds"] = round(time.perf_counter() - started, 2)
-        Results(found.scores, decoding, found.groups).write(folder, found.lines, found.pages)
+        Results(results.scores, decoding, results.groups).write(
+            folder, results.lines, results.details
+        )
     accelerator.wait_for_everyone()
-    return found.scores
+    return results.scores
 
 
-def check_splits(settings: RecipeSettings, corpus: Any, splits: Iterable[str]) -> None:
-    """Raise UserError for a split that could not be scored as the recipe wants."""
-    for split in splits:
-        _require_split(corpus, split)
-        scored_rows(corpus, split, settings, BadRows(settings.training.bad_rows))
-        _groups(settings, corpus, split)
+def check_splits(splits: Splits, names: Iterable[str], group: str | None) -> None:
+    """Raise UserError for a split that is missing, has bad rows, or cannot be grouped."""
+    for split in names:
+        splits.require(split)
+        splits.evaluation_rows(split)
+        _groups(splits, split, group)
 
 
-def check_inputs(
-    settings: RecipeSettings, corpus: Any, split: str, readers: Mapping[str, Reader]
-) -> None:
+def check_inputs(splits: Splits, split: str, readers: Mapping[str, Reader]) -> None:
     """Raise UserError for an input of a split that cannot be used, as far as measuring tells."""
-    if settings.sources:
-        Dataset.evaluation(corpus, split, settings, readers)
-
-
-def _require_split(corpus: Any, split: str) -> None:
-    """What a corpus lists is there; it may know others besides, such as several joined."""
-    if split in corpus.splits():
-        return
-    try:
-        corpus.examples(split, BadRows("skip").handler)
-    except UserError as error:
-        raise UserError(
-            f"expected a split of the corpus ({', '.join(corpus.splits())}), got {split!r}; "
-            "choose one of these in the recipe, or with --split"
-        ) from error
+    Dataset.evaluation(splits, split, readers)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A split written and scored: what becomes a folder of results."""
+class SplitResults:
+    """A decoded and scored split, as it is written to the results folder."""
 
     lines: list[dict[str, Any]]
     scores: dict[str, Score]
     groups: dict[str, dict[str, Score]] = field(default_factory=dict)
-    pages: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
 
 
-def _measured_outputs(
-    system: System, corpus: Any, split: str, accelerator: Accelerator
-) -> Measured:
-    judge = Judge(system.settings.evaluation, system.host)
-    groups = _groups(system.settings, corpus, split)
-    data = Dataset.evaluation(corpus, split, system.settings, system.sides.readers)
-    written = decode(system.writer(), data, accelerator)
-    return Measured(
-        [row.as_json() for row in written],
-        judge.scores(written),
-        judge.groups(written, [groups[row.id] for row in written]) if groups else {},
-        judge.pages(written),
+def _evaluate_outputs(
+    system: System, splits: Splits, split: str, accelerator: Accelerator
+) -> SplitResults:
+    evaluator = Evaluator(system.settings.evaluation, system.host)
+    groups = _groups(splits, split, system.settings.evaluation.group)
+    data = Dataset.evaluation(splits, split, system.processors.readers)
+    decoded = decode(system.generator(), data, accelerator)
+    return SplitResults(
+        [example.as_json() for example in decoded],
+        evaluator.scores(decoded),
+        evaluator.groups(decoded, [groups[example.id] for example in decoded]) if groups else {},
+        evaluator.error_details(decoded),
     )
 
 
-def _groups(settings: RecipeSettings, corpus: Any, split: str) -> dict[str, str]:
-    """What ``evaluation.group`` names of each example by id: a field, or a note of the corpus.
+def _groups(splits: Splits, split: str, group: str | None) -> dict[str, str]:
+    """The value of ``evaluation.group`` by example id: of a field, or of the corpus's meta.
 
-    None at all where the corpus knows the name but no value of it. Raises UserError for another.
+    Empty where the corpus has that name but no value of it. Raises UserError for another name.
     """
-    name = settings.evaluation.group
-    if name is None:
+    if group is None:
         return {}
-    examples = corpus.examples(split, BadRows(settings.training.bad_rows).handler)
-    values = {example.id: {**example.fields, **example.meta} for example in examples}
-    known = sorted({key for found in values.values() for key in found})
-    if name not in known:
+    notes = splits.notes(split)
+    names = sorted({name for values in notes.values() for name in values})
+    if group not in names:
         raise UserError(
-            f"expected evaluation.group to be one of {', '.join(known)}, as the corpus has no "
-            f"other fields and notes, got {name!r}; name one of these"
+            f"expected evaluation.group to be one of {', '.join(names)}, as the corpus has no "
+            f"other fields and notes, got {group!r}; name one of these"
         )
-    if not any(found.get(name) for found in values.values()):
+    if not any(values.get(group) for values in notes.values()):
         return {}
-    return {key: str(found.get(name) or UNGROUPED) for key, found in values.items()}
+    return {example_id: str(values.get(group) or UNGROUPED) for example_id, values in notes.items()}
 
 
-def _measured_perplexity(
-    system: System, corpus: Any, split: str, accelerator: Accelerator
-) -> Measured:
-    """For a language model: how surprised it is by each text, its score the log-probability."""
+def _evaluate_perplexity(
+    system: System, splits: Splits, split: str, accelerator: Accelerator
+) -> SplitResults:
+    """For a language model: the log-probability of each text, and the perplexity of all."""
     search = system.settings.search
     if search.ensemble or search.language_model:
         raise UserError(
             "expected neither an ensemble nor a language model beside a recipe without sources, "
             "whose own perplexity is measured, got some; leave them out"
         )
-    sides = system.sides
-    data = Dataset.validation(corpus, split, system.settings, sides.readers, sides.tokenizer)
+    processors = system.processors
+    data = Dataset.validation(splits, split, processors.readers, processors.tokenizer)
     losses = Losses(system.model, system.objectives)
-    batch_size = system.settings.search.batch_size
-    _, rows = measure(losses, data, batch_size, accelerator)
+    _, rows = measure(losses, data, search.batch_size, accelerator)
     lines = [
-        {"id": row.id, "text": row.targets[0], "score": -float(surprise), "tokens": int(tokens)}
-        for row, (surprise, tokens) in zip(data.rows, rows, strict=True)
+        {"id": row.id, "text": row.targets[0], "score": -float(nll), "tokens": int(tokens)}
+        for row, (nll, tokens) in zip(data.rows, rows, strict=True)
     ]
     texts = [row.targets[0] for row in data.rows]
-    metric = Perplexity(rows)
-    return Measured(lines, intervals.score(PERPLEXITY, metric, texts, [[text] for text in texts]))
+    references = [[text] for text in texts]
+    return SplitResults(lines, intervals.score(PERPLEXITY, Perplexity(rows), texts, references))
 
 
 def _decoding(system: System, split: str) -> dict[str, Any]:
@@ -183,7 +164,7 @@ def _digest(run: RunFolder) -> str | None:
     return hashlib.sha256(run.weights.read_bytes()).hexdigest()
 
 
-def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:
+def _existing_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:
     """Scores that are there already, if they are of the same settings; UserError if not.
 
     Those of weights that training has left behind since make room, under another name.
@@ -191,7 +172,7 @@ def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] 
     if not folder.exists():
         return None
     kept = Results.read(folder)
-    before = _with_new_settings(kept.decoding)
+    before = _with_defaults(kept.decoding)
     before.setdefault("joined", decoding.get("joined"))  # it was not always noted
     changed = [key for key, value in decoding.items() if before.get(key) != value]
     if not changed:
@@ -207,10 +188,10 @@ def _kept_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] 
     )
 
 
-def _with_new_settings(decoding: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(decoding: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that have come since the results were written had their defaults then."""
-    known = {"search": Search(), "evaluation": Evaluation()}
-    defaults = {key: settings.model_dump(mode="json") for key, settings in known.items()}
+    current = {"search": SearchSettings(), "evaluation": EvaluationSettings()}
+    defaults = {key: settings.model_dump(mode="json") for key, settings in current.items()}
     return {
         key: {**defaults[key], **value} if key in defaults else value
         for key, value in decoding.items()

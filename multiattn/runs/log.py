@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from multiattn.files import append_line, cut_back, restorable, sync
+from multiattn.files import append_line, damage_as_user_error, flush_to_disk, truncate
 from multiattn.run_folder import RunFolder
-from multiattn.training.trainer import Record
+from multiattn.training.trainer import LogValues
 
 
 class Tracker(Protocol):
@@ -24,7 +24,7 @@ class Tracker(Protocol):
 
     tracker: Any
 
-    def log(self, values: Record, step: int | None) -> None:
+    def log(self, values: LogValues, step: int | None) -> None:
         """Keep numbers under their names at a step."""
 
     def finish(self) -> None:
@@ -35,16 +35,16 @@ class RunLog:
     """Appends to the log of a run, from where a checkpoint left it."""
 
     def __init__(self, run: RunFolder, size: int, tracker: Tracker, display: Display) -> None:
-        cut_back(run.log, size)
+        truncate(run.log, size)
         self._path = run.log
         self._tracker = tracker
         self._display = display
 
     def flush(self) -> int:
-        sync(self._path)
+        flush_to_disk(self._path)
         return self._path.stat().st_size
 
-    def write(self, kind: str, step: int, values: Record) -> None:
+    def write(self, kind: str, step: int, values: LogValues) -> None:
         """Append ``{"kind": …, "step": …, …}``; its numbers go to the tracker as ``kind/name``."""
         append_line(self._path, json.dumps({"kind": kind, "step": step, **values}))
         numbers = {f"{kind}/{name}": v for name, v in values.items() if not isinstance(v, str)}
@@ -62,7 +62,7 @@ class RunLog:
 class Display(Protocol):
     """Where a person sees the run."""
 
-    def show(self, kind: str, step: int, values: Record) -> None:
+    def show(self, kind: str, step: int, values: LogValues) -> None:
         """Something was logged."""
 
     def close(self) -> None:
@@ -76,8 +76,8 @@ class PlainLines:
         self._console = console
         self._steps = steps
 
-    def show(self, kind: str, step: int, values: Record) -> None:
-        self._console.print(_line(kind, f"{step}/{self._steps}", values), soft_wrap=True)
+    def show(self, kind: str, step: int, values: LogValues) -> None:
+        self._console.print(_format_line(kind, f"{step}/{self._steps}", values), soft_wrap=True)
 
     def close(self) -> None:
         return
@@ -98,11 +98,11 @@ class MovingLine:
         self._task = self._progress.add_task("", total=steps, completed=done, figures="")
         self._progress.start()
 
-    def show(self, kind: str, step: int, values: Record) -> None:
+    def show(self, kind: str, step: int, values: LogValues) -> None:
         if kind == "training":
-            self._progress.update(self._task, completed=step, figures=_figures(values))
+            self._progress.update(self._task, completed=step, figures=_format_values(values))
         else:
-            self._progress.console.print(_line(kind, str(step), values), soft_wrap=True)
+            self._progress.console.print(_format_line(kind, str(step), values), soft_wrap=True)
 
     def close(self) -> None:
         self._progress.stop()
@@ -120,19 +120,19 @@ def read_log(run: RunFolder) -> list[dict[str, Any]]:
     """
     if not run.log.exists():
         return []
-    with restorable(run.log, "a JSON object per line"):
+    with damage_as_user_error(run.log, "a JSON object per line"):
         lines = run.log.read_text(encoding="utf-8").split("\n")[:-1]
         read = [dict(json.loads(line)) for line in lines]
         return [{"kind": line.pop("kind"), "step": line.pop("step"), **line} for line in read]
 
 
-def _line(kind: str, step: str, values: Record) -> str:
-    return f"{kind} at step {step}: {_figures(values)}"
+def _format_line(kind: str, step: str, values: LogValues) -> str:
+    return f"{kind} at step {step}: {_format_values(values)}"
 
 
-def _figures(values: Record) -> str:
-    return "  ".join(f"{name} {_figure(value)}" for name, value in values.items())
+def _format_values(values: LogValues) -> str:
+    return "  ".join(f"{name} {_format_value(value)}" for name, value in values.items())
 
 
-def _figure(value: float | int | str) -> str:
+def _format_value(value: float | int | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,84 +1,100 @@
-"""What a split shares with what was learned from, so that its scores say too much.
+"""Leakage: examples or files of an evaluated split that training has seen.
 
 An example is shared if all its sources and targets are; a photograph or a recording if its file is.
-A sentence that comes twice with different translations is no fault.
+A sentence that occurs twice with different translations is no leak.
 """
 
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from multiattn.data.corpus import Example, open_corpus
-from multiattn.data.rows import BadRows
+from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.settings import RecipeSettings, SourceSettings
 from multiattn.registry import records
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 
 
-def doubts_of(
-    settings: RecipeSettings, host: Host, corpus: Any, splits: Sequence[str], origin: str | None
+def leakage_warnings(
+    splits: Splits,
+    evaluated: Iterable[str],
+    settings: RecipeSettings,
+    host: Host,
+    initial_run: str | None,
 ) -> Iterator[str]:
-    """What the scores of these splits say too much about, in sentences.
+    """What of the evaluated splits was seen in training, in sentences.
 
-    origin: the folder of the run whose weights this one begins with.
+    initial_run: the folder of the run whose weights this one began with.
     """
-    for split in splits:
-        yield from shared_with_training(settings, host, corpus, split)
-    yield from shared_with_ancestors(origin, settings, host, corpus, splits)
+    evaluated = tuple(dict.fromkeys(evaluated))
+    media = _media_sources(settings.sources, host)
+    for split in evaluated:
+        yield from shared_with_training(splits, split, media)
+    fields = _media_fields(settings.corpus.name, host)
+    yield from shared_with_ancestors(splits, evaluated, fields, host, initial_run)
 
 
-def shared_with_training(
-    settings: RecipeSettings, host: Host, corpus: Any, split: str
-) -> Iterator[str]:
-    """A sentence per kind of thing that ``split`` shares with the training split."""
-    skip = BadRows(settings.training.bad_rows).handler
-    train = corpus.examples(settings.splits.train, skip)
-    scored = corpus.examples(split, skip)
-    whole = (settings.target.field, *(source.field for source in settings.sources.values()))
-    questions = {"examples": whole}
-    for name, source in settings.sources.items():
-        record = host.find("reader", source.reader.name).record
-        if isinstance(record, records.Reader) and record.produces != "text":
-            questions[f"files of the source {name!r}"] = (source.field,)
-    for what, fields in questions.items():
-        known = {_values(example, fields) for example in train}
-        asked = [_values(example, fields) for example in scored]
-        count = sum(values in known for values in asked if any(values))
+def _media_sources(sources: Mapping[str, SourceSettings], host: Host) -> list[str]:
+    """The sources whose values are files."""
+    readers = {
+        name: host.find("reader", source.reader.name).record for name, source in sources.items()
+    }
+    return [
+        name
+        for name, record in readers.items()
+        if isinstance(record, records.Reader) and record.produces != "text"
+    ]
+
+
+def _media_fields(corpus: str, host: Host) -> list[str]:
+    """The fields of a corpus that hold files, whether a recipe uses them or not."""
+    record = host.find("corpus", corpus).record
+    assert isinstance(record, records.Corpus)  # noqa: S101
+    return [name for name, kind in record.fields.items() if kind != "text"]
+
+
+def shared_with_training(splits: Splits, split: str, media: Iterable[str]) -> Iterator[str]:
+    """A sentence for the examples, and for the files of each media source, that are shared."""
+    train, fields = splits.names.train, splits.fields
+    compared = {"examples": (fields.target, *fields.sources.values())}
+    for source in media:
+        compared[f"files of the source {source!r}"] = (fields.sources[source],)
+    for what, names in compared.items():
+        seen = {_values(example, names) for example in splits.examples(train)}
+        values = [_values(example, names) for example in splits.examples(split)]
+        count = sum(each in seen for each in values if any(each))
         if count:
-            yield f"{count} of {len(asked)} {what} of {split} are in {settings.splits.train} too"
+            yield f"{count} of {len(values)} {what} of {split} are in {train} too"
 
 
 def shared_with_ancestors(
-    origin: str | None, settings: RecipeSettings, host: Host, corpus: Any, splits: Iterable[str]
+    splits: Splits,
+    evaluated: Iterable[str],
+    fields: Collection[str],
+    host: Host,
+    initial_run: str | None,
 ) -> Iterator[str]:
-    """A sentence per run that gave a run its first weights, and split of which it knew files.
+    """A sentence per split and run that gave weights to this one and was trained on its files.
 
-    origin: the folder of the run whose weights it begins with; settings, corpus: its own.
-    Files are those of any field that the corpus's record does not call text, asked for by the
-    recipe or not. They are the same if name and content are, wherever they lie. A run, or the
-    corpus it learned from, that is no longer there is passed over with a sentence.
+    fields: those that hold files. Files are the same if name and content are, wherever they lie. A
+    run, or a corpus, that is no longer there is reported and passed over.
     """
-    if origin is None:
+    if initial_run is None:
         return
-    skip = BadRows(settings.training.bad_rows).handler
-    scored = {
-        split: _files(settings, host, corpus.examples(split, skip))
-        for split in dict.fromkeys(splits)
-    }
-    for path in _ancestors(origin):
+    files_of = {split: _files(splits.examples(split), fields) for split in evaluated}
+    for path in _ancestors(initial_run):
         try:
-            known = _learned_from(RunFolder(path), host)
+            training_files = _training_files(RunFolder(path), host)
         except UserError as error:
             yield f"what the weights from {path} learned from cannot be looked at: {error}"
             continue
-        for split, files in scored.items():
-            count = sum(_holds(known, file) for file in files)
+        for split, files in files_of.items():
+            count = sum(_contains(training_files, file) for file in files)
             if count:
                 yield (
                     f"{count} of {len(files)} files of {split} were learned from in {path}, whose "
@@ -86,41 +102,40 @@ def shared_with_ancestors(
                 )
 
 
-def _ancestors(folder: str | None) -> Iterator[Path]:
+def _ancestors(folder: str) -> Iterator[Path]:
     """The run of that folder, the one that it was started from, and so on."""
     seen: set[Path] = set()
-    while folder is not None and (path := Path(folder).resolve()) not in seen:
+    parent: str | None = folder
+    while parent is not None and (path := Path(parent).resolve()) not in seen:
         seen.add(path)
         yield path
         run = RunFolder(path)
-        folder = run.started().get("init") if run.start.exists() else None
+        parent = run.read_start().get("init") if run.start.exists() else None
 
 
-def _learned_from(run: RunFolder, host: Host) -> dict[str, list[Path]]:
+def _training_files(run: RunFolder, host: Host) -> dict[str, list[Path]]:
     """The files of a run's training split, by name."""
     settings = load_recipe(run.require().recipe, (), host)
-    corpus = open_corpus(settings, host, run.started()["data"])
-    known: dict[str, list[Path]] = {}
-    for file in _files(settings, host, corpus.examples(settings.splits.train, [].append)):
-        known.setdefault(file.name, []).append(file)
-    return known
+    corpus = open_corpus(settings.corpus, host, run.read_start()["data"])
+    examples = Splits(corpus, settings, bad_rows="skip").examples(settings.splits.train)
+    files: dict[str, list[Path]] = {}
+    for file in _files(examples, _media_fields(settings.corpus.name, host)):
+        files.setdefault(file.name, []).append(file)
+    return files
 
 
-def _files(settings: RecipeSettings, host: Host, examples: Sequence[Example]) -> list[Path]:
-    """Every file that the examples name."""
-    record = host.find("corpus", settings.corpus.name).record
-    assert isinstance(record, records.Corpus)  # noqa: S101
-    fields = [name for name, kind in record.fields.items() if kind != "text"]
+def _files(examples: Iterable[Example], fields: Collection[str]) -> list[Path]:
+    """Every file that the examples name in these fields."""
     values = [example.fields.get(name) for example in examples for name in fields]
     return [Path(value) for value in values if isinstance(value, str)]
 
 
-def _holds(known: dict[str, list[Path]], file: Path) -> bool:
-    """Whether the file is among the known ones, there or as a copy."""
+def _contains(files: Mapping[str, list[Path]], file: Path) -> bool:
+    """Whether the file is among them, itself or as a copy."""
     return any(
         other == file
         or (other.is_file() and file.is_file() and filecmp.cmp(other, file, shallow=False))
-        for other in known.get(file.name, ())
+        for other in files.get(file.name, ())
     )
 
 

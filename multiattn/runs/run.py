@@ -1,4 +1,4 @@
-"""One run from recipe to results: train, then evaluate."""
+"""One run from recipe to results: train, then evaluate the validation and the test split."""
 
 from __future__ import annotations
 
@@ -6,65 +6,74 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from rich.console import Console
 
 from multiattn.data.corpus import open_corpus
-from multiattn.data.rows import BadRows
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.data.splits import Splits
 from multiattn.registry.host import Host
-from multiattn.runs.build import Built
+from multiattn.runs.build import TrainingSetup
 from multiattn.runs.evaluate import check_inputs, check_splits, evaluate
-from multiattn.runs.overlap import doubts_of
-from multiattn.runs.start import Start, origin
+from multiattn.runs.overlap import leakage_warnings
+from multiattn.runs.start import RunRequest, initial_run
 from multiattn.runs.system import open_system
 from multiattn.runs.train import Drawer, train
 from multiattn.scoring.intervals import Score
 from multiattn.training.trainer import start_accelerator
 
-HINT_WORDS = 20  # of a first input to try; more would hide the command
+EXAMPLE_WORDS = 20  # of the example input; more would bury the command
 
 
 @dataclass(frozen=True)
-class Finished:
-    """Scores by split and metric, what casts doubt on them, and an input to try.
+class RunResult:
+    """Scores by split and metric, reasons to doubt them, and an input to try.
 
-    example: arguments of ``multiattn predict``.
+    example: arguments of ``multiattn predict``. splits: the corpus, as far as it was read.
     """
 
     scores: Mapping[str, Mapping[str, Score]]
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     example: str
+    splits: Splits
 
 
-def train_and_evaluate(start: Start, host: Host, console: Console, draw: Drawer) -> Finished:
-    """Train or continue; then score the validation and the test split with the best weights."""
-    splits = tuple(dict.fromkeys((start.settings.splits.validation, start.settings.splits.test)))
-    corpus = open_corpus(start.settings, host, start.data_root)
-    check_splits(start.settings, corpus, splits)
-    doubts = cache(lambda: tuple(doubts_of(start.settings, host, corpus, splits, origin(start))))
+def train_and_evaluate(
+    request: RunRequest, host: Host, console: Console, draw: Drawer
+) -> RunResult:
+    """Train or continue, then score the validation and the test split with the best weights.
 
-    def look_ahead(built: Built) -> Iterable[str]:
-        check_inputs(start.settings, corpus, start.settings.splits.test, built.sides.readers)
-        return doubts()
+    draw: attention maps for the log. Raises UserError.
+    """
+    settings = request.settings
+    corpus = open_corpus(settings.corpus, host, request.data_root)
+    splits = Splits(corpus, settings)
+    evaluated = tuple(dict.fromkeys((splits.names.validation, splits.names.test)))
+    check_splits(splits, evaluated, settings.evaluation.group)
+    warnings = cache(
+        lambda: tuple(leakage_warnings(splits, evaluated, settings, host, initial_run(request)))
+    )
 
-    accelerator = start_accelerator(start.settings, start.run)
-    train(start, host, accelerator, console, look_ahead=look_ahead, draw=draw)
-    system = open_system(start.run, host)
-    scores = {split: evaluate(system, split, "", start.data_root, accelerator) for split in splits}
-    return Finished(scores, doubts(), _example(start.settings, corpus))
+    def look_ahead(setup: TrainingSetup) -> Iterable[str]:
+        if settings.sources:
+            check_inputs(splits, splits.names.test, setup.processors.readers)
+        return warnings()
+
+    accelerator = start_accelerator(settings, request.run)
+    train(request, host, splits, accelerator, console, look_ahead=look_ahead, draw=draw)
+    system = open_system(request.run, host)
+    scores = {split: evaluate(system, split, "", splits, accelerator) for split in evaluated}
+    return RunResult(scores, warnings(), _example_input(splits), splits)
 
 
-def _example(settings: RecipeSettings, corpus: Any) -> str:
+def _example_input(splits: Splits) -> str:
     """The first input of the test split, as one would type it."""
-    first = corpus.examples(settings.splits.test, BadRows(settings.training.bad_rows).handler)[0]
-    values = {name: first.fields[source.field] for name, source in settings.sources.items()}
+    first = splits.examples(splits.names.test)[0]
+    values = {source: first.fields[field] for source, field in splits.fields.sources.items()}
     quoted = {
-        name: shlex.quote(" ".join(str(value).split(" ")[:HINT_WORDS]))
-        for name, value in values.items()
+        source: shlex.quote(" ".join(str(value).split(" ")[:EXAMPLE_WORDS]))
+        for source, value in values.items()
         if value is not None
     }
     if len(values) == 1:
         return " ".join(quoted.values())
-    return " ".join(f"{name}={value}" for name, value in quoted.items())
+    return " ".join(f"{source}={value}" for source, value in quoted.items())

@@ -32,7 +32,7 @@ CHANGEABLE = (
 
 
 @dataclass(frozen=True)
-class Start:
+class RunRequest:
     """What the user asked for.
 
     recipe: as it was called. data_root: where corpora lie. init: a run to take weights from.
@@ -54,43 +54,43 @@ class Start:
             )
 
 
-def enter(start: Start, host: Host) -> None:
+def open_run_folder(request: RunRequest, host: Host) -> None:
     """Make the folder, or check that the run in it is this one. Raises UserError."""
-    run = start.run
+    run = request.run
     if run.exists():
-        _check_continues(start, load_recipe(run.recipe, (), host))
+        _check_resumable(request, load_recipe(run.recipe, (), host))
     elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
         raise UserError(
             f"expected a run folder, a new or an empty one, got {run.path} with other files; "
             "choose another --out"
         )
     else:
-        write_bytes(run.recipe, dump_recipe(start.settings).encode())
+        write_bytes(run.recipe, dump_recipe(request.settings).encode())
 
 
-def describe(start: Start, host: Host, splits: Mapping[str, Sequence[Row]]) -> None:
+def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Row]]) -> None:
     """Say in the folder what runs there, now that everything it names has been found.
 
     splits: the rows that training reads. Raises UserError where those of a run that continues are
     others than it began with.
     """
-    run, init = start.run, origin(start)
+    run, init = request.run, initial_run(request)
     texts = {
         name
-        for name, source in start.settings.sources.items()
+        for name, source in request.settings.sources.items()
         if getattr(host.find("reader", source.reader.name).record, "produces", "") == "text"
     }
     examples = {split: _digest(rows, texts) for split, rows in splits.items()}
     if run.has_checkpoint:
-        before = run.started().get("examples", examples)
+        before = run.read_start().get("examples", examples)
         changed = [split for split, digest in examples.items() if before.get(split) != digest]
         if changed:
             raise UserError(
                 f"expected the examples that the run in {run.path} began with, got others in "
                 f"{', '.join(changed)}; restore them, or start a new run with another --out"
             )
-    write_bytes(run.recipe, dump_recipe(start.settings).encode())
-    started = {"recipe": start.recipe, "data": str(start.data_root.resolve()), "init": init}
+    write_bytes(run.recipe, dump_recipe(request.settings).encode())
+    started = {"recipe": request.recipe, "data": str(request.data_root.resolve()), "init": init}
     write_json(run.start, {**started, "examples": examples})
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
 
@@ -107,31 +107,31 @@ def _digest(rows: Sequence[Row], texts: Container[str]) -> str:
     return digest.hexdigest()
 
 
-def origin(start: Start) -> str | None:
+def initial_run(request: RunRequest) -> str | None:
     """The folder of the run whose weights this one begins with, or began with."""
-    if start.init is not None:
-        return str(start.init.path.resolve())
-    found: str | None = start.run.started()["init"] if start.run.start.exists() else None
+    if request.init is not None:
+        return str(request.init.path.resolve())
+    found: str | None = request.run.read_start()["init"] if request.run.start.exists() else None
     return found
 
 
-def _check_continues(start: Start, old: RecipeSettings) -> None:
-    run = start.run
+def _check_resumable(request: RunRequest, old: RecipeSettings) -> None:
+    run = request.run
     if not run.has_checkpoint and not run.weights.exists():
-        if old != start.settings:  # it ended before anything was learned but these
+        if old != request.settings:  # it ended before anything was learned but these
             for folder in (run.tokenizer.parent, run.source("").parent):
                 shutil.rmtree(folder, ignore_errors=True)
-            write_bytes(run.recipe, dump_recipe(start.settings).encode())
+            write_bytes(run.recipe, dump_recipe(request.settings).encode())
         return
     what = f"a run that continues in {run.path}"
-    caches = (f"sources.{name}.cache" for name in start.settings.sources)  # changes no number
-    refuse_differences(old, start.settings, (*CHANGEABLE, *caches), what)
+    caches = (f"sources.{name}.cache" for name in request.settings.sources)  # changes no number
+    refuse_differences(old, request.settings, (*CHANGEABLE, *caches), what)
     if not run.has_checkpoint:
         raise UserError(
             f"expected a checkpoint in {run.checkpoints} to continue from, got none; "
             "restore it, or start a new run with another --out"
         )
-    if start.init is not None and origin(start) != run.started()["init"]:
+    if request.init is not None and initial_run(request) != run.read_start()["init"]:
         raise UserError(
             f"expected --init only with a new run, got {run.path}, which began without it; "
             "leave --init out to continue it, or start a new run with another --out"

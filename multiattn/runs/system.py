@@ -12,17 +12,21 @@ from torch import nn
 
 from multiattn.data.rows import BadRows, Row
 from multiattn.engine.memory import MemorySpec
-from multiattn.engine.model import Model, absent_memory, load_weights
+from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory, load_weights
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe, refuse_differences
 from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
-from multiattn.runs.processors import Sides, load
-from multiattn.search.ctc_search import proposer
+from multiattn.runs.processors import Processors, load_processors
+from multiattn.search.ctc_search import ctc_proposer
 from multiattn.search.scorers import LanguageModel, Scorer
-from multiattn.search.writer import Writer
-from multiattn.training.objectives import WeightedObjective
+from multiattn.search.sequence_generator import SequenceGenerator
+from multiattn.training.objectives import (
+    SelectiveObjective,
+    SkippingObjective,
+    WeightedObjective,
+)
 
 
 def build_model(
@@ -42,16 +46,13 @@ def build_model(
         name: host.build("encoder", source.encoder, specs[name])
         for name, source in settings.sources.items()
     }
-    memories = {
-        name: MemorySpec(encoder.out_dim, getattr(encoder, "summary_dim", 0))
-        for name, encoder in encoders.items()
-    }
+    memories = {name: MemorySpec.of(encoder) for name, encoder in encoders.items()}
     decoder: Any = host.build("decoder", settings.decoder, vocabulary_size, memories)
     objectives, heads = [], {}
     for named in settings.objectives:
         objective: Any = host.build("objective", named)
         heads.update(objective.heads(vocabulary_size, memories))
-        if hasattr(objective, "bad_rows"):
+        if isinstance(objective, SkippingObjective):
             objective.bad_rows = BadRows(settings.training.bad_rows)
         objectives.append(WeightedObjective(named.name, named.weight, objective))
     return Model(encoders, decoder, heads), tuple(objectives)
@@ -73,10 +74,10 @@ def check_row(
     slots = {
         name: encoder.slots(sizes[name])
         for name, encoder in encoders.items()
-        if hasattr(encoder, "slots") and sizes[name]
+        if isinstance(encoder, SlotCountingEncoder) and sizes[name]
     }
     for part in objectives:
-        if hasattr(part.objective, "check"):
+        if isinstance(part.objective, SelectiveObjective):
             part.objective.check(row, ids, slots)
 
 
@@ -87,17 +88,19 @@ class System:
     run: RunFolder
     settings: RecipeSettings
     host: Host
-    sides: Sides
+    processors: Processors
     model: Model
     objectives: tuple[WeightedObjective, ...]
 
-    def writer(self) -> Writer:
+    def generator(self) -> SequenceGenerator:
         """The model with the search of its settings, and with the runs of its ensemble.
 
         Raises UserError for one of these that reads or writes in another way.
         """
-        others = [_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble]
-        return make_writer(self.model, self.sides, self.settings, self.host, others)
+        others = [
+            _ensemble_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble
+        ]
+        return make_generator(self.model, self.processors, self.settings, self.host, others)
 
 
 def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
@@ -112,21 +115,21 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
             settings, changed, ("search", "evaluation"), f"what is evaluated of {run.path}"
         )
         settings = changed
-    sides = load(settings, host, run)
-    model, objectives = build_model(settings, host, sides.specs, sides.tokenizer.size)
+    processors = load_processors(settings, host, run)
+    model, objectives = build_model(settings, host, processors.specs, processors.tokenizer.size)
     load_weights(model, run.weights)
-    return System(run, settings, host, sides, model.eval(), objectives)
+    return System(run, settings, host, processors, model.eval(), objectives)
 
 
-def _member(system: System, run: RunFolder) -> Model:
+def _ensemble_member(system: System, run: RunFolder) -> Model:
     """The model of another run, where it reads and writes as the system does."""
     other = open_system(run, system.host)
     differing = [
         name
         for name in sorted({*system.settings.sources, *other.settings.sources})
-        if _reading(system, name) != _reading(other, name)
+        if _reading_key(system, name) != _reading_key(other, name)
     ]
-    if other.sides.tokenizer.vocabulary != system.sides.tokenizer.vocabulary:
+    if other.processors.tokenizer.vocabulary != system.processors.tokenizer.vocabulary:
         differing.append("target")
     if differing:
         raise UserError(
@@ -138,22 +141,22 @@ def _member(system: System, run: RunFolder) -> Model:
     return other.model.to(next(system.model.parameters()).device)
 
 
-def _reading(system: System, name: str) -> tuple[Any, ...] | None:
+def _reading_key(system: System, name: str) -> tuple[Any, ...] | None:
     """How a source is read: settings, what its encoder is told, tokens. None without the source."""
-    source, tokenizer = system.settings.sources.get(name), system.sides.tokenizer_of(name)
+    source, tokenizer = system.settings.sources.get(name), system.processors.tokenizer_of(name)
     if source is None:
         return None
-    spec = system.sides.readers[name].spec
+    spec = system.processors.readers[name].spec
     return source.reader, spec, tokenizer and tokenizer.vocabulary
 
 
-def make_writer(
+def make_generator(
     model: Model,
-    sides: Sides,
+    processors: Processors,
     settings: RecipeSettings,
     host: Host,
     others: Sequence[Model] = (),
-) -> Writer:
+) -> SequenceGenerator:
     """The model with the search, the scorers and the language model of a recipe.
 
     Raises UserError where one of them asks for what the model has not, before anything is encoded.
@@ -162,13 +165,13 @@ def make_writer(
     scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
     scorers += open_language_model(search.language_model, host)
     asked: list[Scorer] = [scorer for scorer, _ in scorers]
-    asked += [proposer(scorers)] if search.method == "ctc" else []
+    asked += [ctc_proposer(scorers)] if search.method == "ctc" else []
     like = next(model.decoder.parameters())
     nothing = {name: absent_memory(encoder, 1, like) for name, encoder in model.encoders.items()}
     with torch.no_grad():
         for scorer in asked:
             scorer.start(nothing, dict(model.heads), 1)
-    return Writer(model, sides.tokenizer, search, scorers, settings.seed, others)
+    return SequenceGenerator(model, processors.tokenizer, search, scorers, settings.seed, others)
 
 
 def open_language_model(
@@ -186,5 +189,5 @@ def open_language_model(
             f"expected a run of a recipe without sources as language model, {named.run} reads "
             f"{', '.join(system.settings.sources)}; train one with `multiattn run language-model`"
         )
-    language_model = LanguageModel(system.model.decoder, system.sides.tokenizer.vocabulary)
+    language_model = LanguageModel(system.model.decoder, system.processors.tokenizer.vocabulary)
     return ((language_model, named.weight),)

@@ -1,6 +1,6 @@
-"""A run from its recipe to its end: make or continue the folder, build everything, train, evaluate.
+"""Train a run, or continue it: open its folder, build what the recipe names, start the loop.
 
-It refuses to know how a step is made (``training.py``) and how a command is spelled (``cli/``).
+The loop itself is ``training/trainer.py``.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from rich.console import Console
 
-from multiattn.data.rows import BadRows
+from multiattn.data.splits import Splits
 from multiattn.registry.host import Host
-from multiattn.runs.build import Built, build
+from multiattn.runs.build import TrainingSetup, build_training
 from multiattn.runs.log import RunLog, display_for
-from multiattn.runs.start import Start, describe, enter
-from multiattn.runs.system import System, make_writer
+from multiattn.runs.start import RunRequest, open_run_folder, record_run
+from multiattn.runs.system import System, make_generator
 from multiattn.runs.validation import Validation
-from multiattn.scoring.evaluator import Judge
+from multiattn.scoring.evaluator import Evaluator
 from multiattn.training.checkpoint import Progress
 from multiattn.training.loss import Losses
-from multiattn.training.objectives import WeightedObjective
-from multiattn.training.trainer import Job, Log, NoLog, Trainer
+from multiattn.training.objectives import SkippingObjective, WeightedObjective
+from multiattn.training.trainer import Log, LogValues, NoLog, Trainer, TrainingJob
 
-# A system and one example's inputs -> images (height, width, 3) by name, for the log.
+# A system, one example's inputs and a device -> images (height, width, 3) by name, for the log.
 Drawer = Callable[[System, Mapping[str, Any], torch.device], Mapping[str, NDArray[np.uint8]]]
 
 
@@ -41,115 +41,131 @@ def draw_nothing(
 
 
 def train(
-    start: Start,
+    request: RunRequest,
     host: Host,
+    splits: Splits,
     accelerator: Accelerator,
     console: Console,
     *,
-    look_ahead: Callable[[Built], Iterable[str]] = lambda built: (),
+    look_ahead: Callable[[TrainingSetup], Iterable[str]] = lambda setup: (),
     draw: Drawer = draw_nothing,
 ) -> Progress:
-    """Train, or continue, or find that nothing is left to do. Raises UserError.
+    """Train, continue, or find that nothing is left to do. Raises UserError.
 
-    look_ahead: gives warnings about what comes after training, to be said before the first step.
+    look_ahead: checks what comes after training; its warnings are printed before the first step.
+    draw: images that are logged after each validation.
     """
     main = accelerator.is_main_process
-    with start.run.locked() if main else nullcontext():
+    with request.run.locked() if main else nullcontext():
         with accelerator.main_process_first():
             if main:
-                enter(start, host)
-            built = build(start, host, start.run, console)
+                open_run_folder(request, host)
+            setup = build_training(request, host, splits, request.run, console)
             if main:
-                describe(start, host, {"train": built.train.rows, "validation": built.taught.rows})
-                for doubt in look_ahead(built):
-                    console.print(f"warning: {doubt}", markup=False, soft_wrap=True)
+                rows = {"train": setup.train.rows, "validation": setup.loss_data.rows}
+                record_run(request, host, rows)
+                for warning in look_ahead(setup):
+                    console.print(f"warning: {warning}", markup=False, soft_wrap=True)
         trainer = Trainer(
-            job_of(start, host, built, accelerator, draw),
+            training_job(request, host, setup, accelerator, draw),
             accelerator,
-            lambda progress: _open_log(start, built, progress, accelerator, console),
+            lambda progress: _open_log(request, setup, progress, accelerator, console),
         )
-        host.run_started(start.run.path)
+        host.run_started(request.run.path)
         try:
             trainer.run()
-            for part in built.objectives:
-                _note_skipped(part, trainer, console)
+            for weighted in setup.objectives:
+                _report_skipped(weighted, trainer, console)
         finally:
             trainer.log.close()
-        host.run_finished(start.run.path, trainer.figures)
+        host.run_finished(request.run.path, trainer.figures)
     return trainer.progress
 
 
-def _note_skipped(part: WeightedObjective, trainer: Trainer, console: Console) -> None:
-    """Say what this process met that an objective could not use, and log it."""
-    skipped = getattr(part.objective, "bad_rows", BadRows("skip")).sentences
+def _report_skipped(weighted: WeightedObjective, trainer: Trainer, console: Console) -> None:
+    """Print and log the examples that this process left out of an objective."""
+    objective = weighted.objective
+    skipped = objective.bad_rows.sentences if isinstance(objective, SkippingObjective) else []
     if skipped:
-        found = {"objective": part.name, "examples": len(skipped), "first": skipped[0]}
-        trainer.log.write("skipped", trainer.progress.step, found)
+        values: LogValues = {
+            "objective": weighted.name,
+            "examples": len(skipped),
+            "first": skipped[0],
+        }
+        trainer.log.write("skipped", trainer.progress.step, values)
         console.print(
-            f"warning: {len(skipped)} examples were left out of {part.name}; the first: "
+            f"warning: {len(skipped)} examples were left out of {weighted.name}; the first: "
             f"{skipped[0]}",
             markup=False,
         )
 
 
-def job_of(start: Start, host: Host, built: Built, accelerator: Accelerator, draw: Drawer) -> Job:
-    """What a trainer needs to know of a run. Raises UserError where the search cannot be."""
-    settings = start.settings
-    judge = Judge(settings.evaluation, host)
-    writer = None
+def training_job(
+    request: RunRequest, host: Host, setup: TrainingSetup, accelerator: Accelerator, draw: Drawer
+) -> TrainingJob:
+    """What a trainer needs to know of a run. Raises UserError for an impossible search."""
+    settings = request.settings
+    evaluator = Evaluator(settings.evaluation, host)
+    generator = None
     if settings.sources:
-        writer = make_writer(built.model, built.sides, settings, host)
+        generator = make_generator(setup.model, setup.processors, settings, host)
     select = settings.evaluation.select
     if select is None:
-        named = settings.evaluation.metrics if settings.sources else ()
-        select = named[0].name.rpartition("/")[2] if named else "perplexity"
-    return Job(
-        run=start.run,
+        metrics = settings.evaluation.metrics if settings.sources else ()
+        select = metrics[0].name.rpartition("/")[2] if metrics else "perplexity"
+    return TrainingJob(
+        run=request.run,
         settings=settings,
-        model=built.model,
-        objectives=built.objectives,
-        data=built.train,
+        model=setup.model,
+        objectives=setup.objectives,
+        data=setup.train,
         validate=Validation(
-            Losses(built.model, built.objectives),
-            built.taught,
-            built.asked,
-            writer,
-            judge,
+            Losses(setup.model, setup.objectives),
+            setup.loss_data,
+            setup.decode_data,
+            generator,
+            evaluator,
             accelerator,
             settings.search.batch_size,
         ),
         select=select,
-        higher_is_better=judge.higher_is_better(select),
-        images=partial(_images, start, host, built, accelerator, draw),
-        epoch_finished=lambda epoch, figures: host.epoch_finished(start.run.path, epoch, figures),
+        higher_is_better=evaluator.higher_is_better(select),
+        images=partial(_images, request, host, setup, accelerator, draw),
+        epoch_finished=lambda epoch, figures: host.epoch_finished(request.run.path, epoch, figures),
     )
 
 
 def _images(
-    start: Start, host: Host, built: Built, accelerator: Accelerator, draw: Drawer
+    request: RunRequest, host: Host, setup: TrainingSetup, accelerator: Accelerator, draw: Drawer
 ) -> Mapping[str, NDArray[np.uint8]]:
-    if not start.settings.sources:
+    """Images of the first validation example; none for a language model."""
+    settings = request.settings
+    if not settings.sources:
         return {}
-    system = System(start.run, start.settings, host, built.sides, built.model, built.objectives)
-    return draw(system, built.asked.rows[0].sources, accelerator.device)
+    system = System(request.run, settings, host, setup.processors, setup.model, setup.objectives)
+    return draw(system, setup.decode_data.rows[0].sources, accelerator.device)
 
 
 def _open_log(
-    start: Start, built: Built, progress: Progress, accelerator: Accelerator, console: Console
+    request: RunRequest,
+    setup: TrainingSetup,
+    progress: Progress,
+    accelerator: Accelerator,
+    console: Console,
 ) -> Log:
-    """The log where a checkpoint left it; TensorBoard forgets what came after that."""
+    """The log as it was at the last checkpoint; TensorBoard drops what came after that."""
     if not accelerator.is_main_process:
         return NoLog()
     purge = {"tensorboard": {"purge_step": progress.step + 1}}
     accelerator.init_trackers("tensorboard", init_kwargs=purge)
-    display = display_for(console, start.settings.training.steps, progress.step)
+    display = display_for(console, request.settings.training.steps, progress.step)
     tracker = accelerator.get_tracker("tensorboard")
-    opened = RunLog(start.run, progress.log_bytes, tracker, display)
+    log = RunLog(request.run, progress.log_bytes, tracker, display)
     if progress.step == 0:
         device, processes = accelerator.device.type, accelerator.num_processes
-        opened.write("start", 0, {"device": device, "processes": processes})
-        for split, data in (("train", built.train), ("validation", built.taught)):
-            opened.write("data", 0, {"split": split, "found": "; ".join(data.report.lines())})
-        if built.taken:
-            opened.write("init", 0, {"taken": built.taken})
-    return opened
+        log.write("start", 0, {"device": device, "processes": processes})
+        for split, data in (("train", setup.train), ("validation", setup.loss_data)):
+            log.write("data", 0, {"split": split, "found": "; ".join(data.report.lines())})
+        if setup.initial_weights:
+            log.write("init", 0, {"taken": setup.initial_weights})
+    return log

@@ -16,24 +16,24 @@ from torch import Tensor
 
 from multiattn.engine.model import Model
 from multiattn.errors import UserError
-from multiattn.runs.processors import TARGET, Sides
+from multiattn.runs.processors import TARGET, Processors
 from multiattn.runs.system import System, build_model
 
 
-def take_weights(model: Model, sides: Sides, other: System) -> str:
+def transfer_weights(model: Model, processors: Processors, other: System) -> str:
     """Copy every weight that both models have; says how much of this one is from there.
 
     Tokens that the other run did not know keep the rows they began with. Raises UserError where no
     parameter fits.
     """
-    followed = _followed(other)
+    followed = _vocabulary_dimensions(other)
     theirs = other.model.state_dict()
     taken, left = set(), []
     for name, own in model.state_dict().items():
         given: Tensor | None = theirs.get(name)
         for dimension, side in followed.get(name, {}).items():
             if given is not None:
-                given = _matched(given, own, dimension, side, sides, other.sides)
+                given = _match_tokens(given, own, dimension, side, processors, other.processors)
         if given is None or given.shape != own.shape:
             left.append(name)
             continue
@@ -50,9 +50,9 @@ def take_weights(model: Model, sides: Sides, other: System) -> str:
     return f"{share:.0%} of the weights from {other.run.path}{others}"
 
 
-def _followed(system: System) -> dict[str, dict[int, str]]:
+def _vocabulary_dimensions(system: System) -> dict[str, dict[int, str]]:
     """Per parameter the dimensions that follow a vocabulary, and whose (a source's or TARGET)."""
-    size, specs = system.sides.tokenizer.size, system.sides.specs
+    size, specs = system.processors.tokenizer.size, system.processors.specs
     plain = _shapes(system, specs, size)
     grown = {TARGET: _shapes(system, specs, size + 1)}
     for source, spec in specs.items():
@@ -76,13 +76,18 @@ def _shapes(system: System, specs: dict[str, Any], size: int) -> dict[str, torch
     return {name: leaf.shape for name, leaf in model.state_dict().items()}
 
 
-def _matched(
-    given: Tensor, own: Tensor, dimension: int, side: str, sides: Sides, others: Sides
+def _match_tokens(
+    given: Tensor,
+    own: Tensor,
+    dimension: int,
+    side: str,
+    processors: Processors,
+    others: Processors,
 ) -> Tensor | None:
     """``own`` with the rows of ``given`` for the tokens that both know."""
-    if _learned(sides, side) == _learned(others, side):
+    if _learned_files(processors, side) == _learned_files(others, side):
         return given
-    mine, theirs = sides.tokenizer_of(side), others.tokenizer_of(side)
+    mine, theirs = processors.tokenizer_of(side), others.tokenizer_of(side)
     if mine is None or theirs is None or own.dim() != given.dim():
         return None
     known = {piece: row for row, piece in enumerate(theirs.vocabulary)}
@@ -94,13 +99,13 @@ def _matched(
     return own.clone().index_copy_(dimension, to, rows)
 
 
-def _learned(sides: Sides, side: str) -> dict[str, bytes]:
+def _learned_files(processors: Processors, side: str) -> dict[str, bytes]:
     """Everything that a side would write into a run folder, by file name."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        if side in sides.readers:
-            sides.readers[side].save(folder)
-        if sides.tokenizer_of(side) is sides.tokenizer:
-            sides.tokenizer.save(folder / "target")
+        if side in processors.readers:
+            processors.readers[side].save(folder)
+        if processors.tokenizer_of(side) is processors.tokenizer:
+            processors.tokenizer.save(folder / "target")
         files = [file for file in folder.rglob("*") if file.is_file()]
         return {str(file.relative_to(folder)): file.read_bytes() for file in files}

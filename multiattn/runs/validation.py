@@ -1,4 +1,4 @@
-"""Decode and score the validation split during training."""
+"""Decode a split and measure losses on it, over all processes; validation during training."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from numpy.typing import NDArray
 
 from multiattn.data.dataset import Dataset
 from multiattn.data.rows import Row
-from multiattn.engine.batch import memory_errors, targets_of
-from multiattn.scoring.evaluator import Judge, Written
+from multiattn.engine.batch import out_of_memory_as_user_error, require_targets
+from multiattn.scoring.evaluator import DecodedExample, Evaluator
 from multiattn.scoring.metric import Perplexity
-from multiattn.search.writer import Writer
+from multiattn.search.sequence_generator import SequenceGenerator
 from multiattn.training.loss import Losses, finite
 
-REMEDY = "lower search.batch_size or search.beam"
+OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam"
 
 
-def decode(writer: Writer, data: Dataset, accelerator: Accelerator) -> list[Written]:
-    """What the model writes for every example, in the order of the split."""
-    writer.refresh()
+def decode(
+    generator: SequenceGenerator, data: Dataset, accelerator: Accelerator
+) -> list[DecodedExample]:
+    """Decode every example; the result is in the order of the split, whole on every process."""
+    generator.refresh()
     own: list[tuple[str, tuple[str, ...], tuple[float, ...]]] = []
     batches = data.sweep(
-        writer.search.batch_size,
+        generator.settings.batch_size,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
     for batch in batches:
-        with memory_errors(batch, REMEDY):
-            found = writer(batch.to(accelerator.device))
-        for name, best in zip(batch.ids, found, strict=True):
-            own.append((name, tuple(map(writer.text, best)), tuple(h.score for h in best)))
-    by_id = {name: (texts, scores) for name, texts, scores in gather_object(own)}
+        with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
+            outputs = generator(batch.to(accelerator.device))
+        for example_id, n_best in zip(batch.ids, outputs, strict=True):
+            texts, scores = map(generator.text, n_best), (each.score for each in n_best)
+            own.append((example_id, tuple(texts), tuple(scores)))
+    by_id = {example_id: (texts, scores) for example_id, texts, scores in gather_object(own)}
     _check_complete(data.rows, by_id)
-    return [Written(row.id, *by_id[row.id], row.targets) for row in data.rows]
+    return [DecodedExample(row.id, *by_id[row.id], row.targets) for row in data.rows]
 
 
 def measure(
@@ -49,14 +52,14 @@ def measure(
     sums = torch.zeros(2, len(losses.objectives), dtype=torch.float64)  # sums, counts
     rank, world = accelerator.process_index, accelerator.num_processes
     for batch in data.sweep(batch_size, rank=rank, world=world):
-        with memory_errors(batch, REMEDY):
-            *totals, surprise = losses.measure(batch.to(accelerator.device))
+        with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
+            *totals, nll = losses.measure(batch.to(accelerator.device))
         sums += torch.stack(totals).double().cpu()
-        own += zip(batch.ids, surprise.tolist(), targets_of(batch).lengths.tolist(), strict=True)
+        own += zip(batch.ids, nll.tolist(), require_targets(batch).lengths.tolist(), strict=True)
     sums = torch.stack(gather_object([sums])).sum(0)
-    by_id = {name: (surprise, count) for name, surprise, count in gather_object(own)}
+    by_id = {example_id: (nll, tokens) for example_id, nll, tokens in gather_object(own)}
     _check_complete(data.rows, by_id)
-    weights = torch.tensor([part.weight for part in losses.objectives]).double()
+    weights = torch.tensor([weighted.weight for weighted in losses.objectives]).double()
     loss = float((weights * sums[0] / sums[1].clamp(min=1)).sum())
     return loss, np.array([by_id[row.id] for row in data.rows], dtype=np.float64)
 
@@ -69,24 +72,25 @@ def _check_complete(rows: Sequence[Row], by_id: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True)
 class Validation:
-    """What measures a model while it trains: loss, perplexity, and the metrics of its outputs.
+    """Measures a model during training: loss, perplexity, and the metrics of its outputs.
 
-    taught: the split with targets; asked: the same to be decoded; without a writer (a language
-    model) nothing is.
+    loss_data: the split with targets. decode_data: the same split, to be decoded.
+    generator: None for a language model, of which nothing is decoded.
     """
 
     losses: Losses
-    taught: Dataset
-    asked: Dataset
-    writer: Writer | None
-    judge: Judge
+    loss_data: Dataset
+    decode_data: Dataset
+    generator: SequenceGenerator | None
+    evaluator: Evaluator
     accelerator: Accelerator
     batch_size: int
 
     def __call__(self) -> dict[str, float]:
-        """Every figure by name."""
-        loss, rows = measure(self.losses, self.taught, self.batch_size, self.accelerator)
-        figures = {"loss": finite(loss), **Perplexity(rows).aggregate(rows.sum(0), len(rows))}
-        if self.writer is None:
-            return figures
-        return figures | self.judge.values(decode(self.writer, self.asked, self.accelerator))
+        """Every value by name."""
+        loss, rows = measure(self.losses, self.loss_data, self.batch_size, self.accelerator)
+        values = {"loss": finite(loss), **Perplexity(rows).aggregate(rows.sum(0), len(rows))}
+        if self.generator is None:
+            return values
+        decoded = decode(self.generator, self.decode_data, self.accelerator)
+        return values | self.evaluator.values(decoded)

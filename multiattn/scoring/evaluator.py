@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Evaluation
+from multiattn.recipe.settings import EvaluationSettings
 from multiattn.scoring import intervals
 from multiattn.scoring.intervals import Score
+from multiattn.scoring.metric import DetailedMetric, NamesDetailsFile
 
 
 @dataclass(frozen=True)
-class Written:
+class DecodedExample:
     """What the model wrote for one example, best first, with what it should have written."""
 
     id: str
@@ -37,10 +38,10 @@ class Written:
         return {**line, "references": list(self.references)}
 
 
-class Judge:
+class Evaluator:
     """The metrics of a recipe, built."""
 
-    def __init__(self, settings: Evaluation, host: Any) -> None:
+    def __init__(self, settings: EvaluationSettings, host: Any) -> None:
         self._metrics = [
             (host.find("metric", named.name).record, host.build("metric", named))
             for named in settings.metrics
@@ -57,7 +58,7 @@ class Judge:
             )
         return bool(known[name])
 
-    def values(self, written: Sequence[Written]) -> dict[str, float]:
+    def values(self, written: Sequence[DecodedExample]) -> dict[str, float]:
         """Every value the metrics know, without intervals."""
         hypotheses, references = self._texts(written)
         values: dict[str, float] = {}
@@ -66,7 +67,7 @@ class Judge:
             values |= metric.aggregate(statistics.sum(axis=0), len(written))
         return {name: float(value) for name, value in values.items()}
 
-    def scores(self, written: Sequence[Written]) -> dict[str, Score]:
+    def scores(self, written: Sequence[DecodedExample]) -> dict[str, Score]:
         """Every value with signature and interval."""
         hypotheses, references = self._texts(written)
         scores: dict[str, Score] = {}
@@ -75,7 +76,7 @@ class Judge:
         return scores
 
     def groups(
-        self, written: Sequence[Written], groups: Sequence[str]
+        self, written: Sequence[DecodedExample], groups: Sequence[str]
     ) -> dict[str, dict[str, Score]]:
         """Every value for the examples of each group alone; ``groups[i]`` is that of row i."""
         hypotheses, references = self._texts(written)
@@ -86,17 +87,19 @@ class Judge:
                 scores[group] |= values
         return scores
 
-    def pages(self, written: Sequence[Written]) -> dict[str, str]:
-        """What each metric can show of single errors, by the name of the file for it."""
+    def error_details(self, written: Sequence[DecodedExample]) -> dict[str, str]:
+        """Details of single examples by file name, from the metrics that have them."""
         hypotheses, references = self._texts(written)
         ids = [row.id for row in written]
         return {
-            f"{record.name}{getattr(metric, 'details_suffix', '.txt')}": metric.details(
-                hypotheses, references, ids
-            )
+            f"{record.name}{_details_suffix(metric)}": metric.details(hypotheses, references, ids)
             for record, metric in self._metrics
-            if hasattr(metric, "details")
+            if isinstance(metric, DetailedMetric)
         }
 
-    def _texts(self, written: Sequence[Written]) -> tuple[list[str], list[list[str]]]:
+    def _texts(self, written: Sequence[DecodedExample]) -> tuple[list[str], list[list[str]]]:
         return [row.texts[0] for row in written], [list(row.references) for row in written]
+
+
+def _details_suffix(metric: DetailedMetric) -> str:
+    return metric.details_suffix if isinstance(metric, NamesDetailsFile) else ".txt"

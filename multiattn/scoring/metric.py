@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +45,9 @@ Array = NDArray[np.float64]
 References = Sequence[Sequence[str]]
 
 
+@runtime_checkable
 class Metric(Protocol):
-    """What the target of a ``records.Metric`` can do.
-
-    One that can also show errors has ``details(hypotheses, references, ids) -> str``: evaluation
-    writes that to ``METRIC.txt`` beside the scores, or with its ``details_suffix``, such as
-    ``".json"``. One that weighs by a corpus has ``fitted(references) -> Metric``: the same with its
-    weights fixed on these references (a tuple per example), as a reward is measured by.
-    """
+    """What the target of a ``Metric`` record is. Its module must import without torch."""
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> NDArray[np.number]:
         """One row per example: (n, k)."""
@@ -67,8 +62,34 @@ class Metric(Protocol):
         ...
 
 
+@runtime_checkable
+class DetailedMetric(Protocol):
+    """A metric that can show the errors of single examples."""
+
+    def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
+        """The content of ``METRIC.txt`` beside the scores."""
+        ...
+
+
+@runtime_checkable
+class NamesDetailsFile(Protocol):
+    """A ``DetailedMetric`` whose details are no plain text: ``details_suffix`` is ``.json``, say."""
+
+    details_suffix: str
+
+
+@runtime_checkable
+class CorpusWeightedMetric(Protocol):
+    """A metric that weighs words by how frequent they are in a corpus."""
+
+    def fitted(self, references: References) -> Metric:
+        """The same metric with its weights fixed on these references, as for a reward."""
+        ...
+
+
+@runtime_checkable
 class Normaliser(Protocol):
-    """What the target of a ``records.Normaliser`` can do; applied twice it gives the same."""
+    """What the target of a ``Normaliser`` record is; applying it twice equals applying it once."""
 
     def __call__(self, text: str) -> str:
         """The text as a metric compares it."""

@@ -20,7 +20,7 @@ from multiattn.errors import UserError
 
 
 @dataclass(frozen=True)
-class Outputs:
+class SystemOutputs:
     """A system's outputs: a text per example.
 
     A run's outputs bring ids and references with them; elsewhere these are None.
@@ -33,7 +33,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class References:
+class ReferenceFile:
     """A file of references: of every example one or several. ``whole``: it may hold other examples.
 
     COCO's annotations are of whole sets of pictures, and splits of these have no files.
@@ -45,10 +45,10 @@ class References:
     whole: bool = False
 
 
-Same = TypeVar("Same", Outputs, References)
+Same = TypeVar("Same", SystemOutputs, ReferenceFile)
 
 
-def read_outputs(source: str) -> Outputs:
+def read_outputs(source: str) -> SystemOutputs:
     """Texts of a file, a run's results, or ``-`` (stdin).
 
     A file has one per line, or is .jsonl, or COCO's results in .json; plain or .gz. Raises
@@ -57,13 +57,13 @@ def read_outputs(source: str) -> Outputs:
     return _outputs(*_content(source))
 
 
-def read_references(source: str) -> References:
+def read_references(source: str) -> ReferenceFile:
     """As ``read_outputs``; a .json may also be COCO's annotations. Raises UserError."""
     name, content = _content(source)
     if _kind(name) == ".json" and content.lstrip().startswith(b"{"):
         return _from_annotations(name, content)
     outputs = _outputs(name, content)
-    return References(name, tuple((text,) for text in outputs.texts), outputs.ids)
+    return ReferenceFile(name, tuple((text,) for text in outputs.texts), outputs.ids)
 
 
 def hypotheses_file(path: Path) -> Path:
@@ -87,13 +87,13 @@ def hypotheses_file(path: Path) -> Path:
     )
 
 
-def aligned(outputs: Outputs, other: Same) -> Same:
+def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
     """``other`` in the order of ``outputs``: by id if both have ids, else line by line.
 
     Raises UserError when the two are not of the same examples; a whole set of references may be
     of more.
     """
-    whole = isinstance(other, References) and other.whole
+    whole = isinstance(other, ReferenceFile) and other.whole
     if whole and outputs.ids is None:
         raise UserError(
             f"expected outputs with ids, as {other.name} is of pictures by their ids, got lines in "
@@ -138,11 +138,11 @@ def _kind(name: str) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def _outputs(name: str, content: bytes) -> Outputs:
+def _outputs(name: str, content: bytes) -> SystemOutputs:
     if _kind(name) == ".json":
         return _from_results(name, content)
     lines = _lines(name, content)
-    return _from_rows(name, lines) if _kind(name) == ".jsonl" else Outputs(name, lines)
+    return _from_rows(name, lines) if _kind(name) == ".jsonl" else SystemOutputs(name, lines)
 
 
 def _lines(name: str, content: bytes) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ class _Row(BaseModel):
     references: tuple[str, ...] = ()
 
 
-def _from_rows(name: str, lines: Sequence[str]) -> Outputs:
+def _from_rows(name: str, lines: Sequence[str]) -> SystemOutputs:
     rows = []
     for place, line in enumerate(lines, start=1):
         try:
@@ -184,7 +184,7 @@ def _from_rows(name: str, lines: Sequence[str]) -> Outputs:
     ids = tuple(row.id for row in rows if row.id is not None)
     _require_unique(name, ids)
     references = tuple(row.references for row in rows)
-    return Outputs(
+    return SystemOutputs(
         name,
         tuple(row.text for row in rows),
         ids=ids if len(ids) == len(rows) else None,
@@ -203,7 +203,7 @@ class _Annotations(BaseModel):
     annotations: list[_Caption]
 
 
-def _from_results(name: str, content: bytes) -> Outputs:
+def _from_results(name: str, content: bytes) -> SystemOutputs:
     try:
         rows = TypeAdapter(list[_Caption]).validate_json(content)
     except ValidationError as error:
@@ -214,10 +214,10 @@ def _from_results(name: str, content: bytes) -> Outputs:
         )
     ids = tuple(str(row.image_id) for row in rows)
     _require_unique(name, ids)
-    return Outputs(name, tuple(row.caption for row in rows), ids)
+    return SystemOutputs(name, tuple(row.caption for row in rows), ids)
 
 
-def _from_annotations(name: str, content: bytes) -> References:
+def _from_annotations(name: str, content: bytes) -> ReferenceFile:
     """Captions by picture, both in the order of the file."""
     try:
         rows = _Annotations.model_validate_json(content).annotations
@@ -227,7 +227,7 @@ def _from_annotations(name: str, content: bytes) -> References:
     captions: dict[str, list[str]] = {}
     for row in rows:
         captions.setdefault(str(row.image_id), []).append(row.caption)
-    return References(name, tuple(map(tuple, captions.values())), tuple(captions), whole=True)
+    return ReferenceFile(name, tuple(map(tuple, captions.values())), tuple(captions), whole=True)
 
 
 def _not_coco(name: str, form: str, error: ValidationError) -> UserError:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from multiattn.errors import UserError
-from multiattn.files import DAMAGES, replacing
+from multiattn.files import DAMAGE_ERRORS, atomic_replace
 from multiattn.scoring.intervals import Score
 
 Scores = Mapping[str, Score]
@@ -44,25 +44,27 @@ class Results:
                 raise KeyError(*missing)
             named = {group: _scores(scores) for group, scores in groups.items()}
             return cls(_scores(content), decoding, named)
-        except (*DAMAGES, OSError) as error:
+        except (*DAMAGE_ERRORS, OSError) as error:
             raise UserError(
                 f"expected scores in {file}, got {error!r}; move {folder} away, then evaluate again"
             ) from error
 
     def write(
-        self, folder: Path, lines: Sequence[Mapping[str, Any]], pages: Mapping[str, str]
+        self, folder: Path, lines: Sequence[Mapping[str, Any]], details: Mapping[str, str]
     ) -> None:
-        """Write the folder beside its place and rename it. pages: file name -> its text."""
-        content: dict[str, Any] = _plain(self.scores)
+        """Write the folder beside its place and rename it. details: texts by file name."""
+        content: dict[str, Any] = _as_plain_data(self.scores)
         if self.groups:
-            content["groups"] = {group: _plain(scores) for group, scores in self.groups.items()}
+            content["groups"] = {
+                group: _as_plain_data(scores) for group, scores in self.groups.items()
+            }
         content["decoding"] = dict(self.decoding)
-        with replacing(folder) as beside:
+        with atomic_replace(folder) as beside:
             beside.mkdir()
             rows = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             (beside / "hypotheses.jsonl").write_text(rows, encoding="utf-8")
-            for name, page in pages.items():
-                (beside / name).write_text(page, encoding="utf-8")
+            for name, text in details.items():
+                (beside / name).write_text(text, encoding="utf-8")
             text = json.dumps(content, indent=2, ensure_ascii=False)
             (beside / "scores.json").write_text(text + "\n", encoding="utf-8")
 
@@ -82,5 +84,5 @@ def _scores(content: Mapping[str, Any]) -> dict[str, Score]:
     return {name: Score(**score) for name, score in content.items()}
 
 
-def _plain(scores: Scores) -> dict[str, Any]:
+def _as_plain_data(scores: Scores) -> dict[str, Any]:
     return {name: asdict(score) for name, score in scores.items()}

@@ -14,11 +14,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from multiattn.search.panel import Scored
+from multiattn.search.panel import StepScores
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidates:
     """What was chosen at one step, best first; leaves (B, K)."""
 
     tokens: Tensor
@@ -27,19 +27,19 @@ class Choice:
     totals: Tensor  # of the hypothesis so far, -inf where there is none
 
 
-class Chooser(Protocol):
+class CandidateSelector(Protocol):
     """One way to go on."""
 
     @property
     def width(self) -> int:
         """How many hypotheses of an input it keeps."""
 
-    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
+    def choose(self, scored: StepScores, totals: Tensor, rows: Tensor, step: int) -> Candidates:
         """Go on from hypotheses with these totals (B, N); row r is input ``rows[r]`` (B,)."""
 
 
 @dataclass(frozen=True)
-class Best:
+class TopCandidates:
     """Beam search's choice: the best continuations of all hypotheses of an input.
 
     In two stages: the best tokens of each hypothesis, then the best of those. Of equal ones the
@@ -48,13 +48,13 @@ class Best:
 
     width: int
 
-    def choose(self, scored: Scored, totals: Tensor, rows: Tensor, step: int) -> Choice:
-        values, words = top_tokens(scored.worth, self.width)  # (B, N, K)
+    def choose(self, scored: StepScores, totals: Tensor, rows: Tensor, step: int) -> Candidates:
+        values, words = top_tokens(scored.scores, self.width)  # (B, N, K)
         reached = totals.unsqueeze(2) + values
         totals, order = reached.flatten(1).sort(dim=1, descending=True, stable=True)  # (B, N·K)
         totals, order = totals[:, : self.width], order[:, : self.width]  # (B, K)
         tokens = words.flatten(1).gather(1, order)
-        return _choice(scored, order // words.shape[2], tokens, totals)
+        return make_candidates(scored, order // words.shape[2], tokens, totals)
 
 
 def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -72,11 +72,11 @@ def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     tied = ((values[..., 1:] == values[..., :-1]) & (values[..., 1:] > -math.inf)).any(2)  # (B, N)
     values, tokens = values[..., :count], tokens[..., :count]
     if tied.any():
-        values[tied], tokens[tied] = _first_of_equals(scores[tied], values[tied][:, -1:], count)
+        values[tied], tokens[tied] = _stable_order(scores[tied], values[tied][:, -1:], count)
     return values, tokens
 
 
-def _first_of_equals(scores: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _stable_order(scores: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """As ``top_tokens``, for rows (R, V) whose count-th best score is ``least`` (R, 1)."""
     above, equal = ~(scores <= least), scores == least
     wanted = count - above.sum(1, keepdim=True)
@@ -86,11 +86,13 @@ def _first_of_equals(scores: Tensor, least: Tensor, count: int) -> tuple[Tensor,
     return values, tokens.gather(1, order)
 
 
-def _pick(values: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+def pick(values: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
     """Values (B, N, V) at parents and tokens (B, K) -> (B, K)."""
     return values.flatten(1).gather(1, parents * values.shape[2] + tokens)
 
 
-def _choice(scored: Scored, parents: Tensor, tokens: Tensor, totals: Tensor) -> Choice:
+def make_candidates(
+    scored: StepScores, parents: Tensor, tokens: Tensor, totals: Tensor
+) -> Candidates:
     """With each token's own log-probability; all (B, K)."""
-    return Choice(tokens, parents, _pick(scored.log_probabilities, parents, tokens), totals)
+    return Candidates(tokens, parents, pick(scored.log_probabilities, parents, tokens), totals)

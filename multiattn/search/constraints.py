@@ -11,14 +11,16 @@ from torch import Tensor
 
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Search
+from multiattn.recipe.settings import SearchSettings
 from multiattn.symbols import BOS, EOS, PAD
 
-SLACK = 10  # what ``max_length_ratio`` allows beside the ratio: a source of two slots may need five
+LENGTH_RATIO_SLACK = (
+    10  # what ``max_length_ratio`` allows beside the ratio: a source of two slots may need five
+)
 
 
 @dataclass(frozen=True)
-class Rules:
+class Constraints:
     """What may not come next, per input; leaves (B, …).
 
     At its limit an input can only end, so that every hypothesis is a whole one and scores compare.
@@ -31,7 +33,7 @@ class Rules:
     block_ngrams: int
     soonest: int  # no limit is lower
 
-    def forbid(self, scores: Tensor, step: int, written: Tensor | None) -> None:
+    def apply(self, scores: Tensor, step: int, written: Tensor | None) -> None:
         """Put -inf, in place, wherever ``scores`` (B, N, V) must not be chosen at ``step``.
 
         written: (B, N, step), the words so far; None where no n-gram is to be blocked.
@@ -54,12 +56,12 @@ class Rules:
             scores.scatter_(2, forced, kept.masked_fill(free, -math.inf))
 
 
-def make_rules(
-    settings: Search,
+def make_constraints(
+    settings: SearchSettings,
     memories: Mapping[str, Memory],
     batch_size: int,
     prefixes: Sequence[Sequence[int]],
-) -> Rules:
+) -> Constraints:
     """The rules of each input, from its own slots and prefix alone.
 
     Errors: ``UserError`` where prefixes and inputs differ in number, or a prefix holds a symbol.
@@ -81,9 +83,9 @@ def make_rules(
     limits = torch.full((batch_size,), settings.max_length)
     if settings.max_length_ratio is not None and memories:
         slots = torch.stack([memory.mask.sum(1) for memory in memories.values()]).amax(0).cpu()
-        limits = limits.minimum((slots * settings.max_length_ratio).long() + SLACK)
+        limits = limits.minimum((slots * settings.max_length_ratio).long() + LENGTH_RATIO_SLACK)
     limits = limits.maximum(lengths)
-    return Rules(
+    return Constraints(
         limits=limits,
         prefixes=padded,
         min_length=settings.min_length,

@@ -25,7 +25,7 @@ from multiattn.symbols import BOS, EOS, PAD
 TINY = torch.finfo(torch.double).tiny  # no symbol of a real slot is taken to be less likely
 
 
-def source_of(asked: str | None, sources: Iterable[str], asker: str) -> str:
+def ctc_source(asked: str | None, sources: Iterable[str], asker: str) -> str:
     """The source that CTC listens to: the one asked for, or the only one. Raises UserError."""
     names = tuple(sources)
     if asked is None and len(names) == 1:
@@ -38,12 +38,12 @@ def source_of(asked: str | None, sources: Iterable[str], asker: str) -> str:
     return asked
 
 
-def head_name(source: str, sources: Iterable[str]) -> str:
+def ctc_head_name(source: str, sources: Iterable[str]) -> str:
     """What the head on a source is called in the model: ``ctc``, or by its source among several."""
     return "ctc" if tuple(sources) == (source,) else f"ctc-{source}"
 
 
-class Heard(NamedTuple):
+class CTCPosteriors(NamedTuple):
     """What the head says of the inputs, whatever is written.
 
     shares: (B, V, S) probability of a symbol in a slot, 0 in slots that are not real.
@@ -72,7 +72,7 @@ class Heard(NamedTuple):
         return self.shares[rows, tokens].clamp(min=TINY).log()
 
 
-class Forward(NamedTuple):
+class CTCPrefixState(NamedTuple):
     """Log-probabilities that the first t slots, t from 0 to S, say exactly what is written.
 
     word: (B, N, S + 1), over the paths that end in the last token; blank: in a blank.
@@ -100,7 +100,7 @@ class CTCPrefix:
 
     source: the one that the head of the objective ``ctc`` listens to; not needed where there is
     one. An input without it gets 0 for everything. A token that needs more slots than there are
-    costs more than any path (``Heard.worst``), but not everything, so that a forced prefix or a
+    costs more than any path (``CTCPosteriors.worst``), but not everything, so that a forced prefix or a
     minimal length can be had. In float64: paths are improbable beyond single precision.
     """
 
@@ -111,10 +111,10 @@ class CTCPrefix:
 
     def start(
         self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
-    ) -> tuple[Heard, None]:
+    ) -> tuple[CTCPosteriors, None]:
         """Raises UserError for a source that is not there, and for a model without the head."""
-        source = source_of(self.source, memories, "scorer")
-        name, memory = head_name(source, memories), memories[source]
+        source = ctc_source(self.source, memories, "scorer")
+        name, memory = ctc_head_name(source, memories), memories[source]
         if name not in heads:
             raise UserError(
                 f"scorer 'ctc' needs the head {name!r} in the model, got "
@@ -127,11 +127,11 @@ class CTCPrefix:
         shares = shares.transpose(1, 2).contiguous()  # (B, V, S)
         blanks = shares[:, PAD].clamp(min=TINY).log().cumsum(1)  # (B, S)
         dtype = torch.promote_types(memory.values.dtype, torch.float)
-        return Heard(shares, F.pad(blanks, (1, 0)), slots, dtype), None
+        return CTCPosteriors(shares, F.pad(blanks, (1, 0)), slots, dtype), None
 
     def score(
-        self, tokens: Tensor, weights: Weights, state: Forward | None, shared: Heard
-    ) -> tuple[Tensor, Forward]:
+        self, tokens: Tensor, weights: Weights, state: CTCPrefixState | None, shared: CTCPosteriors
+    ) -> tuple[Tensor, CTCPrefixState]:
         """Additions (B, N, V), never above 0. The first tokens read are BOS."""
         after = begin(tokens, shared) if state is None else follow(tokens, state, shared)
         scores = continuations(after, shared)  # (B, N, V)
@@ -141,18 +141,18 @@ class CTCPrefix:
         gained = gained.masked_fill((shared.slots == 0)[:, None, None], 0.0).clamp(max=0.0)
         return gained.to(shared.dtype), after
 
-    def finish(self, state: Forward, shared: Heard) -> None:
+    def finish(self, state: CTCPrefixState, shared: CTCPosteriors) -> None:
         return None
 
 
-def begin(tokens: Tensor, heard: Heard) -> Forward:
+def begin(tokens: Tensor, heard: CTCPosteriors) -> CTCPrefixState:
     """Nothing is written: all slots so far are blank. Algorithm 2 starts from this."""
     blank = heard.blanks.unsqueeze(1).expand(-1, tokens.shape[1], -1)  # (B, N, S + 1)
     start = torch.full_like(tokens, BOS)
-    return Forward(torch.full_like(blank, -math.inf), blank, blank[..., 0], start)
+    return CTCPrefixState(torch.full_like(blank, -math.inf), blank, blank[..., 0], start)
 
 
-def follow(tokens: Tensor, before: Forward, heard: Heard) -> Forward:
+def follow(tokens: Tensor, before: CTCPrefixState, heard: CTCPosteriors) -> CTCPrefixState:
     """Write tokens (B, N). Algorithm 2, lines 9 to 14, for all slots at once.
 
     Both recursions are x_t = (x_{t-1} + y_{t-1}) p_t, so x_t = P_t Σ_{u<t} y_u / P_u with P_t the
@@ -166,7 +166,7 @@ def follow(tokens: Tensor, before: Forward, heard: Heard) -> Forward:
     word = _summed(reached, product)
     blank = _summed(word[..., :-1], heard.blanks.unsqueeze(1))
     prefix = (reached + said).masked_fill(~heard.real, -math.inf).logsumexp(2)
-    return Forward(word, blank, prefix, tokens)
+    return CTCPrefixState(word, blank, prefix, tokens)
 
 
 def _summed(entering: Tensor, product: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def _summed(entering: Tensor, product: Tensor) -> Tensor:
     return F.pad(product[..., 1:] + sums, (1, 0), value=-math.inf)  # (B, N, S + 1)
 
 
-def continuations(here: Forward, heard: Heard) -> Tensor:
+def continuations(here: CTCPrefixState, heard: CTCPosteriors) -> Tensor:
     """What is written and one token more: log Ψ (B, N, V); for EOS, that of just what is written.
 
     A token's Ψ is Σ_t reached_{t-1} p_t(token) (line 12), one matrix product for all of them; only

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
-from multiattn.search.candidates import Choice
-from multiattn.search.constraints import Rules
+from multiattn.search.candidates import Candidates
+from multiattn.search.constraints import Constraints
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +45,17 @@ class _Step:
     """What was chosen at one step, where the decoder looked, and whose row is whose."""
 
     rows: Tensor  # (B,)
-    choice: Choice  # leaves (B, K)
+    choice: Candidates  # leaves (B, K)
     weights: Mapping[str, Tensor]  # (B, N, S)
 
 
-class History:
+class SearchHistory:
     """Every choice of a search by back-pointers, and the best hypotheses that ended.
 
     Nothing is copied before the end.
     """
 
-    def __init__(self, rules: Rules, width: int, n_best: int, totals: Tensor) -> None:
+    def __init__(self, rules: Constraints, width: int, n_best: int, totals: Tensor) -> None:
         """Room for one search; ``totals`` says the device and the precision of scores."""
         self.steps = int(rules.limits.max()) + 1
         self._width = width
@@ -63,7 +63,7 @@ class History:
         self._scores = totals.new_full((rules.limits.shape[0], n_best), -math.inf)
         self._ends = rules.limits.new_zeros(self._scores.shape)  # step · width + hypothesis
 
-    def record(self, rows: Tensor, choice: Choice, weights: Mapping[str, Tensor]) -> None:
+    def record(self, rows: Tensor, choice: Candidates, weights: Mapping[str, Tensor]) -> None:
         """Remember a step. Row r of the batch is input ``rows[r]``; ``weights`` are (B, N, S)."""
         self._steps.append(_Step(rows, choice, weights))
 
@@ -91,7 +91,7 @@ class History:
         """
         choices = [step.choice for step in self._steps]
         rows = _lists([step.rows for step in self._steps])
-        walk = _Walk(
+        walk = _TraceBack(
             tokens=_lists([choice.tokens for choice in choices]),
             parents=_lists([choice.parents for choice in choices]),
             log_probabilities=_lists([choice.log_probabilities for choice in choices]),
@@ -128,7 +128,7 @@ def _lists(leaves: Sequence[Tensor]) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class _Walk:
+class _TraceBack:
     """A finished search as plain lists: [step][row of the batch at that step][hypothesis]."""
 
     tokens: list[list[list[int]]]

@@ -16,16 +16,16 @@ from multiattn.search.scorers import Decoder, Scorer, Weights, log_probabilities
 
 
 @dataclass(frozen=True)
-class Scored:
+class StepScores:
     """One step of the whole panel; its tensors are the caller's to write into."""
 
     log_probabilities: Tensor  # (B, N, V), the decoder's
-    worth: Tensor  # (B, N, V), what a token adds to a hypothesis; the same tensor without scorers
+    scores: Tensor  # (B, N, V), what each token adds; the same tensor where there are no scorers
     state: Any
     weights: Weights
 
 
-class Voices(Protocol):
+class StepScorer(Protocol):
     """What a search listens to at every step; all of it weighed and summed."""
 
     def begin(
@@ -33,7 +33,7 @@ class Voices(Protocol):
     ) -> tuple[Any, Any]:
         """Shared and state, as a decoder's."""
 
-    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> StepScores:
         """Read tokens (B, N)."""
 
     def finish(self, state: Any, shared: Any) -> Tensor | float:
@@ -58,12 +58,12 @@ class Panel:
     ) -> tuple[Any, Any]:
         """Shared and state of all of them, each a tuple with the decoder's first."""
         started = [self.decoder.begin(memories, batch_size)]
-        seen = first_member(memories)
+        seen = primary_memories(memories)
         started += [scorer.start(seen, heads, batch_size) for scorer, _ in self.scorers]
         shared, state = zip(*started, strict=True)
         return shared, state
 
-    def step(self, tokens: Tensor, state: Any, shared: Any) -> Scored:
+    def step(self, tokens: Tensor, state: Any, shared: Any) -> StepScores:
         """Read tokens (B, N). Errors: ``UserError`` for a scorer over another vocabulary."""
         scores, after, weights = self.decoder.step(tokens, state[0], shared[0])
         own = log_probabilities(scores)  # one fused pass: faster than a logsumexp
@@ -77,7 +77,7 @@ class Panel:
                     f"{additions.shape[2]}; use one trained with the same target tokenizer"
                 )
             worth = torch.add(worth, additions, alpha=weight)
-        return Scored(own, worth, tuple(states), weights)
+        return StepScores(own, worth, tuple(states), weights)
 
     def finish(self, state: Any, shared: Any) -> Tensor | float:
         """The weighted sum of final terms, (B, N) or 0."""
@@ -89,7 +89,7 @@ class Panel:
         return total
 
 
-def first_member(memories: Any) -> Mapping[str, Memory]:
+def primary_memories(memories: Any) -> Mapping[str, Memory]:
     """The memories that attention is reported over; an ensemble reports its first member's."""
     seen: Mapping[str, Memory] = memories if isinstance(memories, Mapping) else memories[0]
     return seen

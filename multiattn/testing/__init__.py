@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.testing import (
     attentions,
     decoders,
@@ -23,7 +23,7 @@ from multiattn.testing import (
     rendering,
 )
 
-Check = Callable[[Host, Row], None]
+Check = Callable[[Host, Component], None]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "encoder": encoders.CHECKS,

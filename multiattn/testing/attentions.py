@@ -13,7 +13,7 @@ from torch import Tensor
 
 from multiattn.engine.memory import Memory
 from multiattn.engine.trees import tree_map
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import (
     WIDTH,
     Subject,
@@ -32,7 +32,7 @@ LENGTHS = (5, 3, 0, 4)
 STEPS = 3
 
 
-def attention_of(host: Host, row: Row, seed: int = 0) -> Any:
+def attention_of(host: Host, row: Component, seed: int = 0) -> Any:
     """Build the attention between a query and a memory of the same width."""
     return build(host, "attention", row.full_name, WIDTH, WIDTH, seed=seed)
 
@@ -54,7 +54,7 @@ def looks(attention: Any, memory: Memory, queries: Tensor) -> tuple[Tensor, Tens
     return torch.cat(contexts, 1), torch.cat(weights, 1)
 
 
-def padding_a_memory_changes_no_look(host: Host, row: Row) -> None:
+def padding_a_memory_changes_no_look(host: Host, row: Component) -> None:
     """Slots that are not real have no influence, also when there are more of them."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     contexts, weights = looks(attention, memory, queries)
@@ -64,7 +64,7 @@ def padding_a_memory_changes_no_look(host: Host, row: Row) -> None:
     expect(not more_weights[..., -3:].any(), "expected weights of exactly 0 on padding")
 
 
-def order_in_a_batch_changes_no_look(host: Host, row: Row) -> None:
+def order_in_a_batch_changes_no_look(host: Host, row: Component) -> None:
     """Each input is looked at by itself."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     order = [2, 0, 3, 1]
@@ -74,7 +74,7 @@ def order_in_a_batch_changes_no_look(host: Host, row: Row) -> None:
         expect_close(one, other, "expected each input's look to move with it")
 
 
-def a_batch_of_looks_is_its_looks_one_by_one(host: Host, row: Row) -> None:
+def a_batch_of_looks_is_its_looks_one_by_one(host: Host, row: Component) -> None:
     """The other inputs of a batch and their lengths do not matter."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     contexts, weights = looks(attention, memory, queries)
@@ -86,7 +86,7 @@ def a_batch_of_looks_is_its_looks_one_by_one(host: Host, row: Row) -> None:
         )
 
 
-def weights_sum_to_one_over_real_slots(host: Host, row: Row) -> None:
+def weights_sum_to_one_over_real_slots(host: Host, row: Component) -> None:
     """And are exactly 0 elsewhere; an input without real slots gets weights 0 and context 0."""
     attention, memory = attention_of(host, row), memory_of(LENGTHS)
     contexts, weights = looks(attention, memory, queries_of(4))
@@ -99,7 +99,7 @@ def weights_sum_to_one_over_real_slots(host: Host, row: Row) -> None:
     expect(not contexts[absent].any(), "expected a context of 0 where no slot is real")
 
 
-def queries_side_by_side_look_as_they_do_alone(host: Host, row: Row) -> None:
+def queries_side_by_side_look_as_they_do_alone(host: Host, row: Component) -> None:
     """N hypotheses of an input share its keys and do not see each other."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     keys = attention.prepare(memory)
@@ -110,7 +110,7 @@ def queries_side_by_side_look_as_they_do_alone(host: Host, row: Row) -> None:
         expect_close(weights[:, [place]], weight, "expected queries not to see each other")
 
 
-def indexing_a_history_equals_recomputing_it(host: Host, row: Row) -> None:
+def indexing_a_history_equals_recomputing_it(host: Host, row: Component) -> None:
     """Reordering hypotheses is plain indexing of what an attention remembers."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     keys, order = attention.prepare(memory), [2, 0, 0]
@@ -122,7 +122,7 @@ def indexing_a_history_equals_recomputing_it(host: Host, row: Row) -> None:
     expect_close(actual, wanted, "expected an indexed history to equal a recomputed one")
 
 
-def projected_values_give_projected_contexts(host: Host, row: Row) -> None:
+def projected_values_give_projected_contexts(host: Host, row: Component) -> None:
     """A linear map that follows the context may be paid once per input."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     contexts, _ = looks(attention, memory, queries)
@@ -132,7 +132,7 @@ def projected_values_give_projected_contexts(host: Host, row: Row) -> None:
     expect_close(context, wanted, "expected prepare to multiply values by value_projection")
 
 
-def its_context_is_as_wide_as_it_says(host: Host, row: Row) -> None:
+def its_context_is_as_wide_as_it_says(host: Host, row: Component) -> None:
     """``context_dim`` is what a decoder is built by."""
     attention = attention_of(host, row)
     contexts, _ = looks(attention, memory_of(LENGTHS), queries_of(4))
@@ -140,17 +140,17 @@ def its_context_is_as_wide_as_it_says(host: Host, row: Row) -> None:
     expect(contexts.size(2) == said, f"expected context_dim {said}, got {contexts.size(2)}")
 
 
-def every_parameter_of_a_look_gets_a_gradient(host: Host, row: Row) -> None:
+def every_parameter_of_a_look_gets_a_gradient(host: Host, row: Component) -> None:
     """After a few looks, for what a first look does not use."""
     expect_gradients(_subject(host, row))
 
 
-def state_dict_of_an_attention_is_all_it_computes_by(host: Host, row: Row) -> None:
+def state_dict_of_an_attention_is_all_it_computes_by(host: Host, row: Component) -> None:
     """Another attention computes the same once it has loaded the state dict."""
     expect_round_trip(_subject(host, row))
 
 
-def _subject(host: Host, row: Row) -> Subject:
+def _subject(host: Host, row: Component) -> Subject:
     memory, queries = memory_of(LENGTHS), queries_of(4)
     return Subject(
         attention_of(host, row),

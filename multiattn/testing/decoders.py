@@ -14,7 +14,7 @@ from torch import Tensor
 
 from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.trees import tree_map
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import (
     VOCABULARY,
     WIDTH,
@@ -37,7 +37,7 @@ HOST_OF_PARTS = "multiattn/lstm"  # the decoder that a part is tried in
 LENGTHS = (4, 6, 2)
 
 
-def decoder_of(host: Host, row: Row, seed: int = 0) -> Any:
+def decoder_of(host: Host, row: Component, seed: int = 0) -> Any:
     """Build the decoder, or the core's with this part in it and else its defaults."""
     supplied = VOCABULARY, {name: MemorySpec(WIDTH, WIDTH) for name in memories_of()}
     if row.record.kind == "decoder":
@@ -61,7 +61,7 @@ def spoken(decoder: Any, memories: Mapping[str, Memory], rows: slice = slice(Non
     return log_probabilities(decoder(targets, memories), targets)
 
 
-def stepping_is_the_forward_pass(host: Host, row: Row) -> None:
+def stepping_is_the_forward_pass(host: Host, row: Component) -> None:
     """Search computes what training does."""
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
     wanted = spoken(decoder, memories)
@@ -73,7 +73,7 @@ def stepping_is_the_forward_pass(host: Host, row: Row) -> None:
         expect_close(actual, wanted[:, step], "expected a step to equal the forward pass")
 
 
-def padding_an_input_changes_no_score(host: Host, row: Row) -> None:
+def padding_an_input_changes_no_score(host: Host, row: Component) -> None:
     """More slots that are not real say nothing."""
     decoder, memories = decoder_of(host, row), memories_of()
     more = {name: padded(memory, 3) for name, memory in memories.items()}
@@ -81,7 +81,7 @@ def padding_an_input_changes_no_score(host: Host, row: Row) -> None:
     expect_close(spoken(decoder, more), spoken(decoder, memories), sentence)
 
 
-def order_in_a_batch_changes_no_score(host: Host, row: Row) -> None:
+def order_in_a_batch_changes_no_score(host: Host, row: Component) -> None:
     """Each input is written by itself."""
     decoder, memories, order = decoder_of(host, row), memories_of(), [2, 0, 1]
     targets = select(targets_of(LENGTHS), order)
@@ -89,7 +89,7 @@ def order_in_a_batch_changes_no_score(host: Host, row: Row) -> None:
     expect_close(actual, spoken(decoder, memories)[order], "expected scores to move with inputs")
 
 
-def a_batch_of_outputs_is_its_outputs_one_by_one(host: Host, row: Row) -> None:
+def a_batch_of_outputs_is_its_outputs_one_by_one(host: Host, row: Component) -> None:
     """The other inputs of a batch and their lengths do not matter."""
     decoder, memories = decoder_of(host, row), memories_of()
     together = spoken(decoder, memories)
@@ -98,7 +98,7 @@ def a_batch_of_outputs_is_its_outputs_one_by_one(host: Host, row: Row) -> None:
         expect_close(alone[0], together[place], "expected a batch to equal its inputs alone")
 
 
-def indexing_a_state_equals_recomputing_it(host: Host, row: Row) -> None:
+def indexing_a_state_equals_recomputing_it(host: Host, row: Component) -> None:
     """Hypotheses are reordered, repeated and dropped by plain indexing."""
     decoder, memories = decoder_of(host, row), memories_of()
     shared, start = decoder.begin(memories, len(LENGTHS))
@@ -115,17 +115,17 @@ def indexing_a_state_equals_recomputing_it(host: Host, row: Row) -> None:
     expect_close(actual, wanted, "expected an indexed state to equal a recomputed one")
 
 
-def every_parameter_of_a_decoder_gets_a_gradient(host: Host, row: Row) -> None:
+def every_parameter_of_a_decoder_gets_a_gradient(host: Host, row: Component) -> None:
     """From teacher-forced scores over inputs of which one lacks a source."""
     expect_gradients(_subject(host, row))
 
 
-def state_dict_of_a_decoder_is_all_it_computes_by(host: Host, row: Row) -> None:
+def state_dict_of_a_decoder_is_all_it_computes_by(host: Host, row: Component) -> None:
     """Another decoder computes the same once it has loaded the state dict."""
     expect_round_trip(_subject(host, row))
 
 
-def a_decoder_overfits_one_batch(host: Host, row: Row) -> None:
+def a_decoder_overfits_one_batch(host: Host, row: Component) -> None:
     """It can learn three targets by heart."""
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
     expect_overfitting(
@@ -133,7 +133,7 @@ def a_decoder_overfits_one_batch(host: Host, row: Row) -> None:
     )
 
 
-def _subject(host: Host, row: Row) -> Subject:
+def _subject(host: Host, row: Component) -> Subject:
     memories = memories_of()
     return Subject(
         decoder_of(host, row),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.model import Model
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.registry.schema import signature_of
 from multiattn.testing.fixtures import (
     VOCABULARY,
@@ -38,7 +38,7 @@ from multiattn.testing.fixtures import (
 SIZE = 16  # of whatever a spec asks for as a whole number without a default
 
 
-def spec_of(host: Host, row: Row) -> Any:
+def spec_of(host: Host, row: Component) -> Any:
     """Make the spec that the encoder's ``input_spec`` is annotated with."""
     target = host.target("encoder", row.full_name)
     spec = signature_of(target).parameters["input_spec"].annotation
@@ -55,7 +55,7 @@ def spec_of(host: Host, row: Row) -> Any:
         raise AssertionError(f"expected defaults in {spec.__name__}, got {error}") from error
 
 
-def encoder_of(host: Host, row: Row, seed: int = 0) -> Any:
+def encoder_of(host: Host, row: Component, seed: int = 0) -> Any:
     """Build the encoder for its example spec."""
     return build(host, "encoder", row.full_name, spec_of(host, row), seed=seed)
 
@@ -72,7 +72,7 @@ def parts(memory: Memory) -> tuple[Tensor, ...]:
     return (memory.values,) if memory.summary is None else (memory.values, memory.summary)
 
 
-def its_memory_is_as_wide_as_it_says(host: Host, row: Row) -> None:
+def its_memory_is_as_wide_as_it_says(host: Host, row: Component) -> None:
     """``out_dim`` and ``summary_dim`` are what a decoder is built by."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -90,14 +90,14 @@ def its_memory_is_as_wide_as_it_says(host: Host, row: Row) -> None:
     expect(bool(memory.layout.kind), "expected a layout with a kind")
 
 
-def padded_slots_are_zero(host: Host, row: Row) -> None:
+def padded_slots_are_zero(host: Host, row: Component) -> None:
     """Because 0 × NaN is NaN, a weight of 0 alone does not hide what a padded slot holds."""
     encoder = encoder_of(host, row)
     memory: Memory = encoder(*example_of(encoder))
     expect(not memory.values[~memory.mask].any(), "expected zeros in slots that are not real")
 
 
-def padding_an_example_changes_nothing(host: Host, row: Row) -> None:
+def padding_an_example_changes_nothing(host: Host, row: Component) -> None:
     """Longer neighbours in a batch are not seen."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -112,7 +112,7 @@ def padding_an_example_changes_nothing(host: Host, row: Row) -> None:
         expect_close(memory.summary, wanted.summary, "expected padding to change no summary")
 
 
-def order_of_examples_changes_nothing(host: Host, row: Row) -> None:
+def order_of_examples_changes_nothing(host: Host, row: Component) -> None:
     """Each input is encoded by itself."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -120,7 +120,7 @@ def order_of_examples_changes_nothing(host: Host, row: Row) -> None:
     _expect_same(turned, encoder(inputs, lengths), range(len(lengths))[::-1])
 
 
-def a_batch_of_examples_is_its_examples_one_by_one(host: Host, row: Row) -> None:
+def a_batch_of_examples_is_its_examples_one_by_one(host: Host, row: Component) -> None:
     """The other inputs of a batch and their lengths do not matter."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -148,17 +148,17 @@ def _expect_same(memory: Memory, together: Memory, places: Sequence[int]) -> Non
             expect_close(memory.summary[row], together.summary[place], "expected the same summary")
 
 
-def every_parameter_of_an_encoder_gets_a_gradient(host: Host, row: Row) -> None:
+def every_parameter_of_an_encoder_gets_a_gradient(host: Host, row: Component) -> None:
     """From slots and summary together; frozen parameters need none."""
     expect_gradients(_subject(host, row))
 
 
-def state_dict_of_an_encoder_is_all_it_computes_by(host: Host, row: Row) -> None:
+def state_dict_of_an_encoder_is_all_it_computes_by(host: Host, row: Component) -> None:
     """Another encoder computes the same once it has loaded the state dict."""
     expect_round_trip(_subject(host, row))
 
 
-def _subject(host: Host, row: Row) -> Subject:
+def _subject(host: Host, row: Component) -> Subject:
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     return Subject(
@@ -168,7 +168,7 @@ def _subject(host: Host, row: Row) -> Subject:
     )
 
 
-def the_engine_overfits_one_batch_through_it(host: Host, row: Row) -> None:
+def the_engine_overfits_one_batch_through_it(host: Host, row: Component) -> None:
     """A decoder that sees the inputs through it learns a target for each by heart."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)

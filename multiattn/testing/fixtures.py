@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from multiattn.engine.batch import Targets
-from multiattn.engine.decoder import Output
+from multiattn.engine.decoder import DecoderOutput
 from multiattn.engine.layouts import Tokens
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.engine.trees import tree_map
@@ -47,8 +47,8 @@ def build(host: Host, kind: str, name: str, *supplied: object, seed: int = 0, **
     """Build a component with the settings given and else its defaults; modules in float64, eval."""
     named = Named.model_validate({**given, "name": name})
     mistakes = host.mistakes(kind, named, name)
-    if mistakes and all("got none; give one" in mistake for mistake in mistakes):
-        raise SkipTest("; ".join(mistakes))
+    if mistakes and all("got none; give one" in mistake.sentence for mistake in mistakes):
+        raise SkipTest("; ".join(map(str, mistakes)))
     torch.manual_seed(seed)
     try:
         built = host.build(kind, named, *supplied)
@@ -109,13 +109,13 @@ def targets_of(lengths: Sequence[int], *, seed: int = 0) -> Targets:
     return Targets(tokens, ends)
 
 
-def log_probabilities(output: Output, targets: Targets) -> Tensor:
+def log_probabilities(output: DecoderOutput, targets: Targets) -> Tensor:
     """Spread packed scores (M, V) over (B, T, V) log-probabilities, zero past each end."""
     spread = output.scores.new_zeros(*targets.tokens.shape, output.scores.size(-1))
     return spread.index_put((output.rows, output.steps), output.scores.log_softmax(-1))
 
 
-def negative_log_likelihood(output: Output, targets: Targets) -> Tensor:
+def negative_log_likelihood(output: DecoderOutput, targets: Targets) -> Tensor:
     """The mean over real target tokens."""
     gold = targets.tokens[output.rows, output.steps]  # (M,)
     return nn.functional.nll_loss(output.scores.log_softmax(-1), gold)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe, recipe_files
-from multiattn.registry.host import Host, Plugin, Row
+from multiattn.registry.host import Component, Host, Plugin
 from multiattn.registry.schema import settings_of, signature_of
 from multiattn.testing.fixtures import expect
 
@@ -64,7 +64,7 @@ def its_entry_module_imports_no_torch(plugin: Plugin) -> None:
     _expect_no_torch(location if Path(location).is_file() else location.partition(":")[0])
 
 
-def target_imports_no_torch(host: Host, row: Row) -> None:
+def target_imports_no_torch(host: Host, row: Component) -> None:
     """Scoring any system's output works where torch does not."""
     _expect_no_torch(row.record.target.partition(":")[0])
 
@@ -84,7 +84,7 @@ def _expect_no_torch(module: str) -> None:
     )
 
 
-def its_signature_is_its_settings(host: Host, row: Row) -> None:
+def its_signature_is_its_settings(host: Host, row: Component) -> None:
     """Positional parameters are what the engine supplies, keyword-only ones are the settings."""
     try:
         target = host.target(row.record.kind, row.full_name)
@@ -99,7 +99,7 @@ def its_signature_is_its_settings(host: Host, row: Row) -> None:
     expect(positional == supplied, f"expected positional parameters {supplied}, got {positional}")
 
 
-def it_has_what_the_engine_asks_for(host: Host, row: Row) -> None:
+def it_has_what_the_engine_asks_for(host: Host, row: Component) -> None:
     """Methods by name; attributes that a constructor sets are seen by the other checks."""
     target = host.target(row.record.kind, row.full_name)
     asked, together = METHODS.get(row.record.kind, ()), TOGETHER.get(row.record.kind, ())
@@ -112,7 +112,7 @@ def it_has_what_the_engine_asks_for(host: Host, row: Row) -> None:
     )
 
 
-def every_recipe_in_it_loads(host: Host, row: Row) -> None:
+def every_recipe_in_it_loads(host: Host, row: Component) -> None:
     """The folder holds recipes, and each is one without mistakes."""
     package = row.record.target.partition(":")[0]
     expect(importlib.util.find_spec(package) is not None, f"expected a package {package}")

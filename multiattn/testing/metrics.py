@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import build, expect
 
 
-def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Row) -> None:
+def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Component) -> None:
     """Statistics (n, k), a value of the record's name, the perfect output no worse than another."""
     metric = build(host, "metric", row.full_name)
     references = [["a cat sat on the old red mat today"], ["two birds sang in the tall green tree"]]
@@ -28,7 +28,7 @@ def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Row) ->
     expect(bool(metric.signature().strip()), "expected a signature")
 
 
-def a_metric_shows_errors_by_id(host: Host, row: Row) -> None:
+def a_metric_shows_errors_by_id(host: Host, row: Component) -> None:
     """Where a metric has ``details``, the page names the example that is wrong."""
     metric = build(host, "metric", row.full_name)
     if not hasattr(metric, "details"):
@@ -38,7 +38,7 @@ def a_metric_shows_errors_by_id(host: Host, row: Row) -> None:
     expect("second" in page, f"expected the example that is wrong by its id, got {page!r}")
 
 
-def a_normaliser_is_done_after_once(host: Host, row: Row) -> None:
+def a_normaliser_is_done_after_once(host: Host, row: Component) -> None:
     """Text to text, the same when applied twice, and one word for the signature."""
     normalise = build(host, "normaliser", row.full_name)
     for text in ("", "  Mr. O'Neill can't — won't! \t", "[noise] uh, 3.5 % ǅ ﬁ Straße İ", "你好 ।"):

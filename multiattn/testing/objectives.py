@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from multiattn.engine.batch import Batch
 from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.model import Model
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import (
     VOCABULARY,
     WIDTH,
@@ -47,7 +47,7 @@ def _loss(host: Host, objective: Any, rows: Sequence[int]) -> tuple[Tensor, Tens
     return found
 
 
-def shards_of_a_batch_add_up_to_it(host: Host, row: Row) -> None:
+def shards_of_a_batch_add_up_to_it(host: Host, row: Component) -> None:
     """A step may be cut into shards and processes: sums and counts are only ever added."""
     objective = build(host, "objective", row.full_name)
     torch.manual_seed(0)
@@ -75,7 +75,7 @@ def _heads(host: Host) -> dict[str, nn.Module]:
     return {name: head.double().eval() for name, head in heads.items()}
 
 
-def a_scorer_follows_hypotheses(host: Host, row: Row) -> None:
+def a_scorer_follows_hypotheses(host: Host, row: Component) -> None:
     """Additions per token within the ceiling; a state that is reordered by indexing."""
     scorer = build(host, "scorer", row.full_name)
     memories: dict[str, Memory] = {"source": memory_of(SLOTS)}

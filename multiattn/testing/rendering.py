@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from multiattn.engine.layouts import Grid, Layout, Time, Tokens
 from multiattn.prediction.rendering import AttentionRecord
 from multiattn.prediction.word_times import Evidence
-from multiattn.registry.host import Host, Row
+from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import VOCABULARY, WIDTH, build, expect, memory_of
 from multiattn.testing.objectives import SLOTS
 
@@ -23,7 +23,7 @@ LAYOUTS: dict[str, Layout] = {"tokens": Tokens(), "grid": Grid(3, 4), "time": Ti
 SPELLED = (("one", 0, 1), ("two", 1, 3))  # words of three tokens
 
 
-def _layout(row: Row) -> Layout:
+def _layout(row: Component) -> Layout:
     kind = getattr(row.record, "layout", "")
     if kind not in LAYOUTS:
         raise SkipTest(f"no memory of the layout {kind!r} can be made here")
@@ -35,7 +35,7 @@ def _looks() -> Tensor:
     return torch.eye(SLOTS[0])[[1, 4, 6, 11]]
 
 
-def an_aligner_gives_every_word_its_time(host: Host, row: Row) -> None:
+def an_aligner_gives_every_word_its_time(host: Host, row: Component) -> None:
     """In order, within the input, with a confidence; by attention alone and with a CTC head."""
     memory = replace(memory_of(SLOTS[:1]), layout=_layout(row))
     heads = nn.ModuleDict({"ctc": nn.Linear(WIDTH, VOCABULARY).double()})
@@ -57,7 +57,7 @@ def an_aligner_gives_every_word_its_time(host: Host, row: Row) -> None:
     expect(not aligner.align(silent), "expected no times where there are no words")
 
 
-def a_renderer_draws_what_it_is_given(host: Host, row: Row) -> None:
+def a_renderer_draws_what_it_is_given(host: Host, row: Component) -> None:
     """Some words, or none, over an input that may not be there any more; no word is a formula."""
     renderer = build(host, "renderer", row.full_name)
     labels = ("$x^$", *(f"slot{number}" for number in range(1, SLOTS[0])))

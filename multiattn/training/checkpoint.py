@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from multiattn.data.batch_plan import Position
 from multiattn.engine.model import load_weights, save_weights
 from multiattn.errors import UserError
-from multiattn.files import DAMAGES, replacing, write_bytes
+from multiattn.files import DAMAGE_ERRORS, atomic_replace, write_bytes
 from multiattn.run_folder import RunFolder
 
 
@@ -45,7 +45,7 @@ class Progress:
     seconds: float = 0.0
 
 
-def rank(
+def rank_checkpoints(
     best: Sequence[tuple[int, float]], step: int, score: float, keep: int, higher_is_better: bool
 ) -> tuple[tuple[int, float], ...]:
     """Add a score and keep the ``keep`` best, the best first; of equal scores the later step."""
@@ -58,26 +58,26 @@ def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str
     """Commit a checkpoint; ``model.safetensors`` becomes the mean of the best (or the newest).
 
     That file comes before the commit, so that it is never older than it; only in a new run it
-    comes after, as what has weights must be able to continue: ``settle`` mends a kill between.
+    comes after, as what has weights must be able to continue: ``discard_unfinished`` mends a kill between.
     rest: a tree of dicts, lists, numbers and tensors. Raises UserError when the disk refuses.
     """
     newest = _weights_file(run, progress.step)
-    with replacing(newest) as beside:
+    with atomic_replace(newest) as beside:
         save_weights(model, beside)
     best = _best_files(run, progress)
     if newest in best and run.has_checkpoint:
-        write_bytes(run.weights, weights_to_bytes(mean(best)))
+        write_bytes(run.weights, weights_to_bytes(average_weights(best)))
     content = io.BytesIO()
     torch.save({"progress": asdict(progress), **rest}, content)
     write_bytes(newest.with_suffix(".pt"), content.getvalue())
-    settle(run, progress)
+    discard_unfinished(run, progress)
     _prune(run, keep={newest, newest.with_suffix(".pt"), *best})
 
 
-def settle(run: RunFolder, progress: Progress) -> None:
+def discard_unfinished(run: RunFolder, progress: Progress) -> None:
     """Write the ``model.safetensors`` that a run with this checkpoint lacks."""
     if not run.weights.exists():
-        write_bytes(run.weights, weights_to_bytes(mean(_best_files(run, progress))))
+        write_bytes(run.weights, weights_to_bytes(average_weights(_best_files(run, progress))))
 
 
 def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | None:
@@ -93,7 +93,7 @@ def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | 
     return progress, rest
 
 
-def mean(files: Sequence[Path]) -> dict[str, Tensor]:
+def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
     """Average several checkpoints' weights, summed in float64; whole numbers are the first's."""
     first, *others = map(load_file, files)
     if not others:
@@ -127,7 +127,7 @@ def _load_rest(path: Path) -> tuple[Progress, dict[str, Any]]:
         fields = dict(content["progress"])
         position, best = Position(**fields.pop("position")), fields.pop("best")
         return Progress(position=position, best=tuple(map(tuple, best)), **fields), rest
-    except (*DAMAGES, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except (*DAMAGE_ERRORS, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError(
             f"expected a whole checkpoint, got {path}, which is truncated or damaged; "
             "restore it from a copy, or start a new run with another --out"

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.data.rows import BadRows, Row
-from multiattn.engine.decoder import Output
+from multiattn.engine.decoder import DecoderOutput
 from multiattn.engine.memory import Memory, MemorySpec
-from multiattn.engine.output_layer import at_least_single
+from multiattn.engine.output_layer import at_least_float32
 from multiattn.errors import UserError
 from multiattn.search import ctc
 from multiattn.symbols import PAD
@@ -40,9 +40,9 @@ class CTC:
     def heads(
         self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
     ) -> dict[str, nn.Module]:
-        source = ctc.source_of(self.source, memories, "objective")
+        source = ctc.ctc_source(self.source, memories, "objective")
         head = nn.Linear(memories[source].dim, vocabulary_size)
-        return {ctc.head_name(source, memories): head}
+        return {ctc.ctc_head_name(source, memories): head}
 
     def check(self, row: Row, ids: Sequence[int], slots: Mapping[str, int]) -> None:
         """Refuse a target (ids without EOS) that no path over so many slots can write."""
@@ -51,7 +51,7 @@ class CTC:
         for name in there:
             if needed > slots[name]:
                 raise UserError(
-                    f"objective 'ctc' needs {needed} slots for the target of {row.described}, got "
+                    f"objective 'ctc' needs {needed} slots for the target of {row.description}, got "
                     f"{slots[name]} of {row.sources[name]}; remove the example, let the encoder "
                     "reduce its input less, or set training.bad_rows=skip"
                 )
@@ -62,16 +62,18 @@ class CTC:
         inputs = batch.sources.get(source)
         return 0 if inputs is None else int((batch.targets.lengths[inputs.rows] - 1).sum())
 
-    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        source = ctc.source_of(self.source, memories, "objective")
+    def loss(
+        self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
+    ) -> Loss:
+        source = ctc.ctc_source(self.source, memories, "objective")
         memory = memories[source]
         present = memory.mask.any(1)
         slots = memory.mask.sum(1)[present]
         tokens = batch.targets.tokens[present]
         lengths = batch.targets.lengths[present] - 1  # without EOS
         self._refuse_too_long(batch, present, tokens, lengths, slots)
-        head = model.heads[ctc.head_name(source, memories)]
-        scores = at_least_single(head(memory.values[present]))  # (B', S, V)
+        head = model.heads[ctc.ctc_head_name(source, memories)]
+        scores = at_least_float32(head(memory.values[present]))  # (B', S, V)
         if not len(scores):
             return scores.sum(), scores.new_zeros(())  # zero, and part of the graph
         total = F.ctc_loss(

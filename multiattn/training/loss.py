@@ -15,13 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multiattn.engine.batch import Batch, target_tokens, targets_of
+from multiattn.engine.batch import Batch, require_targets, target_tokens
 from multiattn.engine.decoder import Feeding
 from multiattn.engine.memory import Memory
 from multiattn.engine.model import Model
-from multiattn.engine.output_layer import at_least_single
+from multiattn.engine.output_layer import at_least_float32
 from multiattn.errors import UserError
-from multiattn.training.objectives import WeightedObjective
+from multiattn.training.objectives import (
+    CountedObjective,
+    Objective,
+    OutputFreeObjective,
+    WeightedObjective,
+)
 
 
 class Losses(nn.Module):
@@ -32,19 +37,11 @@ class Losses(nn.Module):
         self.model = model
         self.objectives = tuple(objectives)
         self.keep = tuple({name for part in objectives for name in part.objective.keep})
-        self.needs_output = any(
-            getattr(part.objective, "needs_output", True) for part in objectives
-        )
+        self.needs_output = any(_needs_output(part.objective) for part in objectives)
 
     def counts(self, batch: Batch) -> list[float]:
-        """What each objective says, before anything is computed, that it is a mean over (K).
-
-        ``objective.count(batch)``, or the target tokens where an objective does not say.
-        """
-        return [
-            float(getattr(part.objective, "count", target_tokens)(batch))
-            for part in self.objectives
-        ]
+        """What each objective is a mean over (K), known before anything is computed."""
+        return [float(_count(part.objective, batch)) for part in self.objectives]
 
     def forward(self, batch: Batch | None, feeding: Feeding | None = None) -> tuple[Tensor, Tensor]:
         """Sums (K,) and counts (K,) of the objectives over a batch.
@@ -66,8 +63,8 @@ class Losses(nn.Module):
         """Sums (K,), counts (K,), and each row's negative log-likelihood (B,)."""
         memories, output = self.model(batch, self.keep)
         sums, counts = self._totals(batch, memories, output)
-        gold = targets_of(batch).tokens[output.rows, output.steps]  # (M,)
-        surprise = F.cross_entropy(at_least_single(output.scores), gold, reduction="none")  # (M,)
+        gold = require_targets(batch).tokens[output.rows, output.steps]  # (M,)
+        surprise = F.cross_entropy(at_least_float32(output.scores), gold, reduction="none")  # (M,)
         rows = surprise.new_zeros(batch.size).index_add(0, output.rows, surprise)  # (B,)
         return sums, counts, rows
 
@@ -80,6 +77,16 @@ class Losses(nn.Module):
         ]
         sums, counts = zip(*found, strict=True)
         return torch.stack(sums), torch.stack(counts).to(sums[0])
+
+
+def _needs_output(objective: Objective) -> bool:
+    return not isinstance(objective, OutputFreeObjective) or objective.needs_output
+
+
+def _count(objective: Objective, batch: Batch) -> float:
+    if isinstance(objective, CountedObjective):
+        return objective.count(batch)
+    return target_tokens(batch)
 
 
 class Window:

@@ -1,14 +1,7 @@
 """Objectives: what training minimises. Each returns a sum and the count that it is a mean over.
 
-    keep                                             what the decoder must hand over besides scores
-    heads(vocabulary_size, memories) -> modules      what must be in the model to compute it
-    loss(model, batch, memories, output) -> (sum, count)
-    count(batch)           where it is not of target tokens: the same count, before all else
-    check(row, ids, slots) where not every row is of use: UserError, before the first step
-    prepare(surroundings)  where it must know more than its settings: once, before the first step
-    needs_output = False   where the scores of the targets do not matter: ``output`` may be None
-
-The loop divides the global sum by the global count, so that a step cut into shards, or spread
+What an objective must have is in ``Objective``; what it may have besides is in the protocols after
+it. The loop divides the global sum by the global count, so that a step cut into shards, or spread
 over processes, is the same step. Heads belong to the model: the beam scores with the head that
 was trained.
 
@@ -19,18 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
+from multiattn.data.rows import BadRows, Row
 from multiattn.data.tokenizer import Tokenizer
-from multiattn.engine.decoder import Output
+from multiattn.engine.batch import Batch
+from multiattn.engine.decoder import DecoderOutput
 from multiattn.engine.memory import Memory, MemorySpec
-from multiattn.engine.output_layer import at_least_single
-from multiattn.recipe.settings import Search
+from multiattn.engine.output_layer import at_least_float32
+from multiattn.recipe.settings import SearchSettings
 from multiattn.registry.schema import Named, Probability
 
 if TYPE_CHECKING:
@@ -40,22 +35,26 @@ Loss = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a run tells an objective that has ``prepare``.
+class ObjectiveContext:
+    """What a ``PreparedObjective`` is told of its run.
 
-    named: the objective as the recipe has it; search: how the recipe writes.
-    references: of every training example, all of its targets.
+    named: the objective as the recipe names it. search: how the recipe decodes.
+    references: all targets of every training example.
     """
 
     named: Named
-    search: Search
+    search: SearchSettings
     host: Host
     tokenizer: Tokenizer
     references: Sequence[tuple[str, ...]]
 
 
+@runtime_checkable
 class Objective(Protocol):
-    """What the training loop asks of an objective."""
+    """What the target of an ``Objective`` record is.
+
+    keep: what the decoder must return besides scores, such as ``weights``.
+    """
 
     keep: tuple[str, ...]
 
@@ -64,8 +63,51 @@ class Objective(Protocol):
     ) -> dict[str, nn.Module]:
         """Modules that the model must hold for it, by name."""
 
-    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+    def loss(
+        self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
+    ) -> Loss:
         """The sum over this batch and the count that the global sum is divided by."""
+
+
+@runtime_checkable
+class CountedObjective(Protocol):
+    """An objective that is a mean over something other than target tokens."""
+
+    def count(self, batch: Batch) -> int:
+        """The count that ``loss`` will return, known before anything is computed."""
+
+
+@runtime_checkable
+class SelectiveObjective(Protocol):
+    """An objective that cannot use every row."""
+
+    def check(self, row: Row, ids: Sequence[int], slots: Mapping[str, int]) -> None:
+        """Raise UserError, before the first step, for a row that it cannot use.
+
+        ids: of the target, without EOS. slots: per source that can count them, 0 where absent.
+        """
+
+
+@runtime_checkable
+class SkippingObjective(Protocol):
+    """An objective that leaves examples out during training, as ``training.bad_rows`` says."""
+
+    bad_rows: BadRows
+
+
+@runtime_checkable
+class PreparedObjective(Protocol):
+    """An objective that must know more of a run than its own settings."""
+
+    def prepare(self, context: ObjectiveContext) -> None:
+        """Called once, before the first step."""
+
+
+@runtime_checkable
+class OutputFreeObjective(Protocol):
+    """An objective with ``needs_output = False``: its ``loss`` may be given None as output."""
+
+    needs_output: bool
 
 
 def no_heads(vocabulary_size: int, memories: Mapping[str, MemorySpec]) -> dict[str, nn.Module]:
@@ -85,10 +127,12 @@ class CrossEntropy:
     def __init__(self, *, label_smoothing: Probability = 0.0) -> None:
         self.label_smoothing = label_smoothing
 
-    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+    def loss(
+        self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
+    ) -> Loss:
         gold = batch.targets.tokens[output.rows, output.steps]  # (M,)
         total = F.cross_entropy(
-            at_least_single(output.scores),
+            at_least_float32(output.scores),
             gold,
             label_smoothing=self.label_smoothing,
             reduction="sum",
@@ -105,10 +149,12 @@ class Coverage:
     keep: tuple[str, ...] = ("weights",)
     heads = staticmethod(no_heads)
 
-    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        total = at_least_single(output.scores.new_zeros(()))
+    def loss(
+        self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
+    ) -> Loss:
+        total = at_least_float32(output.scores.new_zeros(()))
         for kept in output.kept["weights"].values():
-            weights = at_least_single(kept)  # (B, T, S)
+            weights = at_least_float32(kept)  # (B, T, S)
             before = weights.cumsum(1) - weights
             total = total + torch.minimum(weights, before).sum()
         return total, total.new_tensor(len(output.rows))
@@ -127,10 +173,12 @@ class DoublyStochastic:
         """Inputs."""
         return len(batch.ids)
 
-    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
-        total = at_least_single(output.scores.new_zeros(()))
+    def loss(
+        self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
+    ) -> Loss:
+        total = at_least_float32(output.scores.new_zeros(()))
         for name, weights in output.kept["weights"].items():  # (B, T, S)
-            missed = (1 - at_least_single(weights).sum(1)) * memories[name].mask  # (B, S)
+            missed = (1 - at_least_float32(weights).sum(1)) * memories[name].mask  # (B, S)
             total = total + missed.square().sum()
         return total, total.new_tensor(len(batch.ids))
 
@@ -162,12 +210,14 @@ class RDrop:
         self.alpha = alpha
         self.cross_entropy = CrossEntropy(label_smoothing=label_smoothing)
 
-    def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: Output) -> Loss:
+    def loss(
+        self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
+    ) -> Loss:
         total, count = self.cross_entropy.loss(model, batch, memories, output)
         if model.training:
             _, again = model(batch)
             other, _ = self.cross_entropy.loss(model, batch, memories, again)
-            p, q = (at_least_single(each.scores).log_softmax(-1) for each in (output, again))
+            p, q = (at_least_float32(each.scores).log_softmax(-1) for each in (output, again))
             apart = ((p.exp() - q.exp()) * (p - q)).sum()  # KL(p‖q) + KL(q‖p), from logarithms
             total = (total + other) / 2 + self.alpha / 4 * apart
         return total, count

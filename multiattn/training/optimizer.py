@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import ParameterGroup, ScheduledSampling, Training
+from multiattn.recipe.settings import ParameterGroup, ScheduledSamplingSettings, TrainingSettings
 
 
-def learning_rate_factor(settings: Training, step: int) -> float:
+def learning_rate_factor(settings: TrainingSettings, step: int) -> float:
     """What the peak learning rate is multiplied by at ``step`` (the first is 1).
 
     Linear warm-up to 1 at ``warmup_steps``; then constant, a straight line or half a cosine that
@@ -33,7 +33,7 @@ def learning_rate_factor(settings: Training, step: int) -> float:
             return math.sqrt(max(1, settings.warmup_steps) / step)
 
 
-def sampling_rate(settings: ScheduledSampling | None, step: int) -> float:
+def sampling_rate(settings: ScheduledSamplingSettings | None, step: int) -> float:
     """The share of fed words that are the model's own at ``step`` (Bengio et al. 2015)."""
     if settings is None:
         return 0.0
@@ -41,7 +41,7 @@ def sampling_rate(settings: ScheduledSampling | None, step: int) -> float:
     return settings.start + (settings.end - settings.start) * share
 
 
-def build_optimizer(model: nn.Module, settings: Training) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
     """AdamW over the parameters that learn, each group with its ``peak`` learning rate.
 
     A parameter belongs to the first group whose pattern is found in its name. ``frozen`` ones stop

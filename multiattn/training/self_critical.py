@@ -24,21 +24,22 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine import fast
 from multiattn.engine.batch import Targets
 from multiattn.engine.memory import Memory, MemorySpec
-from multiattn.engine.output_layer import at_least_single
+from multiattn.engine.output_layer import at_least_float32
 from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
-from multiattn.recipe.settings import Search
-from multiattn.registry.schema import Component, Slot
-from multiattn.scoring.metric import Metric, References
+from multiattn.recipe.settings import SearchSettings
+from multiattn.registry.schema import NamedComponent, Slot
+from multiattn.scoring.metric import CorpusWeightedMetric, Metric, References
 from multiattn.search.beam import beam_search
-from multiattn.search.constraints import make_rules
+from multiattn.search.constraints import make_constraints
 from multiattn.search.sampling import sample
+from multiattn.search.task import SearchTask
 from multiattn.seeds import derive
 from multiattn.symbols import BOS, EOS, PAD
-from multiattn.training.objectives import Loss, Surroundings
+from multiattn.training.objectives import Loss, ObjectiveContext
 
 MetricFactory = Annotated[Callable[[], Metric], Slot("metric")]
-Words = tuple[int, ...]  # of one output, without BOS and EOS
+TokenIds = tuple[int, ...]  # of one output, without BOS and EOS
 
 
 class SelfCritical:
@@ -64,7 +65,7 @@ class SelfCritical:
     def __init__(self, *, reward: MetricFactory, samples: PositiveInt = 1) -> None:
         self._make_metric = reward
         self.samples = samples
-        self._lesson: Lesson | None = None
+        self._lesson: RewardSetup | None = None
 
     def heads(
         self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
@@ -76,18 +77,18 @@ class SelfCritical:
             )
         return {}
 
-    def prepare(self, told: Surroundings) -> None:
+    def prepare(self, told: ObjectiveContext) -> None:
         """Learn what rewards, under the name that the recipe calls it by, and how a run writes."""
-        reward = TypeAdapter(Component).validate_python(told.named.settings["reward"])
+        reward = TypeAdapter(NamedComponent).validate_python(told.named.settings["reward"])
         record: Any = told.host.find("metric", reward.name).record
         metric: Any = self._make_metric()
-        if hasattr(metric, "fitted"):
+        if isinstance(metric, CorpusWeightedMetric):
             metric = metric.fitted(told.references)
         sign = 1.0 if record.higher_is_better else -1.0
-        self._lesson = Lesson(
-            Critic(metric, record.name, sign, told.tokenizer),
+        self._lesson = RewardSetup(
+            Reward(metric, record.name, sign, told.tokenizer),
             told.search.model_copy(update={"method": "beam", "beam": 1, "n_best": 1}),
-            Search(
+            SearchSettings(
                 method="sample",
                 n_best=self.samples,
                 max_length=told.search.max_length,
@@ -104,16 +105,16 @@ class SelfCritical:
         if self._lesson is None:
             raise RuntimeError("expected prepare() before the first loss")
         lesson, decoder = self._lesson, model.decoder
-        like = at_least_single(next(iter(memories.values())).values)
+        like = at_least_float32(next(iter(memories.values())).values)
         count = like.new_tensor(batch.size)
-        with as_in_search(decoder):
-            search = Searcher(decoder, memories, batch.ids)
+        with evaluation_mode(decoder):
+            search = MemorySearch(decoder, memories, batch.ids)
             greedy = search(lesson.greedy)
             if not torch.is_grad_enabled():
                 earned = lesson.critic.rewards(greedy, batch.references)
                 return -like.new_tensor(earned).sum(), count
             drawn = search(lesson.drawing)
-            limits = make_rules(lesson.drawing, memories, batch.size, ()).limits  # (B,)
+            limits = make_constraints(lesson.drawing, memories, batch.size, ()).limits  # (B,)
             surprises = self._surprises(decoder, memories, drawn, limits)  # (B·K,)
         again = [texts for texts in batch.references for _ in range(self.samples)]
         rewards = lesson.critic.rewards([*greedy, *drawn], [*batch.references, *again])
@@ -123,7 +124,11 @@ class SelfCritical:
         return policy - policy.detach() - reached.sum() / self.samples, count
 
     def _surprises(
-        self, decoder: Any, memories: Mapping[str, Memory], drawn: Sequence[Words], limits: Tensor
+        self,
+        decoder: Any,
+        memories: Mapping[str, Memory],
+        drawn: Sequence[TokenIds],
+        limits: Tensor,
     ) -> Tensor:
         """-log p of every draw (B·K,), p being what it was drawn from: ``hypotheses.Rules``.
 
@@ -137,7 +142,7 @@ class SelfCritical:
         repeated = {name: memory.select(places) for name, memory in memories.items()}
         output = decoder(Targets(padded, lengths), repeated)
         never = torch.tensor([PAD, BOS], device=device)
-        scores = at_least_single(output.scores).index_fill(1, never, -torch.inf)  # (M, V)
+        scores = at_least_float32(output.scores).index_fill(1, never, -torch.inf)  # (M, V)
         gold = padded[output.rows, output.steps]  # (M,)
         surprise = F.cross_entropy(scores, gold, reduction="none")
         chosen = output.steps < limits.to(device)[places][output.rows]  # (M,)
@@ -145,7 +150,7 @@ class SelfCritical:
 
 
 @dataclass(frozen=True)
-class Critic:
+class Reward:
     """What an output earns: the value ``name`` of a metric, of this output alone."""
 
     metric: Metric
@@ -153,7 +158,7 @@ class Critic:
     sign: float
     tokenizer: Tokenizer
 
-    def rewards(self, outputs: Sequence[Words], references: References) -> list[float]:
+    def rewards(self, outputs: Sequence[TokenIds], references: References) -> list[float]:
         """One per output; more is better."""
         texts = [self.tokenizer.decode(words) for words in outputs]
         statistics = np.asarray(self.metric.statistics(texts, references), dtype=np.float64)
@@ -161,15 +166,15 @@ class Critic:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class RewardSetup:
     """What a run has told: who rewards, how the baseline is written, how outputs are drawn."""
 
-    critic: Critic
-    greedy: Search
-    drawing: Search
+    critic: Reward
+    greedy: SearchSettings
+    drawing: SearchSettings
 
 
-class Searcher:
+class MemorySearch:
     """Searches over the same memories with the same weights, which are packed once for all."""
 
     @torch.no_grad()
@@ -184,24 +189,24 @@ class Searcher:
             self._decoder = fast.for_decoding(decoder)
 
     @torch.no_grad()
-    def __call__(self, search: Search) -> list[Words]:
+    def __call__(self, search: SearchSettings) -> list[TokenIds]:
         """The ``n_best`` outputs of every input, input by input: (B·n_best).
 
         What is drawn is a function of torch's generator, which moves on, and the example's id.
         """
-        given = (self._decoder, self._memories, len(self._ids), search)
+        task = SearchTask(self._decoder, self._memories, len(self._ids), search)
         with torch.autocast(self._device, enabled=False):
             if search.method == "sample":
                 seed = int(torch.randint(2**62, ()))
                 seeds = [derive(seed, name) % 2**63 for name in self._ids]
-                found = sample(*given, [torch.Generator().manual_seed(each) for each in seeds])
+                outputs = sample(task, [torch.Generator().manual_seed(each) for each in seeds])
             else:
-                found = beam_search(*given)
-        return [hypothesis.tokens for several in found for hypothesis in several]
+                outputs = beam_search(task)
+        return [hypothesis.tokens for hypotheses in outputs for hypothesis in hypotheses]
 
 
 @contextmanager
-def as_in_search(decoder: nn.Module) -> Iterator[None]:
+def evaluation_mode(decoder: nn.Module) -> Iterator[None]:
     """Without dropout, and with whatever else only training does left out."""
     training = decoder.training
     decoder.eval()

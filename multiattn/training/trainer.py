@@ -27,7 +27,7 @@ from torch import Tensor
 
 from multiattn.data.batch_plan import Plan, Step
 from multiattn.data.dataset import Dataset
-from multiattn.engine.batch import Batch, memory_errors, target_tokens
+from multiattn.engine.batch import Batch, out_of_memory_as_user_error, target_tokens
 from multiattn.engine.decoder import ScheduledSampling
 from multiattn.engine.model import Model
 from multiattn.errors import UserError
@@ -45,7 +45,9 @@ from multiattn.training.optimizer import (
     set_learning_rate,
 )
 
-REMEDY = "lower training.batch_tokens, or raise training.accumulate to cut steps into more parts"
+OUT_OF_MEMORY_REMEDY = (
+    "lower training.batch_tokens, or raise training.accumulate to cut steps into more parts"
+)
 
 
 def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
@@ -76,7 +78,7 @@ def seed_generators(*parts: object) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """All that training needs, built.
 
     validate: measures the weights as they are, by name; ``select`` is the one that chooses.
@@ -100,7 +102,7 @@ class Trainer:
     """One run of the optimiser, from where its run folder stands to its end."""
 
     def __init__(
-        self, job: Job, accelerator: Accelerator, open_log: Callable[[Progress], Log]
+        self, job: TrainingJob, accelerator: Accelerator, open_log: Callable[[Progress], Log]
     ) -> None:
         self.job = job
         self.settings = job.settings.training
@@ -117,7 +119,7 @@ class Trainer:
             self.progress, rest = restored
             self._restore(rest)
             if accelerator.is_main_process:
-                checkpoint.settle(job.run, self.progress)
+                checkpoint.discard_unfinished(job.run, self.progress)
         self.logged_seconds = self.progress.seconds
         self.figures: Mapping[str, float] = {}
         self.log = open_log(self.progress)
@@ -166,7 +168,7 @@ class Trainer:
         sums, counted = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         for batch, is_last in _shards(batches, self.accelerator.num_processes):
             alone = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
-            with alone, memory_errors(batch, REMEDY):
+            with alone, out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
                 moved = None if batch is None else batch.to(self.accelerator.device)
                 part, part_counts = self.losses(moved, feeding)  # (K,), (K,)
                 if counts is None:
@@ -243,7 +245,7 @@ class Trainer:
             for name, image in self.job.images().items():
                 self.log.image(name, self.progress.step, image)
         self.job.model.train()
-        best = checkpoint.rank(
+        best = checkpoint.rank_checkpoints(
             self.progress.best,
             self.progress.step,
             metrics[self.job.select],
@@ -288,7 +290,7 @@ def _shards(batches: Sequence[Batch | None], processes: int) -> Iterator[tuple[B
         yield batch, number == len(real)
 
 
-Record = Mapping[str, float | int | str]
+LogValues = Mapping[str, float | int | str]
 
 
 class Log(Protocol):
@@ -297,7 +299,7 @@ class Log(Protocol):
     def flush(self) -> int:
         """Make sure that all is on disk; bytes written so far, which a checkpoint keeps."""
 
-    def write(self, kind: str, step: int, values: Record) -> None:
+    def write(self, kind: str, step: int, values: LogValues) -> None:
         """Keep the figures of a step."""
 
     def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
@@ -313,7 +315,7 @@ class NoLog:
     def flush(self) -> int:
         return 0
 
-    def write(self, kind: str, step: int, values: Record) -> None:
+    def write(self, kind: str, step: int, values: LogValues) -> None:
         return
 
     def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from multiattn.engine.layouts import Tokens
 from multiattn.engine.memory import Memory, length_mask
-from multiattn.recipe.settings import Search
+from multiattn.recipe.settings import SearchSettings
 from multiattn.symbols import BOS, EOS, UNK
 
 VOCABULARY = 7  # two symbols that are never chosen, the end, four words
@@ -114,7 +114,7 @@ class Found:
 
 
 def allowed(
-    words: tuple[int, ...], prefix: Sequence[int], limit: int, options: Search
+    words: tuple[int, ...], prefix: Sequence[int], limit: int, options: SearchSettings
 ) -> list[int]:
     """Which tokens may follow these words."""
     if len(words) < len(prefix):
@@ -138,7 +138,7 @@ def no_final(words: tuple[int, ...]) -> float:
 def naive_beam(
     following: Following,
     limit: int,
-    options: Search,
+    options: SearchSettings,
     prefix: Sequence[int] = (),
     extra: Callable[[tuple[int, ...], int], float] = nothing_extra,
     final: Callable[[tuple[int, ...]], float] = no_final,

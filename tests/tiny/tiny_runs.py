@@ -21,10 +21,11 @@ import yaml
 from rich.console import Console
 from tiny_plugin import write_corpus
 
+from multiattn.prediction.predictor import attention_images
 from multiattn.recipe.loading import load_recipe
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
-from multiattn.runs.start import Start
+from multiattn.runs.start import RunRequest
 from multiattn.runs.train import train
 from multiattn.training.trainer import start_accelerator
 
@@ -66,20 +67,22 @@ def host() -> Host:
         return load_host([PLUGIN])
 
 
-def start(folder: Path, overrides: Sequence[str] = (), run: str = "run", **parts: Any) -> Start:
+def start(
+    folder: Path, overrides: Sequence[str] = (), run: str = "run", **parts: Any
+) -> RunRequest:
     """A recipe and its corpus in ``folder``, to be run in ``folder/run``."""
     recipe = folder / "tiny.yaml"
     recipe.write_text(yaml.safe_dump({**RECIPE, **parts}))
     if not (folder / "pairs").exists():
         write_corpus(folder / "pairs")
     settings = load_recipe(recipe, overrides, host())
-    return Start(str(recipe), settings, RunFolder(folder / run), folder)
+    return RunRequest(str(recipe), settings, RunFolder(folder / run), folder)
 
 
-def trained(started: Start) -> RunFolder:
+def trained(started: RunRequest) -> RunFolder:
     """Train without a word."""
     accelerator = start_accelerator(started.settings, started.run)
-    train(started, host(), accelerator, Console(file=io.StringIO()))
+    train(started, host(), accelerator, Console(file=io.StringIO()), draw=attention_images)
     return started.run
 
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from multiattn.engine.attention import Keys, look, project_values
+from multiattn.engine.attention import Keys, attend, project_values
 from multiattn.engine.memory import Memory
 
 
@@ -31,4 +31,4 @@ class Example(nn.Module):
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
         """Look: query (B, N, Q) -> context (B, N, C), weights (B, N, S)."""
         scores = -torch.cdist(self.query(query), keys.keys)  # (B, N, S)
-        return *look(scores, keys), history
+        return *attend(scores, keys), history

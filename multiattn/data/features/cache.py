@@ -1,13 +1,6 @@
-"""The cache of frozen parts: what ``encoder.features`` gives, once per input, on disk.
+"""The feature cache: what the frozen part of an encoder gives, computed once per input, on disk.
 
-An encoder whose features may be kept has
-
-    frozen: bool                              # nothing in ``features`` learns
-    features(inputs, lengths) -> Tensor       # (B, …) float16, of one shape for all inputs
-    forward_features(features) -> Memory      # forward is the one after the other
-    feature_settings: Mapping                 # the settings that they depend on; absent: all
-
-It refuses to know what an input shows. Letters: B inputs of a batch.
+An encoder that can be cached is a ``FeatureEncoder``. Letters: R inputs of a batch.
 """
 
 from __future__ import annotations
@@ -28,20 +21,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from multiattn.data.collation import Reader
+from multiattn.data.collation import Reader, is_random
 from multiattn.data.dataset import Dataset
-from multiattn.data.features.key import folder_name, made_of
+from multiattn.data.features.key import feature_dependencies, folder_name
 from multiattn.data.features.store import FORMAT, FeatureStore
-from multiattn.data.rows import BadRows
+from multiattn.data.rows import BadRowPolicy, BadRows
+from multiattn.engine.model import FeatureEncoder
 from multiattn.errors import UserError
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.settings import SourceSettings
 from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
 
-PLACE = "MULTIATTN_CACHE"  # the variable that says where caches lie
+CACHE_VARIABLE = "MULTIATTN_CACHE"  # the variable that says where caches lie
 
 
-class Stored:
+class FeatureReader:
     """A reader that gives kept features in place of what it would read, for batches."""
 
     random = False
@@ -65,7 +59,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Cache:
+class FeatureCache:
     """The kept features of one source: whose they are, and where they lie."""
 
     source: str
@@ -73,9 +67,9 @@ class Cache:
     encoder: Any
     store: FeatureStore
 
-    def stored(self) -> Stored:
+    def feature_reader(self) -> FeatureReader:
         """The reader with the store behind it."""
-        return Stored(self.reader, self.store)
+        return FeatureReader(self.reader, self.store)
 
     def describe(self, values: Sequence[Any]) -> str:
         """Say how much is there, for these values of the source."""
@@ -86,14 +80,14 @@ class Cache:
         )
 
     def fill(
-        self, values: Sequence[Any], settings: RecipeSettings, console: Console
+        self, values: Sequence[Any], batch_size: int, policy: BadRowPolicy, console: Console
     ) -> Mapping[Any, str]:
         """Compute what is missing of these values; those that cannot be read, each with the reason.
 
         Others that compute the same meanwhile are waited for. Raises UserError at an input that
         cannot be read where the recipe does not skip them, and where the disk has no room.
         """
-        refused = BadRows(settings.training.bad_rows)
+        refused = BadRows(policy)
         sentences: dict[Any, str] = {}
         if not self.store.find(values):
             return {}  # so what others have written, and is complete, need not be writable
@@ -101,8 +95,11 @@ class Cache:
         with self.store.locked(lambda: console.print(busy)):
             missing = self.store.find(values)
             if missing:
-                groups = _read_ahead(self.reader, missing, settings.search.batch_size)
-                with _evaluating(self.encoder) as device, _shown(console, self, missing) as done:
+                groups = _read_ahead(self.reader, missing, batch_size)
+                with (
+                    _in_evaluation_mode(self.encoder) as device,
+                    _progress(console, self, missing) as done,
+                ):
                     for items in groups:
                         for value, item in items.items():
                             if isinstance(item, UserError):
@@ -125,40 +122,44 @@ class Cache:
 
 
 def open_caches(
-    settings: RecipeSettings, host: Host, encoders: Mapping[str, Any], readers: Mapping[str, Any]
-) -> dict[str, Cache]:
+    sources: Mapping[str, SourceSettings],
+    host: Host,
+    encoders: Mapping[str, Any],
+    readers: Mapping[str, Any],
+) -> dict[str, FeatureCache]:
     """The caches that a recipe asks for, by source; the encoders have the weights they start from.
 
     Raises UserError where features cannot be kept: something in them learns, or is random.
     """
     caches = {}
-    for name, source in settings.sources.items():
+    for name, source in sources.items():
         if source.cache:
             encoder, reader = encoders[name], readers[name]
-            _check(name, source.encoder, encoder)
+            _check_encoder(name, source.encoder, encoder)
             _check_reader(name, source.reader, reader, host)
-            made = made_of(source.encoder, encoder, source.reader, reader, host)
+            made = feature_dependencies(source.encoder, encoder, source.reader, reader, host)
             folder = cache_folder() / f"features-{FORMAT}" / folder_name(made)
-            caches[name] = Cache(name, reader, encoder, FeatureStore(folder, made))
+            caches[name] = FeatureCache(name, reader, encoder, FeatureStore(folder, made))
     return caches
 
 
 def fill_caches(
-    caches: Mapping[str, Cache],
+    caches: Mapping[str, FeatureCache],
     data: tuple[Dataset, Dataset, Dataset],
-    settings: RecipeSettings,
+    batch_size: int,
+    policy: BadRowPolicy,
     console: Console,
 ) -> tuple[Dataset, Dataset, Dataset]:
     """Compute what is missing for these rows; the same without those that cannot be read."""
     for name, cache in caches.items():
-        refused = cache.fill(values_of(name, data), settings, console)
+        refused = cache.fill(source_values(name, data), batch_size, policy, console)
         if refused:
-            first, second, third = (part.without(name, refused) for part in data)
+            first, second, third = (part.drop_values(name, refused) for part in data)
             data = first, second, third
     return data
 
 
-def values_of(source: str, data: Iterable[Dataset]) -> list[str]:
+def source_values(source: str, data: Iterable[Dataset]) -> list[str]:
     """Every value of a source once."""
     values = (row.sources[source] for part in data for row in part.rows)
     return [value for value in dict.fromkeys(values) if value is not None]
@@ -166,15 +167,15 @@ def values_of(source: str, data: Iterable[Dataset]) -> list[str]:
 
 def cache_folder() -> Path:
     """``$MULTIATTN_CACHE``, or where the platform keeps what may be deleted at any time."""
-    if os.environ.get(PLACE):
-        return Path(os.environ[PLACE]).expanduser()
+    if os.environ.get(CACHE_VARIABLE):
+        return Path(os.environ[CACHE_VARIABLE]).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "multiattn"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multiattn"
 
 
-def _check(name: str, named: Named, encoder: Any) -> None:
-    if not hasattr(encoder, "forward_features"):
+def _check_encoder(name: str, named: Named, encoder: Any) -> None:
+    if not isinstance(encoder, FeatureEncoder):
         raise UserError(
             f"expected for sources.{name}.cache an encoder that has features to keep, got "
             f"sources.{name}.encoder {named.name!r}; set sources.{name}.cache=false"
@@ -189,12 +190,12 @@ def _check(name: str, named: Named, encoder: Any) -> None:
 
 def _check_reader(name: str, named: Named, reader: Any, host: Host) -> None:
     """Name the settings that make a reader random, as one that says nothing about it may be."""
-    if not getattr(reader, "random", True):
+    if not is_random(reader):
         return
     guilty = [
         f"sources.{name}.reader.{key}"
         for key in named.settings
-        if not getattr(host.build("reader", _without(named, key)), "random", True)
+        if not is_random(host.build("reader", _without(named, key)))
     ]
     what = " and ".join(guilty) or f"sources.{name}.reader {named.name!r}"
     raise UserError(
@@ -230,7 +231,7 @@ def _read_ahead(
 
 
 @contextmanager
-def _evaluating(encoder: nn.Module) -> Iterator[torch.device]:
+def _in_evaluation_mode(encoder: nn.Module) -> Iterator[torch.device]:
     """The encoder on the device of this process, in evaluation mode; afterwards as it was."""
     own, training = next(iter(encoder.state_dict().values())).device, encoder.training
     device = PartialState().device
@@ -242,8 +243,8 @@ def _evaluating(encoder: nn.Module) -> Iterator[torch.device]:
 
 
 @contextmanager
-def _shown(
-    console: Console, cache: Cache, missing: Sequence[Any]
+def _progress(
+    console: Console, cache: FeatureCache, missing: Sequence[Any]
 ) -> Iterator[Callable[[int], None]]:
     """A bar that moves on a terminal, a line elsewhere; calling what is given moves it."""
     what = f"features of {cache.source}"

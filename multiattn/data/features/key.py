@@ -18,12 +18,14 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
+from multiattn.data.collation import FittedReader
+from multiattn.engine.model import SelectsFeatureSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
 
 
-def made_of(
+def feature_dependencies(
     encoder_named: Named, encoder: nn.Module, reader_named: Named, reader: Any, host: Host
 ) -> dict[str, Any]:
     """Everything that features depend on, beside the input, as JSON.
@@ -31,14 +33,20 @@ def made_of(
     encoder_named, reader_named: as the recipe has them.
     """
     rows = host.find("encoder", encoder_named.name), host.find("reader", reader_named.name)
-    depends_on = getattr(encoder, "feature_settings", encoder_named.settings)
+    depends_on = encoder_named.settings
+    if isinstance(encoder, SelectsFeatureSettings):
+        depends_on = dict(encoder.feature_settings)
     distributions = {row.distribution for row in rows}
-    distributions |= {name for row in rows for name in _required(row.distribution)}
+    distributions |= {name for row in rows for name in _requirements(row.distribution)}
     known = versions(distributions)
     del known["platform"]
     return {
         "encoder": [rows[0].full_name, _plain(depends_on)],
-        "reader": [rows[1].full_name, _plain(reader_named.settings), _learned(reader)],
+        "reader": [
+            rows[1].full_name,
+            _plain(reader_named.settings),
+            _digests_of_learned_files(reader),
+        ],
         "weights": _digest_of_weights(encoder),
         "versions": known,
         "device": PartialState().device.type,  # others round differently
@@ -54,7 +62,7 @@ def _plain(settings: Mapping[str, object]) -> Any:
     return json.loads(json.dumps(dict(settings), default=repr))
 
 
-def _required(distribution: str) -> Iterator[str]:
+def _requirements(distribution: str) -> Iterator[str]:
     """What a distribution computes with: the names that its metadata require."""
     try:
         required = importlib.metadata.requires(distribution) or ()
@@ -64,9 +72,9 @@ def _required(distribution: str) -> Iterator[str]:
         yield re.split(r"[^\w.-]", line, maxsplit=1)[0]
 
 
-def _learned(reader: Any) -> dict[str, str]:
+def _digests_of_learned_files(reader: Any) -> dict[str, str]:
     """What the reader learned from the corpus, by file."""
-    if not hasattr(reader, "save"):
+    if not isinstance(reader, FittedReader):
         return {}
     with TemporaryDirectory() as name:
         reader.save(Path(name))

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiattn.errors import UserError
-from multiattn.files import cut_back, sync, write_json
+from multiattn.files import flush_to_disk, truncate, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
 ROW = np.dtype("<f2")
@@ -187,8 +187,8 @@ class FeatureStore:
         whole = len(self._index())
         row_bytes = ROW.itemsize * math.prod(self._shape() or (0,))
         try:
-            cut_back(self._entries, whole * ENTRY.itemsize)
-            cut_back(self._rows, whole * row_bytes)
+            truncate(self._entries, whole * ENTRY.itemsize)
+            truncate(self._rows, whole * row_bytes)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -231,4 +231,4 @@ def _digest(value: Any) -> bytes:
 def _append(path: Path, content: bytes) -> None:
     with path.open("ab") as file:
         file.write(content)
-    sync(path)
+    flush_to_disk(path)

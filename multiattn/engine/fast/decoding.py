@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.engine.attention import Additive, Keys, look
+from multiattn.engine.attention import Additive, Keys, attend
 from multiattn.engine.attention_wrappers import Gated
 from multiattn.engine.fast.energies import additive_scores, doubled_exponential, within_limit
 from multiattn.engine.fast.input_feeding import lstm_forward
@@ -131,4 +131,4 @@ class ExponentialAdditive(nn.Module):
             return found
         asked = self.attention.query(query)
         scores = additive_scores(keys.keys.unsqueeze(1), asked, self.attention.energy)
-        return *look(scores, keys), history
+        return *attend(scores, keys), history

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from multiattn.engine.attention import Keys
-from multiattn.engine.attention_wrappers import ungated
+from multiattn.engine.attention_wrappers import without_gate
 from multiattn.engine.fast.energies import KEY_LIMIT, energies_of, known, parameters
 from multiattn.engine.fast.products import Factor, product
 from multiattn.engine.fusion import Concat
@@ -39,7 +39,7 @@ def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
         and len(recurrence.fusion.attentions) == 1
         and embedded.dtype in KEY_LIMIT
         and all(
-            known(ungated(attention), keys.sources[source])
+            known(without_gate(attention), keys.sources[source])
             for source, attention in recurrence.fusion.attentions.items()
         )
     )
@@ -60,8 +60,8 @@ def unroll(
         cell.bias_ih + cell.bias_hh, embedded, cell.weight_ih[:, :word_width].t()
     )
     gate_weight = torch.cat([cell.weight_ih[:, word_width:], cell.weight_hh], 1)  # (4H, 2H)
-    query_map, *scoring = parameters(ungated(attention))
-    gate = None if attention is ungated(attention) else attention.gate
+    query_map, *scoring = parameters(without_gate(attention))
+    gate = None if attention is without_gate(attention) else attention.gate
     maps = [query_map, recurrence.from_hidden.weight, *([] if gate is None else [gate.weight])]
     ((hidden, cell_state),) = state.layers
     leaves = (word_gates, memory.keys, memory.values, hidden.squeeze(1), cell_state.squeeze(1))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from multiattn.engine.attention import Additive
-from multiattn.engine.attention_wrappers import ungated
+from multiattn.engine.attention_wrappers import without_gate
 from multiattn.engine.recurrence import Luong, State
 
 LARGEST_COMPARISON = 2**26  # elements of a (B, T, S, A) tensor worth holding at once
@@ -28,7 +28,7 @@ def applies(recurrence: Any, counts: Sequence[int], keys: Any) -> bool:
     return all(
         cells * keys.sources[name].keys.shape[1:].numel() <= LARGEST_COMPARISON
         for name, attention in attentions.items()
-        if type(ungated(attention)) is Additive
+        if type(without_gate(attention)) is Additive
     )
 
 

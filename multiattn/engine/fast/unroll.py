@@ -16,12 +16,12 @@ from multiattn.engine.fast import input_feeding, parallel
 from multiattn.engine.trees import first_rows
 
 
-def joined(looks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def concatenate_weights(looks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Per step and source (n, S) -> per source (M, S)."""
     return {name: torch.cat([look[name] for look in looks]) for name in looks[0]}
 
 
-def readable(
+def unroll_step_by_step(
     recurrence: Any, embedded: Tensor, counts: Sequence[int], state: Any, keys: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Step by step. embedded (M, E) -> features (M, F) and per source weights (M, S)."""
@@ -34,7 +34,7 @@ def readable(
         feature, state, weights = recurrence(words.unsqueeze(1), state, keys)  # N = 1
         features.append(feature.squeeze(1))
         looks.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
-    return torch.cat(features), joined(looks)
+    return torch.cat(features), concatenate_weights(looks)
 
 
 def unroll(
@@ -44,9 +44,9 @@ def unroll(
     state: Any,
     keys: Any,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """As ``readable``, by the fastest path that knows this recurrence."""
+    """As ``unroll_step_by_step``, by the fastest path that knows this recurrence."""
     if input_feeding.applies(recurrence, embedded, keys):
         return input_feeding.unroll(recurrence, embedded, counts, state, keys)
     if parallel.applies(recurrence, counts, keys):
         return parallel.unroll(recurrence, embedded, counts, state, keys)
-    return readable(recurrence, embedded, counts, state, keys)
+    return unroll_step_by_step(recurrence, embedded, counts, state, keys)

@@ -17,14 +17,14 @@ from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
 from multiattn.data.text_files import (
     BadRowError,
+    FileLine,
     OnBadRow,
-    Place,
-    collect,
-    decoded,
-    existing,
-    filled,
+    collect_examples,
+    decode_line,
+    find_splits,
+    first_existing,
     read_lines,
-    splits_named,
+    require_text,
 )
 from multiattn.errors import UserError
 from multiattn_audio.formats import SUFFIXES, RawFormat
@@ -78,7 +78,7 @@ class Manifest:
 
         return table_examples(table_path(self._folder, split), example, on_bad_row)
 
-    def _check_seconds(self, path: Path, cell: object, place: Place) -> None:
+    def _check_seconds(self, path: Path, cell: object, place: FileLine) -> None:
         """A recording as long as the manifest says is likely to be the one that it means."""
         try:
             said = float(cell)  # type: ignore[arg-type]
@@ -114,22 +114,22 @@ class An4:
         """Names of the manifests, or of the released splits."""
         if not self._released:
             return self._manifest.splits()
-        return tuple(sorted(splits_named(self._folder / "etc", "an4_{split}.transcription")))
+        return tuple(sorted(find_splits(self._folder / "etc", "an4_{split}.transcription")))
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Read the utterances of a split."""
         if not self._released:
             return self._manifest.examples(split, on_bad_row)
-        transcripts = existing(self._folder / "etc", [f"an4_{split}.transcription"])
+        transcripts = first_existing(self._folder / "etc", [f"an4_{split}.transcription"])
         folder = self._folder / "wav" / ("an4test_clstk" if split == "test" else "an4_clstk")
         there = {path.stem: path for path in _recordings(folder)}
 
         def example(line: int, raw: bytes) -> Example:
-            place = Place(transcripts, line)
-            said = re.fullmatch(r"(?:<s> )?(.+?)(?: </s>)? \((\S+)\)\s*", decoded(raw, place))
+            place = FileLine(transcripts, line)
+            said = re.fullmatch(r"(?:<s> )?(.+?)(?: </s>)? \((\S+)\)\s*", decode_line(raw, place))
             if said is None:
                 raise BadRowError(
-                    f"expected WORDS (NAME) in {place}, got {decoded(raw, place)!r}; "
+                    f"expected WORDS (NAME) in {place}, got {decode_line(raw, place)!r}; "
                     "fetch the corpus again"
                 )
             text, name = said.groups()
@@ -137,7 +137,7 @@ class An4:
                 raise _missing(folder / f"*/{name}.*", place)
             return _example(name, there[name], text, there[name].parent.name, place)
 
-        return collect(enumerate(read_lines(transcripts), start=1), example, on_bad_row)
+        return collect_examples(enumerate(read_lines(transcripts), start=1), example, on_bad_row)
 
 
 class Librispeech:
@@ -176,15 +176,15 @@ class Librispeech:
         there = {path.name for path in transcripts.parent.iterdir()}
 
         def example(line: int, raw: bytes) -> Example:
-            place = Place(transcripts, line)
-            name, _, text = decoded(raw, place).partition(" ")
-            path = transcripts.parent / f"{filled(name, 'an id', place)}.flac"
+            place = FileLine(transcripts, line)
+            name, _, text = decode_line(raw, place).partition(" ")
+            path = transcripts.parent / f"{require_text(name, 'an id', place)}.flac"
             if path.name not in there:
                 raise _missing(path, place)
             speaker = transcripts.parent.parent.name
-            return _example(name, path, filled(text, "a transcript", place), speaker, place)
+            return _example(name, path, require_text(text, "a transcript", place), speaker, place)
 
-        return collect(enumerate(read_lines(transcripts), start=1), example, on_bad_row)
+        return collect_examples(enumerate(read_lines(transcripts), start=1), example, on_bad_row)
 
 
 class CommonVoice:
@@ -239,21 +239,21 @@ class Folder:
 
         def example(number: int, path: Path) -> Example:
             name = path.relative_to(folder).with_suffix("").as_posix()
-            place = Place(path.with_suffix(".txt"), 1)
+            place = FileLine(path.with_suffix(".txt"), 1)
             return _example(name, path, _beside(place), None, place)
 
-        return collect(enumerate(paths, start=1), example, on_bad_row)
+        return collect_examples(enumerate(paths, start=1), example, on_bad_row)
 
 
 def _example(
-    name: str, path: Path, text: str | tuple[str, ...] | None, speaker: str | None, place: Place
+    name: str, path: Path, text: str | tuple[str, ...] | None, speaker: str | None, place: FileLine
 ) -> Example:
     fields = {"audio": str(path), "text": text, "speaker": speaker}
     meta = {"file": place.path.name, "line": str(place.line)}
     return Example(name, fields, meta if speaker is None else {**meta, "speaker": speaker})
 
 
-def _recording(path: Path, place: Place) -> Path:
+def _recording(path: Path, place: FileLine) -> Path:
     """Pass on a file that is there; what is too long for a name is not."""
     with suppress(OSError):
         if path.is_file():
@@ -261,7 +261,7 @@ def _recording(path: Path, place: Place) -> Path:
     raise _missing(path, place)
 
 
-def _missing(path: Path, place: Place) -> BadRowError:
+def _missing(path: Path, place: FileLine) -> BadRowError:
     return BadRowError(
         f"expected the recording {path}, which {place} names, got no such file; fetch it, or "
         "leave such rows out with training.bad_rows=skip"
@@ -293,7 +293,7 @@ def _recordings(folder: Path) -> Iterable[Path]:
     )
 
 
-def _beside(place: Place) -> str:
+def _beside(place: FileLine) -> str:
     """The text of a file, its lines joined. Raises BadRowError where it says nothing."""
     if not place.path.is_file():
         raise BadRowError(
@@ -304,5 +304,7 @@ def _beside(place: Place) -> str:
         lines = read_lines(place.path)
     except UserError as error:
         raise BadRowError(str(error)) from error
-    texts = [decoded(raw, Place(place.path, line)) for line, raw in enumerate(lines, start=1)]
-    return " ".join(filled(" ".join(texts), "a transcript", place).split())
+    texts = [
+        decode_line(raw, FileLine(place.path, line)) for line, raw in enumerate(lines, start=1)
+    ]
+    return " ".join(require_text(" ".join(texts), "a transcript", place).split())

@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from multiattn.engine.layouts import Time
-from multiattn.engine.lstm import bidirectional, direction, final_states, in_groups
+from multiattn.engine.lstm import bidirectional, encode_in_groups, final_states, one_direction
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.errors import UserError
 from multiattn.registry.schema import Probability
@@ -77,8 +77,8 @@ class FilterbankBiLSTM(nn.Module):
         self.summary_dim = 2 * hidden_dim
         widths: list[int] = [self.reduction.out_dim]
         widths += [self.out_dim * (1 + (layer <= self.pairings)) for layer in range(1, layers)]
-        self.forwards: Any = nn.ModuleList(direction(width, hidden_dim) for width in widths)
-        self.backwards: Any = nn.ModuleList(direction(width, hidden_dim) for width in widths)
+        self.forwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
+        self.backwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
         self.projections: Any = nn.ModuleList(
             nn.Linear(2 * hidden_dim, projection_dim) for _ in widths if projection_dim
         )
@@ -101,7 +101,7 @@ class FilterbankBiLSTM(nn.Module):
         values: (B, S, out_dim). summary: (B, 2H), the state after the last slot of the forward and
         after the first of the backward direction, of the last layer.
         """
-        values, summary = in_groups(self._encode, features, lengths)
+        values, summary = encode_in_groups(self._encode, features, lengths)
         for _ in range(self.slot_frames.bit_length() - 1):
             lengths = halved(lengths)
         seconds = self.slot_frames * hop_seconds(self.spec.sample_rate_hz)

@@ -17,7 +17,7 @@ from torchaudio.functional import forced_align
 
 from multiattn.engine.layouts import Time
 from multiattn.prediction.word_times import Evidence, TimedWord
-from multiattn.search.ctc import head_name
+from multiattn.search.ctc import ctc_head_name
 from multiattn.symbols import PAD
 
 TAIL = 0.1  # of a word's attention lies before its start, and as much after its end
@@ -52,7 +52,7 @@ def ctc_path(evidence: Evidence) -> tuple[list[list[int]], list[float]] | None:
 
     None without a head on the source, or where the output is too long for it.
     """
-    head = evidence.heads.get(head_name(evidence.source, evidence.memories))
+    head = evidence.heads.get(ctc_head_name(evidence.source, evidence.memories))
     repeats = sum(one == other for one, other in itertools.pairwise(evidence.tokens))
     if head is None or len(evidence.tokens) + repeats > evidence.memory.values.size(1):
         return None

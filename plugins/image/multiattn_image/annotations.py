@@ -13,13 +13,13 @@ from typing import Any
 
 from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, Value
-from multiattn.data.text_files import BadRowError, OnBadRow, Place, collect, read_lines
+from multiattn.data.text_files import BadRowError, FileLine, OnBadRow, collect_examples, read_lines
 from multiattn.errors import UserError
 from multiattn_image.listing import Pictures, example_of, joined
 
 
 @dataclass(frozen=True)
-class ListPlace(Place):
+class ListPlace(FileLine):
     """Where an object stands; ``line`` is its number in the list, from 0."""
 
     name: str
@@ -51,7 +51,7 @@ def karpathy_examples(
         called = row.name("cocoid") if row.has("cocoid") else name.stem
         return example_of(called, path, _sentences(row), row.place)
 
-    return joined(collect(rows, example, on_bad_row))
+    return joined(collect_examples(rows, example, on_bad_row))
 
 
 def coco_examples(file: Path, pictures: Pictures, on_bad_row: OnBadRow | None) -> list[Example]:
@@ -66,7 +66,7 @@ def coco_examples(file: Path, pictures: Pictures, on_bad_row: OnBadRow | None) -
 
     said: dict[str, list[Any]] = {}
     if "annotations" in content:
-        for each in collect(_objects(file, content, "annotations"), caption, on_bad_row):
+        for each in collect_examples(_objects(file, content, "annotations"), caption, on_bad_row):
             said.setdefault(each.id, []).append(each.fields["caption"])
 
     def example(_: int, row: TableRow) -> Example:
@@ -75,7 +75,7 @@ def coco_examples(file: Path, pictures: Pictures, on_bad_row: OnBadRow | None) -
             name, pictures.path(row.text("file_name"), row.place), said.get(name), row.place
         )
 
-    return joined(collect(_objects(file, content, "images"), example, on_bad_row))
+    return joined(collect_examples(_objects(file, content, "images"), example, on_bad_row))
 
 
 def read_json(file: Path) -> Mapping[str, Any]:

@@ -16,14 +16,14 @@ from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
 from multiattn.data.text_files import (
     BadRowError,
+    FileLine,
     OnBadRow,
-    Place,
-    collect,
-    decoded,
-    existing,
-    filled,
+    collect_examples,
+    decode_line,
+    find_splits,
+    first_existing,
     read_lines,
-    splits_named,
+    require_text,
 )
 from multiattn.errors import UserError
 from multiattn_image.annotations import coco_examples, karpathy_examples
@@ -101,7 +101,7 @@ class Flickr8k:
             return self._tables.splits()
         if _there(self._folder, self.karpathy):
             return ("dev", "test", "train")
-        return tuple(sorted(splits_named(self._texts, self.released)))
+        return tuple(sorted(find_splits(self._texts, self.released)))
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Read the photographs of a split with their captions."""
@@ -109,21 +109,21 @@ class Flickr8k:
             return self._tables.examples(split, on_bad_row)
         pictures = Pictures.below(self._images)
         if _there(self._folder, self.karpathy):
-            file = existing(self._folder, self.karpathy)
+            file = first_existing(self._folder, self.karpathy)
             return karpathy_examples(file, {"dev": "val"}.get(split, split), pictures, on_bad_row)
         return self._released(split, pictures, on_bad_row)
 
     def _released(
         self, split: str, pictures: Pictures, on_bad_row: OnBadRow | None
     ) -> Sequence[Example]:
-        listed = existing(self._texts, [self.released.replace("{split}", split)])
-        tokens = existing(self._texts, ["Flickr8k.token.txt"])
+        listed = first_existing(self._texts, [self.released.replace("{split}", split)])
+        tokens = first_existing(self._texts, ["Flickr8k.token.txt"])
         names = [(n, raw.strip()) for n, raw in enumerate(read_lines(listed), start=1)]
         said = _token_captions(tokens, {name for _, name in names}, on_bad_row)
 
         def example(line: int, raw: bytes) -> Example:
-            place = Place(listed, line)
-            name = filled(decoded(raw, place), "the name of a picture", place)
+            place = FileLine(listed, line)
+            name = require_text(decode_line(raw, place), "the name of a picture", place)
             if name not in said:
                 raise BadRowError(
                     f"expected captions of {name}, which {place} lists, in {tokens}, got none; "
@@ -131,7 +131,7 @@ class Flickr8k:
                 )
             return example_of(Path(name).stem, pictures.path(name, place), said[name], place)
 
-        return joined(collect(names, example, on_bad_row))
+        return joined(collect_examples(names, example, on_bad_row))
 
 
 class CocoCaptions:
@@ -155,7 +155,7 @@ class CocoCaptions:
 
     def splits(self) -> tuple[str, ...]:
         """Of COCO's files, and Karpathy's where that file is there."""
-        named = set[str]().union(*(splits_named(self._annotations, file) for file in self.files))
+        named = set[str]().union(*(find_splits(self._annotations, file) for file in self.files))
         karpathy = ("restval", "test", "train", "val")
         return (*sorted(named), *(karpathy if _there(self._folder, self.karpathy) else ()))
 
@@ -168,10 +168,12 @@ class CocoCaptions:
     def _examples(self, split: str, on_bad_row: OnBadRow | None) -> Sequence[Example]:
         files = [file.replace("{split}", split) for file in self.files]
         if not _there(self._annotations, files) and _there(self._folder, self.karpathy):
-            file = existing(self._folder, self.karpathy)
+            file = first_existing(self._folder, self.karpathy)
             return karpathy_examples(file, split, Pictures.below(self._images), on_bad_row)
         folder = _first_folder(self._images, [split])
-        return coco_examples(existing(self._annotations, files), Pictures.below(folder), on_bad_row)
+        return coco_examples(
+            first_existing(self._annotations, files), Pictures.below(folder), on_bad_row
+        )
 
 
 def _token_captions(
@@ -183,20 +185,20 @@ def _token_captions(
     """
 
     def caption(line: int, raw: bytes) -> Example:
-        place = Place(tokens, line)
-        label, tab, text = decoded(raw, place).partition("\t")
+        place = FileLine(tokens, line)
+        label, tab, text = decode_line(raw, place).partition("\t")
         picture, mark, _ = label.rpartition("#")
         if not tab or not mark:
             raise BadRowError(
                 f"expected PICTURE#NUMBER, a tab and a caption in {place}, got {label[:40]!r}; "
                 "fetch the corpus again"
             )
-        return Example(picture, {"caption": filled(text, "a caption", place)})
+        return Example(picture, {"caption": require_text(text, "a caption", place)})
 
     lines = enumerate(read_lines(tokens), start=1)
     rows = ((n, raw) for n, raw in lines if b"#" not in raw or raw.partition(b"#")[0] in wanted)
     said: dict[str, list[str]] = {}
-    for example in collect(rows, caption, on_bad_row):
+    for example in collect_examples(rows, caption, on_bad_row):
         said.setdefault(example.id, []).append(str(example.fields["caption"]))
     return said
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from multiattn.data.corpus import Example
-from multiattn.data.text_files import BadRowError, Place
+from multiattn.data.text_files import BadRowError, FileLine
 
 Captions = str | Sequence[str] | None
 
@@ -28,7 +28,7 @@ class Pictures:
         """Of a folder as the file system calls it, whatever links lead there."""
         return cls(folder.resolve())
 
-    def path(self, name: str, place: Place) -> str:
+    def path(self, name: str, place: FileLine) -> str:
         """Spell the path of a picture. Raises BadRowError where there is no such file."""
         path = Path(os.path.normpath(self.folder / name))
         if path.parent not in self._names:
@@ -41,7 +41,7 @@ class Pictures:
         return str(path)
 
 
-def example_of(name: str, path: str, captions: Captions, place: Place) -> Example:
+def example_of(name: str, path: str, captions: Captions, place: FileLine) -> Example:
     """A picture; each of its captions in one line, as some of COCO's are not."""
     texts = (captions,) if isinstance(captions, str) else captions or ()
     said = tuple(" ".join(text.split()) for text in texts)

@@ -54,5 +54,5 @@ def test_a_wrong_setting_is_a_mistake_before_anything_is_built():
         ("corpus", {"name": "captions", "images": "there"}),
     ]
     for kind, named in wrong:
-        (mistake,) = host.mistakes(kind, Named.model_validate(named), "place")
+        (mistake,) = map(str, host.mistakes(kind, Named.model_validate(named), "place"))
         assert "place" in mistake

@@ -15,14 +15,14 @@ from typing import Literal
 from multiattn.data.corpus import Example
 from multiattn.data.tables import TableRow, Value, table_examples, table_path, table_splits
 from multiattn.data.text_files import (
+    FileLine,
     OnBadRow,
-    Place,
-    collect,
-    decoded,
-    existing,
-    filled,
+    collect_examples,
+    decode_line,
+    find_splits,
+    first_existing,
     read_lines,
-    splits_named,
+    require_text,
 )
 from multiattn.errors import UserError
 
@@ -49,24 +49,24 @@ class Parallel:
     def splits(self) -> tuple[str, ...]:
         """Splits of which every field has its file."""
         if not self._patterns:
-            stems = {name.rpartition(".")[0] for name in splits_named(self._folder, "{split}")}
+            stems = {name.rpartition(".")[0] for name in find_splits(self._folder, "{split}")}
             return tuple(sorted(stem for stem in stems if stem and len(self._found(stem)) > 1))
-        complete = [splits_named(self._folder, pattern) for pattern in self._patterns.values()]
+        complete = [find_splits(self._folder, pattern) for pattern in self._patterns.values()]
         return tuple(sorted(set.intersection(*complete)))
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Align the files of a split. Raises UserError for unequal numbers of lines."""
         patterns = self._patterns or self._found(split) or {"text": "{split}.*"}
         paths = {
-            field: existing(self._folder, [pattern.replace("{split}", split)])
+            field: first_existing(self._folder, [pattern.replace("{split}", split)])
             for field, pattern in patterns.items()
         }
         files = _aligned(split, paths)
-        return collect(files.rows(), files.example, on_bad_row)
+        return collect_examples(files.rows(), files.example, on_bad_row)
 
     def _found(self, split: str) -> dict[str, str]:
         """Fields of a split by what its files are called."""
-        parts = (name.rpartition(".") for name in sorted(splits_named(self._folder, "{split}")))
+        parts = (name.rpartition(".") for name in sorted(find_splits(self._folder, "{split}")))
         return {field: f"{{split}}.{field}" for stem, _, field in parts if stem == split}
 
 
@@ -98,9 +98,9 @@ class Multi30k:
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Align English, German and photographs. Raises UserError for unequal numbers of lines."""
-        paths = {name: existing(self._texts, [f"{split}.{name}"]) for name in self.languages}
-        if split in splits_named(self._folder, "{split}.image"):
-            paths["image"] = existing(self._folder, [f"{split}.image"])
+        paths = {name: first_existing(self._texts, [f"{split}.{name}"]) for name in self.languages}
+        if split in find_splits(self._folder, "{split}.image"):
+            paths["image"] = first_existing(self._folder, [f"{split}.image"])
         files = _aligned(split, paths, optional=frozenset(["image"]))
 
         def pictured(line: int, raws: tuple[bytes, ...]) -> Example:
@@ -109,7 +109,7 @@ class Multi30k:
             path = str(self._photographs / str(image)) if image else None
             return replace(example, fields={**example.fields, "image": path})
 
-        return collect(files.rows(), pictured, on_bad_row)
+        return collect_examples(files.rows(), pictured, on_bad_row)
 
 
 class Table:
@@ -179,10 +179,10 @@ class _AlignedFiles:
         """Decode a row. Raises BadRowError for bad UTF-8 and for an empty line."""
         fields: dict[str, Value] = {}
         for (field, path), raw in zip(self.paths.items(), raws, strict=True):
-            place = Place(path, line)
-            text = decoded(raw, place)
+            place = FileLine(path, line)
+            text = decode_line(raw, place)
             absent = field in self.optional and not text.strip()
-            fields[field] = None if absent else filled(text, "a sentence", place)
+            fields[field] = None if absent else require_text(text, "a sentence", place)
         file = next(iter(self.paths.values())).name
         return Example(f"{self.split}-{line}", fields, {"file": file, "line": str(line)})
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multiattn.engine.layouts import Tokens
-from multiattn.engine.lstm import bidirectional, direction, final_states, in_groups
+from multiattn.engine.lstm import bidirectional, encode_in_groups, final_states, one_direction
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.registry.schema import Probability
 from multiattn.symbols import PAD, UNK
@@ -45,8 +45,8 @@ class Lstm(nn.Module):
         self.embedding = nn.Embedding(input_spec.vocabulary_size, embedding_dim, padding_idx=PAD)
         self.dropout = nn.Dropout(dropout)
         widths = [embedding_dim, *[2 * hidden_dim] * (layers - 1)]
-        self.forwards: Any = nn.ModuleList(direction(width, hidden_dim) for width in widths)
-        self.backwards: Any = nn.ModuleList(direction(width, hidden_dim) for width in widths)
+        self.forwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
+        self.backwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
         """Encode ids (B, S) of these lengths (B,), each at least 1.
@@ -55,7 +55,7 @@ class Lstm(nn.Module):
         the forward and after the first id of the backward direction, of the last layer.
         symbols: the ids themselves where the tokenizer is the target's.
         """
-        values, summary = in_groups(self._encode, inputs, lengths)
+        values, summary = encode_in_groups(self._encode, inputs, lengths)
         values = F.pad(values, (0, 0, 0, inputs.shape[1] - values.shape[1]))
         mask = length_mask(lengths, inputs.shape[1])  # (B, S)
         return Memory(values, mask, Tokens(), summary=summary, symbols=self._symbols(inputs))

@@ -1,0 +1,126 @@
+"""A model and how it searches, as one thing that turns a batch into outputs.
+
+It refuses to know where batches come from and what becomes of the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from multiattn.data.tokenizer import Tokenizer
+from multiattn.engine import fast
+from multiattn.engine.batch import Batch
+from multiattn.engine.model import Model
+from multiattn.errors import UserError
+from multiattn.recipe.settings import SearchSettings
+from multiattn.search.beam import beam_search
+from multiattn.search.constraints import make_constraints
+from multiattn.search.ctc_search import ctc_search
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.panel import Ensemble, primary_memories
+from multiattn.search.sampling import sample
+from multiattn.search.scorers import Scorer
+from multiattn.search.task import Memories, SearchTask
+from multiattn.seeds import derive
+from multiattn.symbols import UNK
+
+
+class SequenceGenerator:
+    """Writes what ``search`` says; models must be in evaluation mode and on the batch's device.
+
+    others: models that read the same batches, whose decoders write with the model's as an ensemble.
+    Drawn outputs (``method: sample``) are a function of the seed and the example's id.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        settings: SearchSettings,
+        scorers: Sequence[tuple[Scorer, float]],
+        seed: int,
+        others: Sequence[Model] = (),
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self._tokenizer = tokenizer
+        self._seed = seed
+        self._scorers = tuple(scorers)
+        self._others = tuple(others)
+        self._refuse_other_words()
+        self.refresh()
+
+    def _refuse_other_words(self) -> None:
+        """Two language models agree on a token's number only if they agree on what it says."""
+        own = self._tokenizer.vocabulary
+        for scorer, _ in self._scorers:
+            if getattr(scorer, "pieces", own) != own:
+                raise UserError(
+                    "expected a language model over the run's own tokens, got one over others; "
+                    "train one with this run's tokenizer: multiattn run RECIPE --tokenizer RUN"
+                )
+
+    def refresh(self) -> None:
+        """Take the decoders' weights as they are now; call it after they have changed."""
+        own, *others = (fast.for_decoding(each.decoder) for each in (self.model, *self._others))
+        self._decoder = Ensemble([own, *others]) if others else own
+
+    def __call__(self, batch: Batch, prefix: str = "") -> list[list[Hypothesis]]:
+        """The best outputs of every input, best first; each begins with ``prefix``."""
+        return self.search(self.encode(batch), batch.ids, prefix)
+
+    @torch.inference_mode()
+    def encode(self, batch: Batch) -> Memories:
+        """The memories of a batch; in an ensemble one mapping per model, this one's first."""
+        own, *others = (
+            each.encode(batch.sources, batch.size) for each in (self.model, *self._others)
+        )
+        return [own, *others] if others else own
+
+    @torch.inference_mode()
+    def search(
+        self, memories: Memories, ids: Sequence[str], prefix: str = ""
+    ) -> list[list[Hypothesis]]:
+        """As calling it, with the memories of the inputs called ``ids``."""
+        task = SearchTask(
+            self._decoder,
+            memories,
+            len(ids),
+            self.settings,
+            self._scorers,
+            dict(self.model.heads),
+            self._prefixes(len(ids), prefix),
+        )
+        if self.settings.method == "sample":
+            return sample(task, self._generators(ids))
+        return ctc_search(task) if self.settings.method == "ctc" else beam_search(task)
+
+    def limits(self, memories: Memories, batch_size: int, prefix: str = "") -> list[int]:
+        """How many tokens the output of each input may have."""
+        prefixes = self._prefixes(batch_size, prefix)
+        constraints = make_constraints(
+            self.settings, primary_memories(memories), batch_size, prefixes
+        )
+        limits: list[int] = constraints.limits.tolist()
+        return limits
+
+    def text(self, hypothesis: Hypothesis) -> str:
+        """What a hypothesis says."""
+        return self._tokenizer.decode(hypothesis.tokens)
+
+    def _prefixes(self, batch_size: int, prefix: str) -> Sequence[Sequence[int]]:
+        if not prefix:
+            return ()
+        ids = self._tokenizer.encode(prefix)
+        if UNK in ids:
+            raise UserError(
+                f"expected a prefix that the model can write, got {prefix!r} with symbols that "
+                "were not seen in training; leave these out"
+            )
+        return [ids] * batch_size
+
+    def _generators(self, ids: Sequence[str]) -> list[torch.Generator]:
+        seeds = [derive(self._seed, "sample", name) % 2**63 for name in ids]
+        return [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -1,0 +1,172 @@
+"""The commands about plugins and recipes, and how the command line says a mistake."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from multiattn.cli import app
+from multiattn.cli.new import KINDS
+
+HOSTILE = Path(__file__).parents[1] / "hostile"
+
+
+def multiattn(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+def test_plugins_lists_what_cannot_even_be_imported(install):
+    install("exits_at_import", "well_behaved")
+    done = multiattn("plugins")
+    assert done.exit_code == 0
+    assert "exits-at-import/plugin   1.0        exits_at_import\n" in done.stdout
+    assert "exits_at_import" not in sys.modules
+
+
+def test_plugins_says_what_the_allow_list_leaves_out(install, monkeypatch):
+    install("well_behaved", "name_clash")
+    monkeypatch.setenv("MULTIATTN_PLUGINS", "name-clash")
+    lines = {line.split()[0]: line for line in multiattn("plugins").stdout.splitlines()}
+    assert lines["well-behaved/plugin"].endswith("left out by MULTIATTN_PLUGINS")
+    assert lines["name-clash/plugin"].endswith("name_clash")
+
+
+def test_verbose_plugins_shows_components_and_broken_rows(install):
+    install("raises_half_way", "well_behaved")
+    done = multiattn("plugins", "-v")
+    assert done.exit_code == 0
+    assert "broken: RuntimeError: no second record" in done.stdout
+    assert "metric       always-one           counts everything as right" in done.stdout
+
+
+def test_why_shows_the_traceback_of_a_broken_plugin(install):
+    install("missing_module")
+    done = multiattn("plugins", "why", "missing_module")
+    assert "missing-module/plugin is broken: ModuleNotFoundError" in done.stdout
+    assert 'missing_module.py", line 3' in done.stdout
+
+
+def test_why_says_who_gives_a_component_and_that_a_name_clashes(install):
+    install("well_behaved", "name_clash")
+    done = multiattn("plugins", "why", "always-one")
+    assert "metric name-clash/always-one: name_clash:AlwaysTwo" in done.stdout
+    assert "several distributions give this name" in done.stdout
+    assert "clash" not in multiattn("plugins", "why", "well-behaved").stdout
+
+
+def test_why_says_that_the_allow_list_leaves_a_plugin_out(install, monkeypatch):
+    install("well_behaved")
+    monkeypatch.setenv("MULTIATTN_PLUGINS", "")
+    done = multiattn("plugins", "why", "well-behaved")
+    assert "left out: MULTIATTN_PLUGINS does not name it" in done.stdout
+
+
+def test_why_of_something_unknown_is_a_mistake(install):
+    install("well_behaved")
+    done = multiattn("plugins", "why", "nobody")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: expected a plugin, a distribution or a component")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_plugin_file_is_an_option_of_every_command(install, tmp_path):
+    install()
+    path = tmp_path / "from_a_file.py"
+    path.write_text((HOSTILE / "well_behaved.py").read_text())
+    assert "from-a-file/file" in multiattn("--plugin", str(path), "plugins").stdout
+    shown = multiattn("--plugin", str(path), "plugins", "-v").stdout
+    assert "always-one" in shown
+
+
+def test_a_plugin_file_that_is_not_there_is_one_sentence():
+    done = multiattn("--plugin", "nowhere.py", "plugins")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "error: expected a Python file after --plugin, got nowhere.py; name one that exists\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--debug", "plugins", "why", "nobody"], ["plugins", "why", "nobody", "--debug"]],
+    ids=["before", "after"],
+)
+def test_debug_shows_the_traceback_of_a_mistake(install, arguments):
+    install("well_behaved")
+    done = multiattn(*arguments)
+    assert done.exit_code == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: expected a plugin")
+
+
+def test_recipes_lists_names_and_summaries():
+    done = multiattn("recipes")
+    assert done.exit_code == 0
+    for line in done.stdout.splitlines():
+        assert len(line.split()) > 1, line
+
+
+def test_check_names_what_is_wrong_and_counts_what_is_right(install):
+    install("name_clash", core=True)
+    done = multiattn("check", "name-clash")
+    assert done.exit_code == 1
+    assert (
+        "FAILED metric/name-clash/always-one/it_has_what_the_engine_asks_for: expected "
+        "name_clash:AlwaysTwo to have statistics, aggregate, signature"
+    ) in done.stdout
+    assert done.stdout.splitlines()[-1] == "2 failed, 5 passed"
+
+
+def test_check_of_a_broken_plugin_names_its_error(install):
+    install("missing_module")
+    done = multiattn("check", "missing-module")
+    assert done.exit_code == 1
+    assert "it_loads: expected missing-module/plugin to load" in done.stdout
+
+
+def test_check_of_an_unknown_distribution_is_a_mistake(install):
+    install("well_behaved")
+    done = multiattn("check", "ill-behaved")
+    assert done.exit_code == 2
+    assert "there are well-behaved" in done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatch, kind):
+    name = f"my-{kind}"
+    made = multiattn("plugins", "new", name, "--kind", kind, "--in", str(tmp_path))
+    assert made.exit_code == 0, made.stderr
+    install(core=True)
+    monkeypatch.syspath_prepend(tmp_path / name)
+    package = name.replace("-", "_")
+    metadata = tmp_path / name / f"{package}-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+    project = (tmp_path / name / "pyproject.toml").read_text()
+    assert f'{name} = "{package}.plugin"' in project
+    (metadata / "entry_points.txt").write_text(f"[multiattn.v1]\n{name} = {package}.plugin\n")
+    monkeypatch.setenv("MULTIATTN_PLUGINS", f"multiattn,{name}")
+    importlib.invalidate_caches()
+    done = multiattn("check", name)
+    assert done.exit_code == 0, done.stdout
+    assert "failed" not in done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["My Plugin"], "expected a name of lower-case letters"),
+        (["mine", "--kind", "spaceship"], "expected --kind attention, encoder, metric, got"),
+        (["taken"], "expected a new folder"),
+    ],
+)
+def test_a_new_plugin_that_cannot_be_is_one_sentence(tmp_path, arguments, expected):
+    (tmp_path / "taken").mkdir()
+    done = multiattn("plugins", "new", *arguments, "--in", str(tmp_path))
+    assert done.exit_code == 2
+    assert expected in done.stderr

@@ -1,0 +1,106 @@
+"""What a recipe makes of a corpus's examples, good ones and bad ones."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from multiattn.data.corpus import Example
+from multiattn.data.rows import BadRows, Row, evaluation_rows, training_rows
+from multiattn.errors import UserError
+from multiattn.recipe.settings import RecipeSettings
+
+RECIPE = RecipeSettings.model_validate(
+    {
+        "corpus": {"name": "listed"},
+        "decoder": "none",
+        "sources": {"word": {"field": "en", "reader": "letters", "encoder": "none"}},
+        "target": {"field": "de"},
+    }
+)
+GOOD = [Example("a", {"en": "dog", "de": "hund"}), Example("b", {"en": None, "de": "weg"})]
+
+
+class Listed:
+    """A corpus in memory; ``bad`` is what its reading may complain of."""
+
+    def __init__(self, *listed, bad=()) -> None:
+        self.listed = listed
+        self.bad = bad
+
+    def examples(self, split, on_bad_row=None):
+        for sentence in self.bad:
+            if on_bad_row is None:
+                raise UserError(sentence)
+            on_bad_row(sentence)
+        return self.listed
+
+
+def taught(*listed, bad=(), policy="stop"):
+    return training_rows(Listed(*listed, bad=bad), "train", RECIPE, BadRows(policy))
+
+
+def test_a_row_has_the_raw_values_of_the_recipe():
+    assert taught(*GOOD) == [
+        Row("a", {"word": "dog"}, ("hund",)),
+        Row("b", {"word": None}, ("weg",)),
+    ]
+
+
+def test_several_targets_are_rows_to_learn_from_and_references_to_score_against():
+    several = Example("five", {"en": "x", "de": ("ein hund", "ein weg")})
+    assert taught(several, GOOD[0]) == [
+        Row("five#0", {"word": "x"}, ("ein hund",), references=("ein hund", "ein weg")),
+        Row("five#1", {"word": "x"}, ("ein weg",), references=("ein hund", "ein weg")),
+        Row("a", {"word": "dog"}, ("hund",)),
+    ]
+    assert evaluation_rows(Listed(several, GOOD[0]), "test", RECIPE, BadRows("stop")) == [
+        Row("five", {"word": "x"}, ("ein hund", "ein weg")),
+        Row("a", {"word": "dog"}, ("hund",)),
+    ]
+
+
+def test_an_example_to_score_may_lack_references():
+    unpublished = Example("a", {"en": "dog", "de": None})
+    (row,) = evaluation_rows(Listed(unpublished), "test", RECIPE, BadRows("stop"))
+    assert row.targets == ()
+
+
+@pytest.mark.parametrize(
+    ("example", "bad", "message"),
+    [
+        (None, ["expected two columns in x.tsv line 3, got one; correct it"], "x.tsv line 3"),
+        (Example("z", {"en": "x", "de": None}), [], "field 'de' of example 'z', got none"),
+        (Example("z", {"en": ("x", "y"), "de": "ein"}), [], "'word' in the field 'en' of example"),
+    ],
+)
+def test_a_bad_row_stops_or_is_skipped_and_remembered(example, bad, message):
+    listed = GOOD if example is None else [*GOOD, example]
+    with pytest.raises(UserError, match=message):
+        taught(*listed, bad=bad)
+    policy = BadRows("skip")
+    assert training_rows(Listed(*listed, bad=bad), "train", RECIPE, policy) == taught(*GOOD)
+    (sentence,) = policy.sentences
+    assert message in sentence
+
+
+def test_a_field_that_the_corpus_lacks_is_named():
+    with pytest.raises(UserError, match="a field 'de' in the corpus, got en, fr"):
+        taught(Example("a", {"en": "dog", "fr": "chien"}))
+
+
+def test_a_second_example_of_one_id_is_a_bad_row():
+    again = replace(GOOD[1], meta={"file": "train.tsv", "line": "9"})
+    sentence = r"id for every example of 'train', got example 'b' \(train.tsv, line 9\) again"
+    with pytest.raises(UserError, match=sentence):
+        taught(*GOOD, again)
+    policy = BadRows("skip")
+    assert training_rows(Listed(*GOOD, again), "train", RECIPE, policy) == taught(*GOOD)
+    assert re.search(sentence, policy.sentences[0])
+
+
+def test_rows_are_free_of_torch():
+    code = "import multiattn.data.rows, multiattn.data.batch_plan, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

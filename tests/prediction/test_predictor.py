@@ -1,0 +1,130 @@
+"""A run as a function: word times, doubts, and inputs that are refused while the others go on."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_runs
+import torch
+
+import multiattn
+from multiattn.engine.layouts import Tokens
+from multiattn.engine.memory import Memory
+from multiattn.errors import UserError
+from multiattn.prediction.word_times import Evidence, single_row
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tiny_runs.trained(tiny_runs.start(tmp_path_factory.mktemp("trained")))
+
+
+def load(run, *overrides):
+    return multiattn.load(run.path, host=tiny_runs.host(), device="cpu", overrides=overrides)
+
+
+def test_words_have_times_where_a_plugin_can_tell_them(run):
+    prediction = load(run, "search.min_length=4")("abcd")
+    timed = prediction.times["letters"]
+    assert [word.word for word in timed] == [word for word, _, _ in prediction.words]
+    for (_, first, end), word in zip(prediction.words, timed, strict=True):
+        looked = prediction.attention["letters"][first:end].mean(0).argmax()
+        assert (word.start, word.end) == (looked, looked + 1)
+    (first, *_) = prediction.as_json()["words"]
+    assert first.keys() == {"word", "start", "end", "confidence", "method", "source"}
+
+
+def test_an_aligner_sees_one_input_without_its_batch_mates_and_padding(run, monkeypatch):
+    predictor = load(run)
+    seen: list[Evidence] = []
+
+    class Watching:
+        def align(self, evidence):
+            seen.append(evidence)
+            return ()
+
+    monkeypatch.setattr(predictor, "_aligner", lambda layout: Watching())
+    predictions = list(predictor.each(["abcdef", "gh"]))
+    for evidence, prediction, slots in zip(seen, predictions, (6, 2), strict=True):
+        assert evidence.memory.values.shape[:2] == evidence.memory.mask.shape == (1, slots)
+        assert evidence.weights.shape == (len(evidence.tokens) + 1, slots)
+        assert sum(evidence.log_probabilities) == pytest.approx(prediction.log_probability)
+    seen.clear()
+    predictor("gh")
+    torch.testing.assert_close(seen[0].memory.values, predictor_memory(predictor, "gh"))
+
+
+def predictor_memory(predictor, text):
+    inputs = torch.tensor([[predictor.system.processors.readers["letters"].read(text).tolist()]])[0]
+    encoder = predictor.system.model.encoders["letters"]
+    with torch.no_grad():
+        return encoder(inputs, torch.tensor([len(text)])).values
+
+
+def test_a_row_of_a_memory_is_cut_to_its_real_slots():
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    values = torch.arange(12.0).reshape(2, 3, 2)
+    cut = single_row(Memory(values, mask, Tokens(), values[:, 0], mask.long()), 1)
+    assert cut.values.tolist() == [values[1, :2].tolist()]
+    assert cut.mask.tolist() == [[True, True]]
+    assert cut.summary.tolist() == [values[1, 0].tolist()]
+    assert cut.symbols.shape == (1, 2)
+
+
+def test_an_output_as_long_as_it_may_be_is_doubted(run):
+    whole = load(run)("abcd")
+    assert whole.doubts == ()
+    short = load(run, "search.max_length=2", "search.min_length=2")
+    (doubt,) = short("abcd").doubts
+    assert "2 tokens" in doubt
+    assert "search.max_length" in doubt
+
+
+def test_an_input_of_unknown_symbols_is_doubted(run):
+    predictor = load(run)
+    (doubt,) = predictor("zzz").doubts
+    assert "'letters'" in doubt
+    assert predictor("zaz").doubts == ()
+
+
+def test_an_input_that_is_refused_costs_no_other(run):
+    predictor = load(run)
+    inputs = ["ab", "c!", "cd", "", "ef", "gh", "a!b"]
+    found = list(predictor.attempts(inputs))
+    refused = [isinstance(one, UserError) for one in found]
+    assert refused == [False, True, False, True, False, False, True]
+    for text, one in zip(inputs, found, strict=True):
+        if not isinstance(one, UserError):
+            assert one.text == predictor(text).text
+
+
+def test_each_raises_after_everything_before_the_refused_one(run):
+    predictor, written = load(run), []
+    with pytest.raises(UserError, match="leave the ! out"):
+        written.extend(predictor.each(["ab", "cd", "e!"]))
+    assert [one.inputs["letters"] for one in written] == ["ab", "cd"]
+
+
+def test_a_batch_too_large_for_memory_is_written_in_parts(run, monkeypatch):
+    predictor = load(run)
+    alone_texts = [predictor(text).text for text in ("ab", "cd", "ef")]
+    encode = predictor._writer.encode
+
+    def small(batch):
+        if batch.size > 1:
+            raise RuntimeError("can't allocate memory")
+        return encode(batch)
+
+    monkeypatch.setattr(predictor._writer, "encode", small)
+    assert [one.text for one in predictor.each(["ab", "cd", "ef"])] == alone_texts
+
+
+def test_a_reader_may_accept_more_than_texts_and_paths(run):
+    predictor = load(run)
+    with pytest.raises(UserError, match="a text or a path for the source"):
+        predictor(("a", "b"))
+    predictor.system.processors.readers["letters"].accepts = (tuple,)
+    prediction = predictor(("a", "b"))
+    assert prediction.text == predictor("ab").text
+    assert prediction.as_json()["input"] == {"letters": "<tuple>"}
+    with pytest.raises(UserError, match="a text or a path or tuple for the source"):
+        predictor(5)
