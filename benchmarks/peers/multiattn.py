@@ -31,7 +31,7 @@ from multiattn.optimizer import build_optimizer
 from multiattn.recurrence import InputFeeding, Luong
 from multiattn.search import beam_search
 from multiattn.settings import Search, Training
-from multiattn_audio.encoder import FilterbankBiLSTM
+from multiattn_audio.encoder.filterbank_bilstm import FilterbankBiLSTM
 from multiattn_audio.reader import AudioSpec
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import TextSpec

@@ -27,8 +27,8 @@ from multiattn.textfiles import (
     read_lines,
     splits_named,
 )
-from multiattn_audio.formats import SUFFIXES, RawFormat
-from multiattn_audio.sound import read_header
+from multiattn_audio.recordings.decoding import read_header
+from multiattn_audio.recordings.formats import SUFFIXES, RawFormat
 
 # Manifests round, and lossy codecs add a frame at either end.
 TOLERATED_SECONDS = 0.1

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from multiattn.plugins import Slot
 from multiattn.scoring import Normaliser
-from multiattn_audio.normalisers import Verbatim
+from multiattn_audio.text_normalisers import Verbatim
 
 Statistics = NDArray[np.float64]
 References = Sequence[Sequence[str]]

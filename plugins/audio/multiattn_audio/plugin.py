@@ -15,7 +15,7 @@ from multiattn.records import (
     Record,
     Renderer,
 )
-from multiattn_audio.formats import SUFFIXES
+from multiattn_audio.recordings.formats import SUFFIXES
 
 
 @hookimpl
@@ -23,7 +23,7 @@ def multiattn_components() -> Iterator[Record]:
     """Yield encoder, reader, corpora, metrics, and what shows words over time."""
     yield Encoder(
         name="filterbank-bilstm",
-        target="multiattn_audio.encoder:FilterbankBiLSTM",
+        target="multiattn_audio.encoder.filterbank_bilstm:FilterbankBiLSTM",
         consumes="audio",
         summary="log-mel filterbanks, time reduction, bidirectional LSTM: a slot per moment",
         paper="Chan et al. 2016, Listen, attend and spell",
@@ -39,7 +39,7 @@ def multiattn_components() -> Iterator[Record]:
     yield from _metrics()
     yield Aligner(
         name="word-times",
-        target="multiattn_audio.times:WordTimes",
+        target="multiattn_audio.word_times:WordTimes",
         layout="time",
         summary="seconds of each word, from a CTC head where there is one, else from attention",
         paper="Kürzinger et al. 2020, CTC-segmentation of large corpora",
@@ -113,5 +113,5 @@ def _metrics() -> Iterator[Record]:
         ("english", "English", "as plain, without noises and hesitations, nothing contracted"),
     ):
         yield Normaliser(
-            name=name, target=f"multiattn_audio.normalisers:{attribute}", summary=summary
+            name=name, target=f"multiattn_audio.text_normalisers:{attribute}", summary=summary
         )

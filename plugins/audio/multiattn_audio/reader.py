@@ -22,10 +22,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from multiattn.errors import UserError
 from multiattn.tokenizer import Tokenizer
-from multiattn_audio.checks import Checks, check_header, check_samples
-from multiattn_audio.durations import Durations
-from multiattn_audio.formats import RawFormat
-from multiattn_audio.sound import (
+from multiattn_audio.recordings.checks import Checks, check_header, check_samples
+from multiattn_audio.recordings.decoding import (
     Header,
     Recording,
     Samples,
@@ -37,6 +35,8 @@ from multiattn_audio.sound import (
     resample,
     resampled_length,
 )
+from multiattn_audio.recordings.formats import RawFormat
+from multiattn_audio.recordings.header_cache import Durations
 
 HUNDREDTHS = 100  # of a second: what lengths are counted in
 DEFAULT_RAW = RawFormat()

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.rendering import AttentionRecord
-from multiattn_audio.formats import RawFormat
-from multiattn_audio.sound import decode, mix_down, read_header
+from multiattn_audio.recordings.decoding import decode, mix_down, read_header
+from multiattn_audio.recordings.formats import RawFormat
 
 WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01  # what a filterbank sees
 FLOOR_DB = 80.0  # what is weaker than the strongest by more is drawn as silence

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from multiattn import records, scoring
 from multiattn.cli import app
 from multiattn_audio.metrics import Cer, Wer
-from multiattn_audio.normalisers import English, Plain
+from multiattn_audio.text_normalisers import English, Plain
 
 METRICS = [("wer", Wer, jiwer.wer, str.split), ("cer", Cer, jiwer.cer, list)]
 SPOKEN = ["the cat sat on the mat", "a b c", "yes", "one two three four", ""]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from multiattn.plugins import load_host
 from multiattn.settings import Named
 from multiattn_audio import plugin
-from multiattn_audio.checks import Checks
-from multiattn_audio.encoder import FilterbankBiLSTM
-from multiattn_audio.formats import RawFormat
+from multiattn_audio.encoder.filterbank_bilstm import FilterbankBiLSTM
 from multiattn_audio.reader import Audio, AudioSpec
+from multiattn_audio.recordings.checks import Checks
+from multiattn_audio.recordings.formats import RawFormat
 
 RECORDS = list(plugin.multiattn_components())
 

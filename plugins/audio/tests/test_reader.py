@@ -14,10 +14,10 @@ import torch
 
 from multiattn.errors import UserError
 from multiattn_audio import reader as reader_module
-from multiattn_audio.checks import Checks
-from multiattn_audio.formats import RawFormat
 from multiattn_audio.reader import Audio, AudioSpec
-from multiattn_audio.sound import Sound
+from multiattn_audio.recordings.checks import Checks
+from multiattn_audio.recordings.decoding import Sound
+from multiattn_audio.recordings.formats import RawFormat
 
 SPEEDS = (0.9, 1.0, 1.1)
 

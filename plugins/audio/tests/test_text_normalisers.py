@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiattn_audio.normalisers import English, Plain, Verbatim
+from multiattn_audio.text_normalisers import English, Plain, Verbatim
 
 
 @pytest.mark.parametrize(

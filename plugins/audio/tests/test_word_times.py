@@ -13,7 +13,7 @@ from torch import nn
 from multiattn.alignment import Evidence
 from multiattn.memory import Memory, Time
 from multiattn.tokenizer import PAD
-from multiattn_audio.times import WordTimes, ctc_path
+from multiattn_audio.word_times import WordTimes, ctc_path
 
 SECONDS = 0.04
 VOCABULARY = 8

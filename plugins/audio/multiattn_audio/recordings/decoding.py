@@ -24,7 +24,7 @@ import soxr
 from numpy.typing import NDArray
 
 from multiattn.errors import UserError
-from multiattn_audio.formats import RAW_SUFFIX, RawFormat
+from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
 
 Samples = NDArray[np.float32]
 

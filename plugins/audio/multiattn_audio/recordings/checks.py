@@ -16,7 +16,7 @@ from pydantic import Field
 
 from multiattn.errors import UserError
 from multiattn.settings import Strict
-from multiattn_audio.sound import Header, Samples, mix_down
+from multiattn_audio.recordings.decoding import Header, Samples, mix_down
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

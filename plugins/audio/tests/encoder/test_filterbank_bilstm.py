@@ -16,12 +16,12 @@ from multiattn.errors import UserError
 from multiattn.memory import Memory, length_mask
 from multiattn.plugins import load_host
 from multiattn.settings import Named
-from multiattn_audio.augmentation import SpecAugment, spec_augment
-from multiattn_audio.encoder import FilterbankBiLSTM
-from multiattn_audio.filterbank import hop_seconds, log_mel
-from multiattn_audio.normalisation import Global, PerUtterance
+from multiattn_audio.encoder.augmentation import SpecAugment, spec_augment
+from multiattn_audio.encoder.feature_normalisation import Global, PerUtterance
+from multiattn_audio.encoder.filterbank import hop_seconds, log_mel
+from multiattn_audio.encoder.filterbank_bilstm import FilterbankBiLSTM
+from multiattn_audio.encoder.time_reduction import FrameConvolutions, PlaneConvolutions, paired
 from multiattn_audio.reader import AudioSpec
-from multiattn_audio.reduction import FrameConvolutions, PlaneConvolutions, paired
 
 AN4 = Path("/work/shared/data/an4")
 RATE = 16_000

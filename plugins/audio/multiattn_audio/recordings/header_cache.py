@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from multiattn_audio.sound import Header
+from multiattn_audio.recordings.decoding import Header
 
 Identity = tuple[str, int, int]  # path, bytes, nanoseconds
 

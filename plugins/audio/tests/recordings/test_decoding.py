@@ -16,9 +16,8 @@ import scipy.stats
 import soundfile
 
 from multiattn.errors import UserError
-from multiattn_audio.checks import Checks, check_header, check_samples, spectral_flatness
-from multiattn_audio.formats import RawFormat
-from multiattn_audio.sound import (
+from multiattn_audio.recordings.checks import Checks, check_header, check_samples, spectral_flatness
+from multiattn_audio.recordings.decoding import (
     Header,
     Sound,
     decode,
@@ -27,6 +26,7 @@ from multiattn_audio.sound import (
     resample,
     resampled_length,
 )
+from multiattn_audio.recordings.formats import RawFormat
 
 RAW = RawFormat()
 
@@ -283,7 +283,7 @@ def test_a_recording_of_the_wave_module_is_read(tmp_path, voice):
 
 def test_sound_is_free_of_torch():
     script = (
-        "import sys, multiattn_audio.corpora, multiattn_audio.checks;"
+        "import sys, multiattn_audio.corpora, multiattn_audio.recordings.checks;"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -16,11 +16,16 @@ from multiattn.bilstm import bidirectional, direction, final_states, in_groups
 from multiattn.errors import UserError
 from multiattn.memory import Memory, Time, length_mask
 from multiattn.settings import Probability
-from multiattn_audio.augmentation import SpecAugment, spec_augment
-from multiattn_audio.filterbank import check_bands, frames_of, hop_seconds, log_mel
-from multiattn_audio.normalisation import Global, PerUtterance
+from multiattn_audio.encoder.augmentation import SpecAugment, spec_augment
+from multiattn_audio.encoder.feature_normalisation import Global, PerUtterance
+from multiattn_audio.encoder.filterbank import check_bands, frames_of, hop_seconds, log_mel
+from multiattn_audio.encoder.time_reduction import (
+    FrameConvolutions,
+    PlaneConvolutions,
+    halved,
+    paired,
+)
 from multiattn_audio.reader import AudioSpec
-from multiattn_audio.reduction import FrameConvolutions, PlaneConvolutions, halved, paired
 
 NORMALISATIONS: dict[str, Any] = {"utterance": PerUtterance, "global": Global}
 DEFAULT_AUGMENTATION = SpecAugment()

@@ -1,0 +1,1 @@
+"""Reading recordings: file formats, decoding, resampling and checks. Imports no torch."""
