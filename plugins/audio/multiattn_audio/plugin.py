@@ -56,20 +56,20 @@ def _corpora() -> Iterator[Record]:
     speech = {"audio": "audio", "text": "text", "speaker": "text"}
     yield Corpus(
         name="manifest",
-        target="multiattn_audio.corpora:Manifest",
+        target="multiattn_audio.corpora.manifest:Manifest",
         fields=speech,
         summary="recordings listed with their texts: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
     )
     yield Corpus(
         name="an4",
-        target="multiattn_audio.corpora:An4",
+        target="multiattn_audio.corpora.an4:An4",
         fields=speech,
         summary="people who spell names, addresses and numbers",
         paper="Acero and Stern 1990, Environmental robustness in automatic speech recognition",
     )
     yield Corpus(
         name="librispeech",
-        target="multiattn_audio.corpora:Librispeech",
+        target="multiattn_audio.corpora.librispeech:Librispeech",
         fields=speech,
         summary="read audiobooks, as released: SPLIT/SPEAKER/CHAPTER/*.flac and *.trans.txt",
         paper="Panayotov et al. 2015, Librispeech: an ASR corpus based on public domain audio "
@@ -77,14 +77,14 @@ def _corpora() -> Iterator[Record]:
     )
     yield Corpus(
         name="common-voice",
-        target="multiattn_audio.corpora:CommonVoice",
+        target="multiattn_audio.corpora.common_voice:CommonVoice",
         fields=speech,
         summary="sentences read by volunteers, as released: SPLIT.tsv and clips/",
         paper="Ardila et al. 2020, Common Voice: a massively-multilingual speech corpus",
     )
     yield Corpus(
         name="folder",
-        target="multiattn_audio.corpora:Folder",
+        target="multiattn_audio.corpora.folder:Folder",
         fields=speech,
         summary="recordings with their texts beside them: SPLIT/NAME.wav and SPLIT/NAME.txt",
     )

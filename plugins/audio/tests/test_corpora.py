@@ -10,7 +10,11 @@ import pytest
 import soundfile
 
 from multiattn.errors import UserError
-from multiattn_audio.corpora import An4, CommonVoice, Folder, Librispeech, Manifest
+from multiattn_audio.corpora.an4 import An4
+from multiattn_audio.corpora.common_voice import CommonVoice
+from multiattn_audio.corpora.folder import Folder
+from multiattn_audio.corpora.librispeech import Librispeech
+from multiattn_audio.corpora.manifest import Manifest
 
 
 def record(path: Path, seconds: float = 0.5, container: str | None = None) -> Path:
@@ -242,7 +246,7 @@ def test_a_folder_has_texts_beside_its_recordings(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, r"what was said in .*a\.txt, beside the recording, got no such file"),
+        (None, r"a transcript in .*a\.txt, beside the recording, got no such file"),
         (b"", r"text in .*a\.txt, got an empty file"),
         (b" \n", r"a transcript in .*a\.txt, line 1, got an empty one"),
         (b"ja\nn\xf6\n", r"UTF-8 in .*a\.txt, line 2, got the byte 0xf6"),
