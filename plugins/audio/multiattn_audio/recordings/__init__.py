@@ -1,1 +1,1 @@
-"""Reading recordings: file formats, decoding, resampling and checks. Imports no torch."""
+"""Recordings: file formats, decoding, resampling, checks, and a cache of headers. No torch."""

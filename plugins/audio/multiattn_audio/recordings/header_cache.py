@@ -1,7 +1,8 @@
-"""What recordings said of themselves, remembered in a file. It refuses to know how they are read.
+"""A cache of the headers of recordings that passed their checks.
 
-A line of JSON per recording that was found good, added as soon as it was: a kill loses at most the
-line being written. A recording is the same while path, size and time of change are. No torch.
+The file has one line of JSON per recording, appended as soon as the recording has passed, so that a
+killed process loses at most the line that it was writing. A recording counts as unchanged while its
+path, size and modification time stay the same.
 """
 
 from __future__ import annotations
@@ -12,39 +13,39 @@ from pathlib import Path
 
 from multiattn_audio.recordings.decoding import Header
 
-Identity = tuple[str, int, int]  # path, bytes, nanoseconds
+Identity = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
 
 
 @dataclass
-class Durations:
-    """Headers by recording; without a file they are remembered until the process ends."""
+class HeaderCache:
+    """Headers by recording. Without a file they are kept in memory only."""
 
     file: Path | None = None
-    known: dict[Identity, Header] = field(default_factory=dict)
+    headers: dict[Identity, Header] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, file: Path) -> Durations:
-        """Read what was remembered; a line that is not whole is left out."""
-        known: dict[Identity, Header] = {}
+    def load(cls, file: Path) -> HeaderCache:
+        """Read a cache file, skipping incomplete lines; a missing file is an empty cache."""
+        headers: dict[Identity, Header] = {}
         for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
             try:
                 entry = json.loads(line)
-                known[tuple(entry["recording"])] = Header(**entry["header"])
+                headers[tuple(entry["recording"])] = Header(**entry["header"])
             except (ValueError, KeyError, TypeError):
                 continue
-        return cls(file, known)
+        return cls(file, headers)
 
     def get(self, path: str) -> Header | None:
-        """The header of an unchanged recording."""
+        """Return the header of a recording; None if it is not cached or has changed."""
         identity = _identity(path)
-        return None if identity is None else self.known.get(identity)
+        return None if identity is None else self.headers.get(identity)
 
     def add(self, path: str, header: Header) -> None:
-        """Remember a recording. A folder that cannot be written to costs time, nothing else."""
+        """Add a recording. If the file cannot be written, the cache goes on in memory only."""
         identity = _identity(path)
         if identity is None:
             return
-        self.known[identity] = header
+        self.headers[identity] = header
         if self.file is not None:
             try:
                 with self.file.open("a", encoding="utf-8") as file:
@@ -53,8 +54,8 @@ class Durations:
                 self.file = None
 
     def save(self, file: Path) -> None:
-        """Write all of it."""
-        text = "".join(_line(identity, header) for identity, header in self.known.items())
+        """Write the whole cache."""
+        text = "".join(_line(identity, header) for identity, header in self.headers.items())
         file.write_text(text, encoding="utf-8")
 
 

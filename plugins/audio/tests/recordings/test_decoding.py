@@ -25,10 +25,9 @@ from multiattn_audio.recordings.decoding import (
     decode,
     mix_down,
     read_header,
-    resample,
-    resampled_length,
 )
 from multiattn_audio.recordings.formats import RawFormat
+from multiattn_audio.recordings.resampling import resample, resampled_length
 
 RAW = RawFormat()
 
