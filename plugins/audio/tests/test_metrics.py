@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from multiattn import records, scoring
 from multiattn.cli import app
 from multiattn_audio.metrics import Cer, Wer
-from multiattn_audio.text_normalisers import English, Plain
+from multiattn_audio.text_normalisers import EnglishNormaliser, PlainNormaliser
 
 METRICS = [("wer", Wer, jiwer.wer, str.split), ("cer", Cer, jiwer.cer, list)]
 SPOKEN = ["the cat sat on the mat", "a b c", "yes", "one two three four", ""]
@@ -100,7 +100,7 @@ def test_of_several_references_the_nearest_counts():
 
 @pytest.mark.parametrize("metric", [Wer, Cer])
 def test_a_normaliser_is_applied_to_both_and_named(metric):
-    metric_of = metric(normaliser=Plain)
+    metric_of = metric(normaliser=PlainNormaliser)
     assert not metric_of.statistics(["Hello, world"], [["HELLO WORLD."]])[0, :3].any()
     assert "norm:plain-v1|" in metric_of.signature()
     assert "norm:none|" in metric().signature()
@@ -108,9 +108,9 @@ def test_a_normaliser_is_applied_to_both_and_named(metric):
 
 def test_it_equals_jiwer_on_what_the_normaliser_gives():
     spoken, written = ["Uh, it's LATE!", "we can't go"], ["its late", "We cannot go."]
-    english = English()
+    english = EnglishNormaliser()
     expected = 100 * jiwer.wer(list(map(english, spoken)), list(map(english, written)))
-    assert value(Wer(normaliser=English), "wer", written, spoken) == expected > 0
+    assert value(Wer(normaliser=EnglishNormaliser), "wer", written, spoken) == expected > 0
 
 
 def test_details_show_what_is_wrong_under_the_examples_ids():

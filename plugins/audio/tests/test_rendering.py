@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from multiattn.memory import Time
 from multiattn.rendering import AttentionRecord
-from multiattn_audio.rendering import OverTime, spectrogram
+from multiattn_audio.rendering import AttentionOverTime, spectrogram
 
 RATE = 16_000
 
@@ -34,7 +34,7 @@ def drawn(value, words=("one", "two"), slots=50):
     weights[range(len(words)), range(len(words))] = 1.0
     record = AttentionRecord("speech", value, ("",) * slots, words, weights, Time(0.04))
     figure = Figure()
-    OverTime().draw(figure, record)
+    AttentionOverTime().draw(figure, record)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return figure
