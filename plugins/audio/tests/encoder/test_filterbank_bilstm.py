@@ -13,14 +13,10 @@ from multiattn.memory import Memory, length_mask
 from multiattn.plugins import load_host
 from multiattn.settings import Named
 from multiattn_audio.encoder.augmentation import SpecAugment
-from multiattn_audio.encoder.feature_normalisation import (
-    UtteranceNormalisation,
-)
+from multiattn_audio.encoder.feature_normalisation import UtteranceNormalisation
 from multiattn_audio.encoder.filterbank import hop_seconds, log_mel_filterbank
 from multiattn_audio.encoder.filterbank_bilstm import FilterbankBiLSTM
-from multiattn_audio.encoder.time_reduction import (
-    concatenate_pairs,
-)
+from multiattn_audio.encoder.time_reduction import concatenate_pairs
 from multiattn_audio.reader import AudioSpec
 
 RATE = 16_000
