@@ -36,7 +36,7 @@ from multiattn.search import beam
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.task import SearchTask
 from multiattn.training.optimizer import build_optimizer
-from multiattn_audio.encoder import FilterbankBiLSTM
+from multiattn_audio.encoder.filterbank_bilstm import FilterbankBiLSTM
 from multiattn_audio.reader import AudioSpec
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import TextSpec

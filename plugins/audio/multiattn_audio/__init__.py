@@ -1,1 +1,1 @@
-"""Speech for multiattn; ``plugin.py`` is the table of contents. Nothing is imported here."""
+"""Speech for multiattn. ``plugin.py`` lists the components; importing this imports nothing."""

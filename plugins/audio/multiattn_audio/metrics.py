@@ -1,7 +1,8 @@
-"""WER and CER: jiwer's own alignments, counted per example. Nothing here draws samples.
+"""Word and character error rates, from jiwer's alignments of each example. Imports no torch.
 
-Values are percent of the references' words or characters, as papers print them: 100 × jiwer's.
-Torch is never imported.
+Values are in percent of the reference's words or characters, as in papers: 100 × those of jiwer.
+
+Letters: n examples.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from multiattn.registry.host import Slot
+from multiattn.registry.schema import Slot
 from multiattn.scoring.metric import Normaliser
-from multiattn_audio.normalisers import Verbatim
+from multiattn_audio.text_normalisers import VerbatimNormaliser
 
 Statistics = NDArray[np.float64]
 References = Sequence[Sequence[str]]
@@ -26,24 +27,24 @@ Aligned = jiwer.WordOutput | jiwer.CharacterOutput
 Align = Callable[[list[str], list[str]], Aligned]
 NormaliserFactory = Annotated[Callable[[], Normaliser], Slot("normaliser")]
 
-EDITS = ("substitute", "delete", "insert", "equal")  # jiwer's names, in the order of the columns
-COMMONEST = 20  # errors of each kind that the alignment file lists
+EDIT_TYPES = ("substitute", "delete", "insert", "equal")  # jiwer's names, in column order
+TOP_ERRORS = 20  # how many of the commonest errors of each type the details list
 LINE_WIDTH = 100
 
 
 class Wer:
     """Word error rate: (S + D + I) / (S + D + H) in percent, over the whole set, as jiwer counts.
 
-    normaliser: what both texts go through first; the default compares them as they are, cut at
-    spaces. Beside ``wer`` come the shares of substitutions, deletions, insertions (they add up to
-    it) and hits.
-    Of several references an example is compared with the one of fewest errors, the longest of
-    equals (mWER: Nießen et al. 2000); a single set of references is never chosen from.
-    An empty reference counts what was inserted and adds no words; where no example has any word,
-    the rate is 100 × the words inserted, as in jiwer.
+    normaliser: applied to both texts first; by default they are only split at spaces.
+
+    Besides ``wer``, the shares of substitutions, deletions and insertions, which add up to it, and
+    of hits are reported. With several references, each example is compared with the one that gives
+    the fewest errors, and with the longest of these if there is a tie (mWER: Nießen et al. 2000).
+    An empty reference adds its insertions and no words; if no reference has a word, the rate is
+    100 × the number of inserted words, as in jiwer.
     """
 
-    def __init__(self, *, normaliser: NormaliserFactory = Verbatim) -> None:
+    def __init__(self, *, normaliser: NormaliserFactory = VerbatimNormaliser) -> None:
         self._normalise = normaliser()
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
@@ -52,21 +53,21 @@ class Wer:
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Percentages of the summed reference words."""
-        return _rates("wer", sums)
+        return _error_rates("wer", sums)
 
     def signature(self) -> str:
-        """Normaliser, what is counted, how references are combined, version."""
+        """Normaliser, unit, choice of reference, version of jiwer."""
         return _signature(self._normalise, "word")
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
-        """Every example with errors, word under word, and which errors are commonest."""
+        """Align the words of every example that has errors, and list the commonest errors."""
         return _details(jiwer.process_words, self._normalise, hypotheses, references, ids)
 
 
 class Cer:
-    """Character error rate: as ``Wer``, over characters; the space between words is one."""
+    """Character error rate: as ``Wer``, over characters, including the spaces between words."""
 
-    def __init__(self, *, normaliser: NormaliserFactory = Verbatim) -> None:
+    def __init__(self, *, normaliser: NormaliserFactory = VerbatimNormaliser) -> None:
         self._normalise = normaliser()
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
@@ -75,58 +76,62 @@ class Cer:
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Percentages of the summed reference characters."""
-        return _rates("cer", sums)
+        return _error_rates("cer", sums)
 
     def signature(self) -> str:
-        """Normaliser, what is counted, how references are combined, version."""
+        """Normaliser, unit, choice of reference, version of jiwer."""
         return _signature(self._normalise, "character")
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
-        """Every example with errors, character under character, and the commonest errors."""
+        """Align the characters of every example that has errors, and list the commonest errors."""
         return _details(jiwer.process_characters, self._normalise, hypotheses, references, ids)
 
 
 def _statistics(
     align: Align, normalise: Normaliser, hypotheses: Sequence[str], references: References
 ) -> Statistics:
-    _, counts = _nearest(align, normalise, hypotheses, references)
+    _, counts = _nearest_references(align, normalise, hypotheses, references)
     return counts
 
 
-def _nearest(
+def _nearest_references(
     align: Align, normalise: Normaliser, hypotheses: Sequence[str], references: References
 ) -> tuple[list[tuple[str, str]], Statistics]:
-    """Per example its nearest reference and its output, both normalised, and the counts (n, 4)."""
+    """Pairs of nearest reference and hypothesis, both normalised, and their edit counts (n, 4)."""
     pairs = [
-        (normalise(target), written)
-        for written, targets in zip(map(normalise, hypotheses), references, strict=True)
-        for target in targets
+        (normalise(reference), hypothesis)
+        for hypothesis, choices in zip(map(normalise, hypotheses), references, strict=True)
+        for reference in choices
     ]
-    spoken, written = ([pair[side] for pair in pairs] for side in (0, 1))
-    counts = _counts(align(spoken, written))  # (pairs, 4)
+    counts = _edit_counts(_align_pairs(align, pairs))  # (pairs, 4)
     errors, units = counts[:, :3].sum(1), counts[:, [0, 1, 3]].sum(1)  # (pairs,)
     starts = accumulate(map(len, references), initial=0)
-    chosen = [
+    nearest = [
         min(range(first, end), key=lambda pair: (errors[pair], -units[pair]))
         for first, end in pairwise(starts)
     ]
-    return [pairs[pair] for pair in chosen], counts[chosen]
+    return [pairs[pair] for pair in nearest], counts[nearest]
 
 
-def _counts(aligned: Aligned) -> Statistics:
-    """The alignments of jiwer as counts of each kind of edit: (n, 4)."""
-    counts = np.zeros((len(aligned.alignments), len(EDITS)))
+def _align_pairs(align: Align, pairs: Sequence[tuple[str, str]]) -> Aligned:
+    """Align pairs of reference and hypothesis."""
+    return align([reference for reference, _ in pairs], [hypothesis for _, hypothesis in pairs])
+
+
+def _edit_counts(aligned: Aligned) -> Statistics:
+    """How many edits of each type every alignment has: (n, 4)."""
+    counts = np.zeros((len(aligned.alignments), len(EDIT_TYPES)))
     for row, chunks in zip(counts, aligned.alignments, strict=True):
         for chunk in chunks:
-            of_reference = chunk.ref_end_idx - chunk.ref_start_idx
-            of_hypothesis = chunk.hyp_end_idx - chunk.hyp_start_idx
-            row[EDITS.index(chunk.type)] += max(of_reference, of_hypothesis)
+            reference_units = chunk.ref_end_idx - chunk.ref_start_idx
+            hypothesis_units = chunk.hyp_end_idx - chunk.hyp_start_idx
+            row[EDIT_TYPES.index(chunk.type)] += max(reference_units, hypothesis_units)
     return counts
 
 
-def _rates(name: str, sums: Statistics) -> Mapping[str, float]:
+def _error_rates(name: str, sums: Statistics) -> Mapping[str, float]:
     substitutions, deletions, insertions, hits = sums.tolist()
-    units = substitutions + deletions + hits or 1.0  # jiwer's own way out without any
+    units = substitutions + deletions + hits or 1.0  # without any unit jiwer divides by 1
     return {
         name: 100 * ((substitutions + deletions + insertions) / units),
         f"{name}-substitutions": 100 * (substitutions / units),
@@ -148,13 +153,13 @@ def _details(
     references: References,
     ids: Sequence[str],
 ) -> str:
-    pairs, _ = _nearest(align, normalise, hypotheses, references)
-    aligned = align([target for target, _ in pairs], [written for _, written in pairs])
-    shown = jiwer.visualize_alignment(aligned, line_width=LINE_WIDTH)
-    named = re.sub(
+    pairs, _ = _nearest_references(align, normalise, hypotheses, references)
+    aligned = _align_pairs(align, pairs)
+    alignments = jiwer.visualize_alignment(aligned, line_width=LINE_WIDTH)
+    with_ids = re.sub(
         r"^=== SENTENCE (\d+) ===$",
-        lambda found: f"=== {ids[int(found[1]) - 1]} ===",
-        shown,
+        lambda match: f"=== {ids[int(match[1]) - 1]} ===",
+        alignments,
         flags=re.MULTILINE,
     )
-    return f"{named}\n{jiwer.visualize_error_counts(aligned, top_k=COMMONEST)}\n"
+    return f"{with_ids}\n{jiwer.visualize_error_counts(aligned, top_k=TOP_ERRORS)}\n"

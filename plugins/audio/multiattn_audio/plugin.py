@@ -1,4 +1,4 @@
-"""What the audio plugin brings. Strings only: a target is imported when a recipe builds it."""
+"""The components of the audio plugin. A target is imported when a recipe builds it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from multiattn.registry.records import (
     Record,
     Renderer,
 )
-from multiattn_audio.formats import SUFFIXES
+from multiattn_audio.recordings.formats import SUFFIXES
 
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield encoder, reader, corpora, metrics, and what shows words over time."""
+    """Yield the encoder, reader, corpora, metrics, normalisers, aligner and renderer."""
     yield Encoder(
         name="filterbank-bilstm",
-        target="multiattn_audio.encoder:FilterbankBiLSTM",
+        target="multiattn_audio.encoder.filterbank_bilstm:FilterbankBiLSTM",
         consumes="audio",
-        summary="log-mel filterbanks, time reduction, bidirectional LSTM: a slot per moment",
+        summary="log-mel filterbanks, time reduction, bidirectional LSTM",
         paper="Chan et al. 2016, Listen, attend and spell",
     )
     yield Reader(
@@ -39,54 +39,54 @@ def multiattn_components() -> Iterator[Record]:
     yield from _metrics()
     yield Aligner(
         name="word-times",
-        target="multiattn_audio.times:WordTimes",
+        target="multiattn_audio.word_times:WordTimes",
         layout="time",
-        summary="seconds of each word, from a CTC head where there is one, else from attention",
+        summary="start and end of each word, from a CTC head if there is one, else from attention",
         paper="Kürzinger et al. 2020, CTC-segmentation of large corpora",
     )
     yield Renderer(
         name="time",
-        target="multiattn_audio.rendering:OverTime",
+        target="multiattn_audio.rendering:AttentionOverTime",
         layout="time",
         summary="attention over seconds, below the spectrogram of the recording",
     )
 
 
 def _corpora() -> Iterator[Record]:
-    speech = {"audio": "audio", "text": "text", "speaker": "text"}
+    fields = {"audio": "audio", "text": "text", "speaker": "text"}
     yield Corpus(
         name="manifest",
-        target="multiattn_audio.corpora:Manifest",
-        fields=speech,
-        summary="recordings listed with their texts: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
+        target="multiattn_audio.corpora.manifest:Manifest",
+        fields=fields,
+        summary="recordings and transcripts in a table: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
     )
     yield Corpus(
         name="an4",
-        target="multiattn_audio.corpora:An4",
-        fields=speech,
-        summary="people who spell names, addresses and numbers",
+        target="multiattn_audio.corpora.an4:An4",
+        fields=fields,
+        summary="people spelling names, addresses and numbers",
         paper="Acero and Stern 1990, Environmental robustness in automatic speech recognition",
     )
     yield Corpus(
         name="librispeech",
-        target="multiattn_audio.corpora:Librispeech",
-        fields=speech,
+        target="multiattn_audio.corpora.librispeech:Librispeech",
+        fields=fields,
         summary="read audiobooks, as released: SPLIT/SPEAKER/CHAPTER/*.flac and *.trans.txt",
         paper="Panayotov et al. 2015, Librispeech: an ASR corpus based on public domain audio "
         "books",
     )
     yield Corpus(
         name="common-voice",
-        target="multiattn_audio.corpora:CommonVoice",
-        fields=speech,
+        target="multiattn_audio.corpora.common_voice:CommonVoice",
+        fields=fields,
         summary="sentences read by volunteers, as released: SPLIT.tsv and clips/",
         paper="Ardila et al. 2020, Common Voice: a massively-multilingual speech corpus",
     )
     yield Corpus(
         name="folder",
-        target="multiattn_audio.corpora:Folder",
-        fields=speech,
-        summary="recordings with their texts beside them: SPLIT/NAME.wav and SPLIT/NAME.txt",
+        target="multiattn_audio.corpora.folder:Folder",
+        fields=fields,
+        summary="recordings with transcripts beside them: SPLIT/NAME.wav and SPLIT/NAME.txt",
     )
 
 
@@ -96,7 +96,7 @@ def _metrics() -> Iterator[Record]:
         target="multiattn_audio.metrics:Wer",
         higher_is_better=False,
         unit="%",
-        summary="word error rate of jiwer: wrong, missing and added words per word said",
+        summary="word error rate of jiwer: wrong, missing and extra words per reference word",
         paper="Morris et al. 2004, From WER and RIL to MER and WIL",
     )
     yield Metric(
@@ -108,10 +108,18 @@ def _metrics() -> Iterator[Record]:
         paper="Morris et al. 2004, From WER and RIL to MER and WIL",
     )
     for name, attribute, summary in (
-        ("none", "Verbatim", "the text as it is"),
-        ("plain", "Plain", "small letters and digits, without punctuation, any script"),
-        ("english", "English", "as plain, without noises and hesitations, nothing contracted"),
+        ("none", "VerbatimNormaliser", "the text unchanged"),
+        (
+            "plain",
+            "PlainNormaliser",
+            "lower-case letters and digits without punctuation, in any script",
+        ),
+        (
+            "english",
+            "EnglishNormaliser",
+            "plain, without noises and hesitations, contractions expanded",
+        ),
     ):
         yield Normaliser(
-            name=name, target=f"multiattn_audio.normalisers:{attribute}", summary=summary
+            name=name, target=f"multiattn_audio.text_normalisers:{attribute}", summary=summary
         )

@@ -1,6 +1,6 @@
-"""A recording -> a waveform at one sampling rate. It refuses to know what is said in it.
+"""The reader: recordings become waveforms at one sampling rate.
 
-Letters: L samples, B recordings of a batch.
+Letters: L samples, C channels, B recordings of a batch.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from torch.nn.utils.rnn import pad_sequence
 
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
-from multiattn_audio.checks import Checks, check_header, check_samples
-from multiattn_audio.durations import Durations
-from multiattn_audio.formats import RawFormat
-from multiattn_audio.sound import (
+from multiattn_audio.recordings.checks import Checks, check_header, check_samples
+from multiattn_audio.recordings.decoding import (
     Header,
     Recording,
     Samples,
     Sound,
     decode,
     mix_down,
-    name_of,
     read_header,
-    resample,
-    resampled_length,
+    recording_name,
 )
+from multiattn_audio.recordings.formats import RawFormat
+from multiattn_audio.recordings.header_cache import HeaderCache
+from multiattn_audio.recordings.resampling import resample, resampled_length
 
-HUNDREDTHS = 100  # of a second: what lengths are counted in
+HUNDREDTHS_PER_SECOND = 100
+CACHE_FILE = "durations.jsonl"
 DEFAULT_RAW = RawFormat()
 DEFAULT_CHECKS = Checks()
 
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """What an encoder must know of a waveform."""
+    """What an encoder must know about its waveforms."""
 
     sample_rate_hz: int = 16_000
 
@@ -53,15 +53,15 @@ class AudioSpec:
 class Audio:
     """Reads a recording (a path, the bytes of a file, or a ``Sound``) as one channel at one rate.
 
-    sample_rate_hz: others are converted to it; a lower one is refused, see ``checks.upsample``.
-    speed_perturbation: in training, how many times as fast a recording may be played, pitch
-        included (Ko et al. 2015, who take 0.9, 1.0 and 1.1), each as often; none: as it is.
+    sample_rate_hz: higher rates are converted; lower ones are refused, see ``checks.upsample``.
+    speed_perturbation: speed factors for training, drawn uniformly; they change the pitch too
+        (Ko et al. 2015, who use 0.9, 1.0 and 1.1). If empty, the speed is never changed.
     max_seconds: a longer recording is refused before it is decoded.
-    raw: what files ending in ``.raw`` hold.
-    checks: from where on a recording is refused.
+    raw: the format of files ending in ``.raw``.
+    checks: the limits beyond which a recording is refused.
     """
 
-    accepts = (bytes, Sound)  # what else than a path a prediction may be asked for
+    accepts = (bytes, Sound)  # types that a prediction may be given besides paths
 
     def __init__(
         self,
@@ -77,12 +77,13 @@ class Audio:
         self._max_seconds = max_seconds
         self._raw = raw
         self._checks = checks
-        self._durations = Durations()
+        self._header_cache = HeaderCache()
 
     def fit(self, values: Iterable[str], target: Tokenizer) -> None:
-        """Measure the training recordings, several at once; bad ones are met again by ``measure``.
+        """Measure the training recordings in parallel threads, which fills the cache.
 
-        One process does this while the others wait, and all remember what it found.
+        Bad recordings are ignored here, because ``measure`` refuses them again later. Only one
+        process fits a reader; the others load what it saved.
         """
 
         def measure(value: str) -> None:
@@ -94,11 +95,11 @@ class Audio:
 
     def save(self, folder: Path) -> None:
         """Write ``durations.jsonl``."""
-        self._durations.save(folder / "durations.jsonl")
+        self._header_cache.save(folder / CACHE_FILE)
 
     def load(self, folder: Path, target: Tokenizer) -> None:
-        """Read what ``save`` wrote; what is measured from now on is added there."""
-        self._durations = Durations.load(folder / "durations.jsonl")
+        """Read what ``save`` wrote; recordings measured from now on are appended to the file."""
+        self._header_cache = HeaderCache.load(folder / CACHE_FILE)
 
     @property
     def spec(self) -> AudioSpec:
@@ -107,61 +108,61 @@ class Audio:
 
     @property
     def random(self) -> bool:
-        """Whether a recording may be read in another way every time."""
+        """Whether reading a recording twice may give different waveforms."""
         return bool(self._speeds)
 
     def measure(self, value: Recording) -> int:
-        """Give hundredths of a second, begun ones included, at the slowest speed there may be.
+        """Duration in hundredths of a second, rounded up, at the slowest speed in use.
 
-        Raises UserError for a recording that is refused.
+        Raises UserError for a recording that fails its checks.
         """
-        header = self._found_good(value)
+        header = self._cached_header(value)
         if header is None:
-            header = self._header(value)
+            header = self._read_header(value)
             if self._checks.before_training:
-                self._checked_samples(value, header)
+                self._decode_checked(value, header)
             if isinstance(value, str):
-                self._durations.add(value, header)
+                self._header_cache.add(value, header)
         slowest = min(1.0, *self._speeds) if self._speeds else 1.0
         samples = resampled_length(header.samples, header.sample_rate_hz * slowest, self._rate)
-        return math.ceil(samples * HUNDREDTHS / self._rate)
+        return math.ceil(samples * HUNDREDTHS_PER_SECOND / self._rate)
 
     def read(self, value: Recording, generator: Generator | None = None) -> Tensor:
-        """Give the waveform (L,) in [-1, 1], float32, channels averaged.
+        """Read a recording as a waveform (L,) in [-1, 1], float32, channels averaged.
 
-        A generator means training; it chooses the speed. Raises UserError for a recording that is
-        refused.
+        A generator is passed in training only; it draws the speed. Raises UserError for a recording
+        that fails its checks.
         """
-        header = self._found_good(value)
+        header = self._cached_header(value)
         if header is not None and self._checks.before_training:
             samples = decode(value, self._raw)  # (L', C)
         else:
-            header = self._header(value)
-            samples = self._checked_samples(value, header)
+            header = self._read_header(value)
+            samples = self._decode_checked(value, header)
         waveform = mix_down(samples)  # (L',)
         waveform = resample(waveform, header.sample_rate_hz * self._speed(generator), self._rate)
         return torch.from_numpy(np.clip(waveform, -1.0, 1.0))
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pad waveforms with silence to a batch: (B, L), lengths (B,) in samples."""
+        """Pad waveforms with zeros to a batch: (B, L), lengths (B,) in samples."""
         lengths = torch.tensor([len(item) for item in items])
         return pad_sequence(list(items), batch_first=True), lengths
 
     def labels(self, value: Recording) -> list[str]:
-        """No names: slots are times, and their layout says how long each is."""
+        """Slots have no labels: the memory's layout says how many seconds each one covers."""
         return []
 
-    def _found_good(self, value: Recording) -> Header | None:
-        return self._durations.get(value) if isinstance(value, str) else None
+    def _cached_header(self, value: Recording) -> Header | None:
+        return self._header_cache.get(value) if isinstance(value, str) else None
 
-    def _header(self, value: Recording) -> Header:
+    def _read_header(self, value: Recording) -> Header:
         header = read_header(value, self._raw)
-        check_header(header, name_of(value), self._checks, self._rate, self._max_seconds)
+        check_header(header, recording_name(value), self._checks, self._rate, self._max_seconds)
         return header
 
-    def _checked_samples(self, value: Recording, header: Header) -> Samples:
+    def _decode_checked(self, value: Recording, header: Header) -> Samples:
         samples = decode(value, self._raw)  # (L', C)
-        check_samples(samples, header.sample_rate_hz, name_of(value), self._checks)
+        check_samples(samples, header.sample_rate_hz, recording_name(value), self._checks)
         return samples
 
     def _speed(self, generator: Generator | None) -> float:

@@ -1,6 +1,6 @@
-"""Attention over a recording: seconds from left to right, a row per word, its spectrogram above.
+"""Attention maps over time: seconds from left to right, a row per word, below a spectrogram.
 
-It refuses to know how the weights came about, and imports no torch.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.prediction.rendering import AttentionRecord
-from multiattn_audio.formats import RawFormat
-from multiattn_audio.sound import decode, mix_down, read_header
+from multiattn_audio.recordings.decoding import decode, mix_down, read_header
+from multiattn_audio.recordings.formats import RawFormat
 
-WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01  # what a filterbank sees
-FLOOR_DB = 80.0  # what is weaker than the strongest by more is drawn as silence
+WINDOW_SECONDS, HOP_SECONDS = 0.025, 0.01  # as in the encoder's filterbank
+DYNAMIC_RANGE_DB = 80.0  # anything weaker, relative to the maximum, is drawn as silence
 
 
-class OverTime:
-    """A heat map of words over seconds; above it the recording, where it can still be read."""
+class AttentionOverTime:
+    """A heat map of words over seconds, below a spectrogram if the recording can still be read."""
 
     def draw(self, figure: Figure, record: AttentionRecord) -> None:
-        """Fill an empty figure: wider for a longer recording, higher for more words."""
+        """Fill an empty figure: wider for longer recordings, taller for more words."""
         words, slots = record.weights.shape
         seconds = slots * record.layout.seconds_per_slot
         recording = spectrogram(record.value)
-        above = 0.0 if recording is None else 1.4
+        spectrogram_height = 0.0 if recording is None else 1.4
         height = 0.9 + 0.24 * max(1, words)
-        figure.set_size_inches(min(24.0, max(6.0, 1.6 + 1.2 * seconds)), min(40.0, above + height))
+        width = min(24.0, max(6.0, 1.6 + 1.2 * seconds))
+        figure.set_size_inches(width, min(40.0, spectrogram_height + height))
         figure.set_layout_engine("constrained")
         if recording is None:
             axes = figure.add_subplot()
         else:
-            ratios = {"height_ratios": [above, height]}
+            ratios = {"height_ratios": [spectrogram_height, height]}
             top, axes = figure.subplots(2, 1, sharex=True, gridspec_kw=ratios)
-            _draw_recording(top, recording)
+            _draw_spectrogram(top, recording)
         _draw_weights(axes, record, seconds)
 
 
 class Spectrogram(NamedTuple):
-    """Decibels below the strongest (frequencies, frames), how long, and up to which frequency."""
+    """Decibels relative to the maximum (frequencies, frames), duration, highest frequency."""
 
     decibels: NDArray[np.float64]
     seconds: float
@@ -53,9 +54,9 @@ class Spectrogram(NamedTuple):
 
 
 def spectrogram(value: Any) -> Spectrogram | None:
-    """At the recording's own sampling rate.
+    """Compute a spectrogram at the recording's own sampling rate.
 
-    None where the recording cannot be read, or is shorter than two windows.
+    None if the recording cannot be read or is shorter than two windows.
     """
     try:
         rate = read_header(value, RawFormat()).sample_rate_hz
@@ -69,14 +70,14 @@ def spectrogram(value: Any) -> Spectrogram | None:
         mlab.specgram(samples, NFFT=window, Fs=rate, noverlap=window - hop)[0]
     )
     strongest = max(float(power.max()), np.finfo(np.float64).tiny)
-    floor = 10 ** (-FLOOR_DB / 10)
+    floor = 10 ** (-DYNAMIC_RANGE_DB / 10)
     decibels = 10 * np.log10(np.maximum(power / strongest, floor))
     return Spectrogram(decibels, len(samples) / rate, rate / 2000)
 
 
-def _draw_recording(axes: Axes, recording: Spectrogram) -> None:
-    extent = (0.0, recording.seconds, 0.0, recording.kilohertz)
-    axes.imshow(recording.decibels, cmap="Greys", aspect="auto", origin="lower", extent=extent)
+def _draw_spectrogram(axes: Axes, image: Spectrogram) -> None:
+    extent = (0.0, image.seconds, 0.0, image.kilohertz)
+    axes.imshow(image.decibels, cmap="Greys", aspect="auto", origin="lower", extent=extent)
     axes.set_ylabel("kHz", fontsize=8)
     axes.tick_params(labelsize=8, labelbottom=False, length=2)
 
@@ -90,14 +91,14 @@ def _draw_weights(axes: Axes, record: AttentionRecord, seconds: float) -> None:
         axes.set_yticks([])
         axes.set_title("nothing was written", fontsize=9)
         return
-    # a slot's share is small where there are many: black is the most, but even looks stay pale
-    strongest = max(float(record.weights.max()), 8 / record.weights.shape[1])
+    # Black is the largest weight, but uniform weights stay pale.
+    darkest = max(float(record.weights.max()), 8 / record.weights.shape[1])
     extent = (0.0, seconds, words - 0.5, -0.5)
     axes.imshow(
         record.weights,
         cmap="Greys",
         vmin=0.0,
-        vmax=strongest,
+        vmax=darkest,
         aspect="auto",
         interpolation="nearest",
         extent=extent,

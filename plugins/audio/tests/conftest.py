@@ -1,4 +1,4 @@
-"""What the audio plugin's tests share: sounds to write."""
+"""Shared by the audio plugin's tests: a synthetic voice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @pytest.fixture
 def voice() -> Callable[..., NDArray[np.float32]]:
-    """Make something like a vowel: a fundamental with falling overtones, loud and soft in turn."""
+    """Make a vowel-like sound: a fundamental with weaker overtones, its loudness modulated."""
 
     def make(
         seconds: float = 1.0, sample_rate_hz: int = 16_000, pitch_hz: float = 120.0

@@ -1,4 +1,4 @@
-"""Recordings with what was said, as the released folders have them; every mistake is named."""
+"""Corpora in their released layouts; errors name file and line."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ import pytest
 import soundfile
 
 from multiattn.errors import UserError
-from multiattn_audio.corpora import An4, CommonVoice, Folder, Librispeech, Manifest
+from multiattn_audio.corpora.an4 import An4
+from multiattn_audio.corpora.common_voice import CommonVoice
+from multiattn_audio.corpora.folder import Folder
+from multiattn_audio.corpora.librispeech import Librispeech
+from multiattn_audio.corpora.manifest import Manifest
 
 
-def record(path: Path, seconds: float = 0.5, container: str | None = None) -> Path:
-    """A recording that nobody decodes here."""
+def write_recording(path: Path, seconds: float = 0.5, container: str | None = None) -> Path:
+    """Write half a second of silence by default: these tests decode nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.zeros(round(16_000 * seconds), np.int16), 16_000, format=container)
     return path
 
 
-def write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
-def jsonl(*rows: object) -> str:
+def json_lines(*rows: object) -> str:
     return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
 def fields_of(examples) -> list[tuple[str, ...]]:
-    """Names of files instead of paths: the temporary folder differs."""
+    """Id and fields, with file names instead of paths in the temporary folder."""
     return [
         (example.id, Path(example.fields["audio"]).name, *list(example.fields.values())[1:])
         for example in examples
@@ -40,17 +44,17 @@ def fields_of(examples) -> list[tuple[str, ...]]:
 @pytest.fixture
 def folder(tmp_path) -> Path:
     for name in ("a.flac", "b.wav", "deep/c.flac"):
-        record(tmp_path / name)
+        write_recording(tmp_path / name)
     return tmp_path
 
 
-def test_a_manifest_in_json_lists_recordings_beside_it_or_elsewhere(folder):
+def test_a_json_manifest_may_have_relative_and_absolute_paths(folder):
     rows = [
         {"id": "x", "audio": "a.flac", "text": "one", "speaker": "eve", "seconds": 0.5},
         {"audio": str(folder / "deep/c.flac"), "text": "zwei", "speaker": 7},
         {"audio": "b.wav", "text": None, "seconds": None, "extra": [1]},
     ]
-    write(folder / "train.jsonl", jsonl(*rows))
+    write_text(folder / "train.jsonl", json_lines(*rows))
     corpus = Manifest(folder)
     assert corpus.splits() == ("train",)
     examples = corpus.examples("train")
@@ -64,9 +68,9 @@ def test_a_manifest_in_json_lists_recordings_beside_it_or_elsewhere(folder):
     assert "speaker" not in examples[2].meta
 
 
-def test_a_manifest_may_be_a_table_between_commas_or_tabs(folder):
-    write(folder / "train.csv", 'audio,text\na.flac,"well, ""yes"""\nb.wav,no\n')
-    write(folder / "dev.tsv", 'audio\ttext\tspeaker\tseconds\na.flac\ta "b"\t\t\n')
+def test_a_manifest_may_be_csv_or_tsv(folder):
+    write_text(folder / "train.csv", 'audio,text\na.flac,"well, ""yes"""\nb.wav,no\n')
+    write_text(folder / "dev.tsv", 'audio\ttext\tspeaker\tseconds\na.flac\ta "b"\t\t\n')
     assert Manifest(folder).splits() == ("dev", "train")
     (dev,) = fields_of(Manifest(folder).examples("dev"))
     assert dev == ("dev-2", "a.flac", 'a "b"', None)
@@ -74,16 +78,16 @@ def test_a_manifest_may_be_a_table_between_commas_or_tabs(folder):
     assert texts == ['well, "yes"', "no"]
 
 
-def test_a_manifest_may_call_its_columns_otherwise(folder):
+def test_a_manifest_may_have_other_column_names(folder):
     row = {"audio_filepath": "a.flac", "text": "one", "duration": 0.5}
-    write(folder / "train.jsonl", jsonl(row))
+    write_text(folder / "train.jsonl", json_lines(row))
     names = {"audio": "audio_filepath", "seconds": "duration"}
     assert len(Manifest(folder, columns=names).examples("train")) == 1
     with pytest.raises(UserError, match=r"got 'audio_filepath'; write \{audio: "):
         Manifest(folder, columns={"audio_filepath": "audio"})
 
 
-GOOD = {"audio": "a.flac", "text": "one"}
+GOOD_ROW = {"audio": "a.flac", "text": "one"}
 
 
 @pytest.mark.parametrize(
@@ -94,51 +98,51 @@ GOOD = {"audio": "a.flac", "text": "one"}
         ({"audio": "a.flac"}, "column 'text' in .*line 2"),
         ({"audio": "a.flac", "text": " "}, "text in the column 'text' in .*line 2, got an empty"),
         ({"audio": None, "text": "one"}, "'audio' in .*line 2, got null; write a string"),
-        ({**GOOD, "seconds": 0.9}, r"0\.9 seconds in .*a\.flac, as .*line 2 says, got 0\.50; "),
-        ({**GOOD, "seconds": "long"}, "number of seconds in .*line 2, got 'long'"),
-        ({**GOOD, "seconds": float("nan")}, "nan seconds in .*a.flac"),
+        ({**GOOD_ROW, "seconds": 0.9}, r"0\.9 seconds in .*a\.flac, as .*line 2 says, got 0\.50; "),
+        ({**GOOD_ROW, "seconds": "long"}, "number of seconds in .*line 2, got 'long'"),
+        ({**GOOD_ROW, "seconds": float("nan")}, "nan seconds in .*a.flac"),
         ({"audio": "bad.wav", "text": "a", "seconds": 1}, r"recording .*bad\.wav.*line 2\)"),
-        ({**GOOD, "speaker": ["eve"]}, "name in the column 'speaker' in .*line 2"),
+        ({**GOOD_ROW, "speaker": ["eve"]}, "name in the column 'speaker' in .*line 2"),
     ],
 )
-def test_a_bad_row_of_a_manifest_stops_or_is_left_out_and_told(folder, row, sentence):
-    write(folder / "bad.wav", "no recording")
-    write(folder / "train.jsonl", jsonl(GOOD, row, {**GOOD, "text": "three"}))
+def test_a_bad_row_of_a_manifest_raises_or_is_skipped_and_reported(folder, row, sentence):
+    write_text(folder / "bad.wav", "no recording")
+    write_text(folder / "train.jsonl", json_lines(GOOD_ROW, row, {**GOOD_ROW, "text": "three"}))
     with pytest.raises(UserError, match=sentence) as caught:
         Manifest(folder).examples("train")
-    told: list[str] = []
-    left = Manifest(folder).examples("train", told.append)
-    assert [example.fields["text"] for example in left] == ["one", "three"]
-    assert told == [str(caught.value)]
+    messages: list[str] = []
+    examples = Manifest(folder).examples("train", messages.append)
+    assert [example.fields["text"] for example in examples] == ["one", "three"]
+    assert messages == [str(caught.value)]
 
 
-def test_a_row_that_is_not_utf_8_is_named_by_line(folder):
+def test_a_row_that_is_not_utf_8_is_reported_with_its_line(folder):
     (folder / "train.csv").write_bytes(b"audio,text\na.flac,caf\xe9\n")
     with pytest.raises(UserError, match=r"UTF-8 in .*train\.csv, line 2, got the byte 0xe9"):
         Manifest(folder).examples("train")
 
 
-def test_an4_is_a_manifest_of_its_own_layout(real_corpus):
+def test_an4_as_manifests_has_disjoint_speakers(real_corpus):
     corpus = An4(real_corpus("an4"))
     assert {"train", "dev"} <= set(corpus.splits())
     train, dev = corpus.examples("train"), corpus.examples("dev")
     assert (len(train), len(dev)) == (848, 100)
     assert fields_of(dev)[:1] == [("ffmm-an291-ffmm-b", "an291-ffmm-b.flac", "ENTER FIVE", "ffmm")]
     speakers = [{example.meta["speaker"] for example in split} for split in (train, dev)]
-    assert [len(each) for each in speakers] == [66, 8]
+    assert [len(names) for names in speakers] == [66, 8]
     assert not speakers[0] & speakers[1]
 
 
-def test_an4_is_read_as_it_was_released_too(tmp_path):
+def test_an4_as_released(tmp_path):
     for split, folder, speakers in (
         ("train", "an4_clstk", "fash mjgm"),
         ("test", "an4test_clstk", "fcaw"),
     ):
         names = [f"an1-{speaker}-b" for speaker in speakers.split()]
         for name, speaker in zip(names, speakers.split(), strict=True):
-            record(tmp_path / "wav" / folder / speaker / f"{name}.sph", container="NIST")
+            write_recording(tmp_path / "wav" / folder / speaker / f"{name}.sph", container="NIST")
         lines = [f"GO ({name})" if split == "test" else f"<s> GO </s> ({name})" for name in names]
-        write(tmp_path / f"etc/an4_{split}.transcription", "\n".join([*lines, ""]))
+        write_text(tmp_path / f"etc/an4_{split}.transcription", "\n".join([*lines, ""]))
     corpus = An4(tmp_path)
     assert corpus.splits() == ("test", "train")
     assert fields_of(corpus.examples("test")) == [("an1-fcaw-b", "an1-fcaw-b.sph", "GO", "fcaw")]
@@ -146,12 +150,12 @@ def test_an4_is_read_as_it_was_released_too(tmp_path):
         ("GO", "fash"),
         ("GO", "mjgm"),
     ]
-    write(tmp_path / "etc/an4_test.transcription", "GO (an1-fcaw-b)\nGO\nGO (an2-fcaw-b)\n")
+    write_text(tmp_path / "etc/an4_test.transcription", "GO (an1-fcaw-b)\nGO\nGO (an2-fcaw-b)\n")
     with pytest.raises(UserError, match=r"WORDS \(NAME\) in .*transcription, line 2, got 'GO'"):
         corpus.examples("test")
-    told: list[str] = []
-    assert len(corpus.examples("test", told.append)) == 1
-    assert "an2-fcaw-b" in told[1]
+    messages: list[str] = []
+    assert len(corpus.examples("test", messages.append)) == 1
+    assert "an2-fcaw-b" in messages[1]
     with pytest.raises(UserError, match=r"an4_dev\.transcription"):
         corpus.examples("dev")
 
@@ -162,16 +166,16 @@ def librispeech(tmp_path) -> Path:
         chapter = tmp_path / split / str(speaker) / "198"
         names = [f"{speaker}-198-{number:04}" for number in range(count)]
         for name in names:
-            record(chapter / f"{name}.flac")
-        write(
+            write_recording(chapter / f"{name}.flac")
+        write_text(
             chapter / f"{speaker}-198.trans.txt",
             "".join(f"{name} IT'S NUMBER {name[-1]}\n" for name in names),
         )
-    write(tmp_path / "SPEAKERS.TXT", "19 | F | train-clean-100")
+    write_text(tmp_path / "SPEAKERS.TXT", "19 | F | train-clean-100")
     return tmp_path
 
 
-def test_librispeech_is_read_as_it_was_released(librispeech):
+def test_librispeech_as_released(librispeech):
     corpus = Librispeech(librispeech)
     assert corpus.splits() == ("dev-clean", "train-clean-100")
     assert fields_of(corpus.examples("train-clean-100")) == [
@@ -189,48 +193,50 @@ def test_librispeech_is_read_as_it_was_released(librispeech):
         ("", r"an id in .*trans\.txt, line 2"),
     ],
 )
-def test_a_bad_line_of_librispeech_is_named(librispeech, line, sentence):
+def test_a_bad_line_of_librispeech_is_reported(librispeech, line, sentence):
     path = librispeech / "train-clean-100/19/198/19-198.trans.txt"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], line, lines[2]]))
     with pytest.raises(UserError, match=sentence):
         Librispeech(librispeech).examples("train-clean-100")
-    told: list[str] = []
-    left = Librispeech(librispeech).examples("train-clean-100", told.append)
-    assert [example.id for example in left] == ["19-198-0000", "19-198-0002"]
-    assert len(told) == 1
+    messages: list[str] = []
+    examples = Librispeech(librispeech).examples("train-clean-100", messages.append)
+    assert [example.id for example in examples] == ["19-198-0000", "19-198-0002"]
+    assert len(messages) == 1
 
 
-def test_a_split_that_is_not_there_is_named_with_those_that_are(librispeech):
+def test_an_unknown_split_is_reported_with_the_known_ones(librispeech):
     with pytest.raises(UserError, match=r"test-clean, got none; .* dev-clean, train-clean-100"):
         Librispeech(librispeech).examples("test-clean")
     with pytest.raises(UserError, match=r"recordings .* in .*x, got none; .* \(none\)"):
         Folder(librispeech / "nowhere").examples("x")
 
 
-def test_common_voice_is_read_as_it_was_released(tmp_path):
+def test_common_voice_as_released(tmp_path):
     header = "client_id\tpath\tsentence\tup_votes\n"
-    write(tmp_path / "train.tsv", f'{header}e1\tcv_1.mp3\tShe said "no".\t2\n')
-    write(tmp_path / "dev.tsv", f"{header}e2\tcv_2.mp3\tYes.\t2\ne2\tcv_3.mp3\tGone.\t2\n")
-    write(tmp_path / "clip_durations.tsv", "clip\tduration[ms]\ncv_1.mp3\t500\n")
+    write_text(tmp_path / "train.tsv", f'{header}e1\tcv_1.mp3\tShe said "no".\t2\n')
+    write_text(tmp_path / "dev.tsv", f"{header}e2\tcv_2.mp3\tYes.\t2\ne2\tcv_3.mp3\tGone.\t2\n")
+    write_text(tmp_path / "clip_durations.tsv", "clip\tduration[ms]\ncv_1.mp3\t500\n")
     for number in (1, 2):
-        record(tmp_path / f"clips/cv_{number}.mp3", container="MP3")
+        write_recording(tmp_path / f"clips/cv_{number}.mp3", container="MP3")
     corpus = CommonVoice(tmp_path)
     assert corpus.splits() == ("dev", "train")
     assert fields_of(corpus.examples("train")) == [("cv_1", "cv_1.mp3", 'She said "no".', "e1")]
     with pytest.raises(UserError, match=r"cv_3\.mp3, which .*dev\.tsv, line 3 names"):
         corpus.examples("dev")
-    told: list[str] = []
-    assert fields_of(corpus.examples("dev", told.append)) == [("cv_2", "cv_2.mp3", "Yes.", "e2")]
+    messages: list[str] = []
+    assert fields_of(corpus.examples("dev", messages.append)) == [
+        ("cv_2", "cv_2.mp3", "Yes.", "e2")
+    ]
 
 
-def test_a_folder_has_texts_beside_its_recordings(tmp_path):
+def test_a_folder_of_recordings_with_text_files(tmp_path):
     for name in ("train/b.wav", "train/sub/a.FLAC", "test/c.ogg"):
-        path = record(tmp_path / name)
-        write(path.with_suffix(".txt"), f"said in {path.stem}\n")
-    write(tmp_path / "train/sub/a.txt", "two\n  lines\n")
-    write(tmp_path / "train/README.txt", "no recording")
-    write(tmp_path / "notes/a.txt", "no recording")
+        path = write_recording(tmp_path / name)
+        write_text(path.with_suffix(".txt"), f"said in {path.stem}\n")
+    write_text(tmp_path / "train/sub/a.txt", "two\n  lines\n")
+    write_text(tmp_path / "train/README.txt", "no recording")
+    write_text(tmp_path / "notes/a.txt", "no recording")
     corpus = Folder(tmp_path)
     assert corpus.splits() == ("test", "train")
     assert fields_of(corpus.examples("train")) == [
@@ -242,36 +248,36 @@ def test_a_folder_has_texts_beside_its_recordings(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, r"what was said in .*a\.txt, beside the recording, got no such file"),
+        (None, r"a transcript in .*a\.txt, beside the recording, got no such file"),
         (b"", r"text in .*a\.txt, got an empty file"),
         (b" \n", r"a transcript in .*a\.txt, line 1, got an empty one"),
         (b"ja\nn\xf6\n", r"UTF-8 in .*a\.txt, line 2, got the byte 0xf6"),
     ],
 )
-def test_a_recording_without_a_text_is_named(tmp_path, content, sentence):
+def test_a_recording_without_a_transcript_is_reported(tmp_path, content, sentence):
     for name in ("a", "b"):
-        write(record(tmp_path / f"train/{name}.wav").with_suffix(".txt"), "yes")
+        write_text(write_recording(tmp_path / f"train/{name}.wav").with_suffix(".txt"), "yes")
     text = tmp_path / "train/a.txt"
     text.unlink()
     if content is not None:
         text.write_bytes(content)
     with pytest.raises(UserError, match=sentence):
         Folder(tmp_path).examples("train")
-    told: list[str] = []
-    assert [example.id for example in Folder(tmp_path).examples("train", told.append)] == ["b"]
-    assert len(told) == 1
+    messages: list[str] = []
+    assert [example.id for example in Folder(tmp_path).examples("train", messages.append)] == ["b"]
+    assert len(messages) == 1
 
 
-def test_hidden_files_beside_recordings_are_not_recordings(folder):
+def test_hidden_files_are_not_recordings(folder):
     split = folder / "hidden"
     split.mkdir()
     for name in ("a.flac", "._a.flac"):
         (split / name).write_bytes((folder / "a.flac").read_bytes())
-    write(split / "a.txt", "yes")
+    write_text(split / "a.txt", "yes")
     assert [example.fields["text"] for example in Folder(folder).examples("hidden")] == ["yes"]
 
 
 def test_a_path_too_long_for_any_file_is_a_bad_row(folder):
-    write(folder / "train.jsonl", jsonl({"audio": "a" * 5000 + ".wav", "text": "yes"}))
+    write_text(folder / "train.jsonl", json_lines({"audio": "a" * 5000 + ".wav", "text": "yes"}))
     with pytest.raises(UserError, match="got no such file"):
         Manifest(folder).examples("train")

@@ -1,19 +1,19 @@
-"""What the plugin brings, and that its settings are checked; see also ``test_every_plugin.py``."""
+"""The plugin's components and the checks of their settings; see also ``test_every_plugin.py``."""
 
 from __future__ import annotations
 
 from multiattn.registry.host import load_host
 from multiattn.registry.schema import Named
 from multiattn_audio import plugin
-from multiattn_audio.checks import Checks
-from multiattn_audio.encoder import FilterbankBiLSTM
-from multiattn_audio.formats import RawFormat
+from multiattn_audio.encoder.filterbank_bilstm import FilterbankBiLSTM
 from multiattn_audio.reader import Audio, AudioSpec
+from multiattn_audio.recordings.checks import Checks
+from multiattn_audio.recordings.formats import RawFormat
 
 RECORDS = list(plugin.multiattn_components())
 
 
-def test_its_components_are_all_there():
+def test_all_components_are_registered():
     names = {(record.kind, record.name) for record in RECORDS}
     assert names >= {
         *[("encoder", "filterbank-bilstm"), ("reader", "audio")],
@@ -22,7 +22,7 @@ def test_its_components_are_all_there():
     }
 
 
-def test_a_recipes_settings_build_reader_and_encoder():
+def test_reader_and_encoder_are_built_from_settings():
     host = load_host()
     settings = {
         "name": "audio",
@@ -39,15 +39,15 @@ def test_a_recipes_settings_build_reader_and_encoder():
     assert isinstance(encoder, FilterbankBiLSTM)
 
 
-def test_a_wrong_setting_is_a_mistake_before_anything_is_built():
+def test_invalid_settings_are_reported_before_anything_is_built():
     host = load_host()
-    wrong = [
+    invalid = [
         ("reader", {"name": "audio", "sample_rate": 8_000}),
         ("reader", {"name": "audio", "speed_perturbation": [0.9, 0]}),
         ("reader", {"name": "audio", "checks": {"clipped_share": 20}}),
         ("reader", {"name": "audio", "raw": {"sample": "int12"}}),
         ("corpus", {"name": "an4", "columns": {}}),
     ]
-    for kind, named in wrong:
-        (mistake,) = map(str, host.mistakes(kind, Named.model_validate(named), "place"))
-        assert "place" in mistake
+    for kind, named in invalid:
+        (mistake,) = host.mistakes(kind, Named.model_validate(named), "dotted.key")
+        assert "dotted.key" in mistake

@@ -1,4 +1,4 @@
-"""A recording as one waveform: measured before it is read, checked, sped up as chance says."""
+"""The reader: measuring, checks, resampling, speed perturbation and the header cache."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 
 from multiattn.errors import UserError
 from multiattn_audio import reader as reader_module
-from multiattn_audio.checks import Checks
-from multiattn_audio.formats import RawFormat
 from multiattn_audio.reader import Audio, AudioSpec
-from multiattn_audio.sound import Sound
+from multiattn_audio.recordings.checks import Checks
+from multiattn_audio.recordings.decoding import Sound
+from multiattn_audio.recordings.formats import RawFormat
 
 SPEEDS = (0.9, 1.0, 1.1)
 
@@ -33,7 +33,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_a_path_bytes_and_an_array_are_the_same_recording(recording, tmp_path):
+def test_paths_bytes_and_arrays_give_the_same_waveform(recording, tmp_path):
     samples, rate = soundfile.read(recording, dtype="float32")
     content = (tmp_path / "voice.flac").read_bytes()
     for value in (recording, tmp_path / "voice.flac", content, Sound(samples, rate)):
@@ -48,28 +48,28 @@ def test_a_waveform_has_the_readers_rate_and_one_channel(voice, rate):
     stereo = np.stack([voice(0.4, rate), voice(0.4, rate, 150.0)], axis=1)
     reader = Audio(sample_rate_hz=8_000)
     assert reader.spec == AudioSpec(8_000)
-    theirs = librosa.resample(
+    expected = librosa.resample(
         librosa.to_mono(stereo.T), orig_sr=rate, target_sr=8_000, res_type="soxr_hq"
     )
     waveform = reader.read(Sound(stereo, rate))
     assert waveform.shape == (3_200,)
-    assert np.abs(waveform.numpy() - theirs).max() < 1e-6
+    assert np.abs(waveform.numpy() - expected).max() < 1e-6
 
 
-def test_a_lower_rate_is_refused_unless_it_is_asked_for(voice):
+def test_a_lower_rate_is_refused_unless_upsampling_is_allowed(voice):
     telephone = Sound(voice(0.5, 8_000), 8_000)
     with pytest.raises(UserError, match="got 8000 Hz; read everything at this rate"):
         Audio().read(telephone)
     assert len(Audio(checks=Checks(upsample=True)).read(telephone)) == 8_000
 
 
-def test_training_plays_at_the_speeds_as_its_generator_says(voice):
+def test_the_generator_draws_the_speed_in_training(voice):
     times = np.arange(16_000) / 16_000
     reader = Audio(speed_perturbation=SPEEDS)
     sine = Sound(np.float32(0.3 * np.sin(2 * np.pi * 500 * times)), 16_000)
     draws = [reader.read(sine, seeded(seed)) for seed in range(30)]
-    again = [reader.read(sine, seeded(seed)) for seed in range(30)]
-    assert all(torch.equal(one, other) for one, other in zip(draws, again, strict=True))
+    repeated = [reader.read(sine, seeded(seed)) for seed in range(30)]
+    assert all(torch.equal(left, right) for left, right in zip(draws, repeated, strict=True))
     lengths = [len(waveform) for waveform in draws]
     assert set(lengths) == {math.ceil(16_000 / speed) for speed in SPEEDS}
     for waveform in draws:
@@ -79,7 +79,7 @@ def test_training_plays_at_the_speeds_as_its_generator_says(voice):
     assert len(reader.read(sine)) == 16_000
 
 
-def test_only_speeds_make_a_reader_random(recording):
+def test_only_speed_perturbation_makes_a_reader_random(recording):
     assert Audio(speed_perturbation=SPEEDS).random
     assert not Audio().random
     assert torch.equal(Audio().read(recording, seeded(0)), Audio().read(recording))
@@ -87,7 +87,7 @@ def test_only_speeds_make_a_reader_random(recording):
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100])
 @pytest.mark.parametrize("speeds", [(), (1.1,), SPEEDS, (0.5, 2.0)])
-def test_what_is_measured_is_never_less_than_what_is_read(voice, rate, speeds):
+def test_the_measured_length_is_that_of_the_longest_waveform(voice, rate, speeds):
     reader = Audio(speed_perturbation=speeds)
     for samples in (rate // 4 - 1, rate // 4, rate // 4 + 1):
         sound = Sound(voice(1, rate)[:samples], rate)
@@ -102,7 +102,7 @@ def test_a_waveform_stays_within_full_scale():
     assert Audio().read(Sound(square, 48_000)).abs().max() <= 1.0
 
 
-def test_a_batch_is_padded_with_silence_behind_each_recording(voice):
+def test_a_batch_is_padded_with_silence_after_each_recording(voice):
     items = [Audio().read(Sound(voice(seconds), 16_000)) for seconds in (0.2, 0.5, 0.3)]
     inputs, lengths = Audio().collate(items)
     assert lengths.tolist() == [3_200, 8_000, 4_800]
@@ -112,7 +112,7 @@ def test_a_batch_is_padded_with_silence_behind_each_recording(voice):
         assert not row[len(item) :].any()
 
 
-def test_an_hour_is_named_before_a_sample_of_it_is_decoded(tmp_path, monkeypatch):
+def test_too_long_a_recording_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = tmp_path / "lecture.wav"
     with soundfile.SoundFile(path, "w", 16_000, 1) as file:
         for _ in range(60):
@@ -122,13 +122,13 @@ def test_an_hour_is_named_before_a_sample_of_it_is_decoded(tmp_path, monkeypatch
         raise AssertionError("decoded")
 
     monkeypatch.setattr(reader_module, "decode", refuse)
-    for ask in (Audio().measure, Audio().read):
+    for method in (Audio().measure, Audio().read):
         with pytest.raises(UserError, match=r"lecture\.wav, got 3600\.0; cut it"):
-            ask(str(path))
+            method(str(path))
 
 
-def bad(folder, voice):
-    """A file of every kind that is found out only by decoding it."""
+def bad_recordings(folder, voice):
+    """A file per kind of damage that only decoding reveals."""
     samples = voice()
     flac = io.BytesIO()
     soundfile.write(flac, samples, 16_000, format="FLAC")
@@ -145,19 +145,19 @@ def bad(folder, voice):
         yield folder / name
 
 
-def test_a_bad_recording_is_found_before_training_or_when_it_is_read(tmp_path, voice):
-    for path in bad(tmp_path, voice):
-        for ask in (
+def test_bad_recordings_are_refused_before_training_or_when_read(tmp_path, voice):
+    for path in bad_recordings(tmp_path, voice):
+        for method in (
             Audio().measure,
             Audio().read,
             Audio(checks=Checks(before_training=False)).read,
         ):
             with pytest.raises(UserError, match=path.name):
-                ask(str(path))
+                method(str(path))
         assert Audio(checks=Checks(before_training=False)).measure(str(path)) == 100
 
 
-def test_raw_samples_in_the_wrong_byte_order_are_named(tmp_path, voice):
+def test_raw_samples_in_the_wrong_byte_order_are_refused(tmp_path, voice):
     path = tmp_path / "a.raw"
     np.int16(voice() * 32767).astype(">i2").tofile(path)
     assert Audio(raw=RawFormat(byte_order="big")).measure(str(path)) == 100
@@ -165,7 +165,7 @@ def test_raw_samples_in_the_wrong_byte_order_are_named(tmp_path, voice):
         Audio().measure(str(path))
 
 
-def test_recordings_are_decoded_once_per_run_and_remembered(recording, tmp_path, monkeypatch):
+def test_saved_headers_spare_decoding_again(recording, tmp_path, monkeypatch):
     nowhere = str(tmp_path / "nowhere.wav")
     first = Audio()
     first.fit([recording, nowhere], None)
@@ -176,11 +176,11 @@ def test_recordings_are_decoded_once_per_run_and_remembered(recording, tmp_path,
     later.load(folder, None)
     monkeypatch.setattr(reader_module, "read_header", None)
     assert later.measure(recording) == 103
-    with pytest.raises(TypeError):  # a header has to be read, so it was not remembered
+    with pytest.raises(TypeError):  # its header is read again, so it was not cached
         later.measure(nowhere)
 
 
-def test_what_is_measured_later_is_remembered_too_even_after_a_torn_line(recording, tmp_path):
+def test_later_recordings_are_appended_even_after_an_incomplete_line(recording, tmp_path):
     with (tmp_path / "durations.jsonl").open("w") as file:
         file.write('{"recording": ["gone.wav", 1, 2], "head')
     reader = Audio()
@@ -191,12 +191,14 @@ def test_what_is_measured_later_is_remembered_too_even_after_a_torn_line(recordi
     assert len(lines) == 1
     again = Audio()
     again.load(tmp_path, None)
-    again.measure(recording)  # the torn line took this one with it; now it is written whole
+    again.measure(
+        recording
+    )  # was appended to the incomplete line and lost with it; now it gets its own line
     (last,) = (tmp_path / "durations.jsonl").read_text().splitlines()[1:]
     assert json.loads(last)["recording"][0] == recording
 
 
-def test_a_recording_that_has_changed_is_looked_at_again(tmp_path, voice):
+def test_a_changed_recording_is_measured_again(tmp_path, voice):
     path = tmp_path / "a.wav"
     soundfile.write(path, voice(0.5), 16_000)
     reader = Audio()
@@ -208,17 +210,17 @@ def test_a_recording_that_has_changed_is_looked_at_again(tmp_path, voice):
         reader.read(str(path))
 
 
-def test_a_run_folder_that_cannot_be_written_to_costs_only_time(recording, tmp_path):
+def test_an_unwritable_run_folder_only_disables_the_cache_file(recording, tmp_path):
     reader = Audio()
     reader.load(tmp_path / "nowhere", None)
     assert reader.measure(recording) == reader.measure(recording) == 52
 
 
-def test_slots_are_times_and_have_no_names(recording):
+def test_slots_have_no_labels(recording):
     assert Audio().labels(recording) == []
 
 
-def test_every_recording_of_an4_is_as_long_as_its_manifest_says(real_corpus):
+def test_recordings_of_an4_are_as_long_as_its_manifest_says(real_corpus):
     folder = real_corpus("an4")
     rows = [json.loads(line) for line in (folder / "dev.jsonl").read_text().splitlines()]
     reader = Audio()

@@ -1,4 +1,4 @@
-"""Features of mean 0 and variance 1 in every band: by their own utterance, or by all of training.
+"""Features normalised to mean 0 and variance 1 in every band, per utterance or globally.
 
     normalise(features (B, F, bands), lengths (B,)) -> (B, F, bands), zero in padded frames
 
@@ -12,11 +12,11 @@ from torch import Tensor, distributed, nn
 
 from multiattn.engine.memory import length_mask
 
-FLOOR = 1e-5  # of a variance: a band that never changes, as in silence, stays 0
+VARIANCE_FLOOR = 1e-5  # a band that never changes, as in silence, stays 0
 
 
-class PerUtterance(nn.Module):
-    """By the mean and variance of each utterance: loudness and microphone cancel out."""
+class UtteranceNormalisation(nn.Module):
+    """By each utterance's own mean and variance, so that loudness and microphone cancel out."""
 
     def __init__(self, bands: int) -> None:
         super().__init__()
@@ -28,14 +28,15 @@ class PerUtterance(nn.Module):
         mean = features.masked_fill(padding, 0.0).sum(1, keepdim=True) / count  # (B, 1, bands)
         centred = (features - mean).masked_fill(padding, 0.0)
         variance = centred.square().sum(1, keepdim=True) / count
-        return centred * torch.rsqrt(variance + FLOOR)
+        return centred * torch.rsqrt(variance + VARIANCE_FLOOR)
 
 
-class Global(nn.Module):
+class GlobalNormalisation(nn.Module):
     """By the mean and variance of every frame seen in training so far, over all processes.
 
-    They are buffers, so a checkpoint holds them and a run that continues goes on counting. Each
-    training batch counts before it is normalised; before the first one features stay as they are.
+    These statistics are buffers, so a checkpoint holds them and a resumed run goes on updating
+    them. Each training batch updates them before it is normalised; until the first update they are
+    mean 0 and variance 1.
     """
 
     frames: Tensor
@@ -51,13 +52,16 @@ class Global(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         padding = ~length_mask(lengths, features.shape[1]).unsqueeze(2)  # (B, F, 1)
         if self.training:
-            self._count((features - self.mean).masked_fill(padding, 0.0), lengths)
-        scaled = (features - self.mean) * torch.rsqrt(self.variance + FLOOR)
+            self._update_statistics((features - self.mean).masked_fill(padding, 0.0), lengths)
+        scaled = (features - self.mean) * torch.rsqrt(self.variance + VARIANCE_FLOOR)
         return scaled.masked_fill(padding, 0.0)
 
     @torch.no_grad()
-    def _count(self, centred: Tensor, lengths: Tensor) -> None:
-        """Merge a batch, given less the mean so far (Chan et al. 1979, equations 2.1)."""
+    def _update_statistics(self, centred: Tensor, lengths: Tensor) -> None:
+        """Merge a batch from which the mean so far is subtracted (Chan et al. 1979, equations 2.1).
+
+        centred: (B, F, bands), zero in padded frames.
+        """
         sums = torch.stack(
             [
                 lengths.sum().to(centred.dtype).expand(centred.shape[2]),
@@ -68,10 +72,11 @@ class Global(nn.Module):
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
         count, total, squares = sums
-        share = count / (self.frames + count)  # of the batch in everything
-        moved = total / count
-        spread = squares / count - moved.square()
-        before = (1 - share) * self.variance * (self.frames > 0)
-        self.variance.copy_(before + share * (spread + (1 - share) * moved.square()))
-        self.mean.add_(share * moved)
+        batch_share = count / (self.frames + count)  # of all frames so far
+        mean_shift = total / count
+        batch_variance = squares / count - mean_shift.square()
+        old_variance = (1 - batch_share) * self.variance * (self.frames > 0)
+        between = (1 - batch_share) * mean_shift.square()
+        self.variance.copy_(old_variance + batch_share * (batch_variance + between))
+        self.mean.add_(batch_share * mean_shift)
         self.frames.add_(count[0].round().long())

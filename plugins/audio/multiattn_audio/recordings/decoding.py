@@ -1,7 +1,7 @@
-"""Recordings as samples: headers, decoding, mix-down, resampling. It judges nothing it hears.
+"""Headers and samples of recordings.
 
-Everything is read by libsndfile: wav, flac, ogg, mp3, NIST SPHERE and its other formats, and
-headerless samples where the file's name ends in .raw. No torch.
+libsndfile reads wav, flac, ogg, mp3, NIST SPHERE and its other formats, and headerless samples if
+the file name ends in .raw.
 
 Letters: L samples of one channel, C channels.
 """
@@ -9,7 +9,6 @@ Letters: L samples of one channel, C channels.
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +19,14 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from multiattn.errors import UserError
-from multiattn_audio.formats import RAW_SUFFIX, RawFormat
+from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
 
 Samples = NDArray[np.float32]
 
-MOST_CHANNELS = 64  # more "channels" than that are time, and the array lies on its side
+MAX_CHANNELS = 64  # more than this, and the array is probably transposed
 
 SUBTYPES = {
     "int8": "PCM_S8",
@@ -46,14 +44,15 @@ SUBTYPES = {
 class Sound:
     """A recording that is already decoded.
 
-    samples: (L,) or (L, C); floating point in [-1, 1], or integers over the range of their type.
+    samples: (L,) or (L, C), floating point in [-1, 1], or integers that use the full range of
+        their type.
     """
 
     samples: NDArray[Any]
     sample_rate_hz: int
 
     def __repr__(self) -> str:
-        """Its shape: nobody reads the samples."""
+        """Show the shape instead of the samples."""
         return f"Sound({np.shape(self.samples)}, {self.sample_rate_hz} Hz)"
 
 
@@ -62,7 +61,7 @@ Recording = str | Path | bytes | Sound
 
 @dataclass(frozen=True)
 class Header:
-    """What a recording says of itself before it is decoded: L, its rate, C."""
+    """What is known before decoding; ``samples`` is L, the number per channel."""
 
     samples: int
     sample_rate_hz: int
@@ -70,12 +69,12 @@ class Header:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration."""
         return self.samples / self.sample_rate_hz
 
 
-def name_of(recording: Recording) -> str:
-    """What an error calls it."""
+def recording_name(recording: Recording) -> str:
+    """What error messages call a recording."""
     if isinstance(recording, bytes):
         return f"the {len(recording)} bytes given"
     if isinstance(recording, Sound):
@@ -84,27 +83,27 @@ def name_of(recording: Recording) -> str:
 
 
 def read_header(recording: Recording, raw: RawFormat) -> Header:
-    """Look without decoding. Raises UserError for what is missing or is no recording."""
+    """Read the header only. Raises UserError for a recording that is missing or unreadable."""
     if isinstance(recording, Sound):
-        samples = _two_dimensional(recording)
+        samples = _as_two_dimensional(recording)
         return Header(len(samples), recording.sample_rate_hz, samples.shape[1])
-    with _opened(recording, raw) as file:
+    with _open_recording(recording, raw) as file:
         return Header(file.frames, file.samplerate, file.channels)
 
 
 def decode(recording: Recording, raw: RawFormat) -> Samples:
-    """All samples of all channels, full scale at ±1: (L, C).
+    """Decode all samples of all channels, full scale at ±1: (L, C).
 
-    Raises UserError for what is missing, is no recording, or is not there as far as it says.
+    Raises UserError for a recording that is missing, unreadable, or shorter than its header says.
     """
     if isinstance(recording, Sound):
-        return _scaled(_two_dimensional(recording))
-    with _opened(recording, raw) as file:
+        return _to_full_scale(_as_two_dimensional(recording))
+    with _open_recording(recording, raw) as file:
         samples: Samples = file.read(dtype="float32", always_2d=True)  # (L, C)
         expected = file.frames
     if len(samples) < expected:
         raise UserError(
-            f"expected {expected} samples in {name_of(recording)}, as many as its header says, got "
+            f"expected {expected} samples in {recording_name(recording)}, as its header says, got "
             f"{len(samples)}: it is cut off or damaged; fetch it again"
         )
     return samples
@@ -115,39 +114,26 @@ def mix_down(samples: Samples) -> Samples:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
-def resampled_length(length: int, source_hz: float, target_hz: float) -> int:
-    """How many samples ``resample`` makes of ``length``: no sound is lost, so rounded up."""
-    return math.ceil(round(length * target_hz / source_hz, 6))
-
-
-def resample(waveform: Samples, source_hz: float, target_hz: float) -> Samples:
-    """Band-limited interpolation by soxr's high quality recipe: (L,) -> (L',)."""
-    if source_hz == target_hz:
-        return waveform
-    length = resampled_length(len(waveform), source_hz, target_hz)
-    made: Samples = soxr.resample(waveform, source_hz, target_hz, quality="HQ")
-    # soxr rounds to the nearest length: a last sample may be missing.
-    return np.pad(made[:length], (0, max(0, length - len(made))))
-
-
 @contextmanager
-def _opened(recording: str | Path | bytes, raw: RawFormat) -> Iterator[soundfile.SoundFile]:
-    """A file or bytes as libsndfile sees them; its errors are ours."""
+def _open_recording(recording: str | Path | bytes, raw: RawFormat) -> Iterator[soundfile.SoundFile]:
+    """Open a file or bytes with libsndfile, whose errors become UserErrors."""
     if not isinstance(recording, str | Path | bytes):
         raise UserError(
             "expected a path, bytes or Sound(samples, sample_rate_hz), got "
             f"{type(recording).__name__}; an array alone does not say its sampling rate"
         )
-    name = name_of(recording)
-    settings: dict[str, Any] = {}
+    name = recording_name(recording)
+    options: dict[str, Any] = {}
     if isinstance(recording, bytes):
         source: object = io.BytesIO(recording)
     else:
-        source = _readable(Path(recording))
-        settings = _told(raw) if Path(recording).suffix.lower() == RAW_SUFFIX else {}
+        path = Path(recording)
+        _check_readable(path)
+        source = path
+        options = _raw_options(raw) if path.suffix.lower() == RAW_SUFFIX else {}
     try:
-        with soundfile.SoundFile(source, **settings) as file:
-            _refuse_cut_off(file.extra_info, name)
+        with soundfile.SoundFile(source, **options) as file:
+            _check_whole(file.extra_info, name)
             yield file
     except soundfile.LibsndfileError as error:
         raise UserError(
@@ -157,8 +143,8 @@ def _opened(recording: str | Path | bytes, raw: RawFormat) -> Iterator[soundfile
         ) from error
 
 
-def _readable(path: Path) -> Path:
-    """A file with something in it."""
+def _check_readable(path: Path) -> None:
+    """Raise UserError for a file that cannot be read or is empty."""
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -168,10 +154,9 @@ def _readable(path: Path) -> Path:
         ) from error
     if empty:
         raise UserError(f"expected a recording in {path}, got an empty file; fetch it again")
-    return path
 
 
-def _told(raw: RawFormat) -> dict[str, Any]:
+def _raw_options(raw: RawFormat) -> dict[str, Any]:
     return {
         "format": "RAW",
         "samplerate": raw.sample_rate_hz,
@@ -181,24 +166,24 @@ def _told(raw: RawFormat) -> dict[str, Any]:
     }
 
 
-def _refuse_cut_off(log: str, name: str) -> None:
-    """Where a wav or an aiff is shorter than it says, libsndfile only notes it down."""
-    found = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
+def _check_whole(log: str, name: str) -> None:
+    """Raise UserError for a wav or aiff that is cut off: libsndfile mentions it only in its log."""
+    match = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
     # A writer that cannot seek back leaves a length that no file has.
-    if found and int(found[2]) < int(found[1]) < 0x7FFF_0000:
+    if match and int(match[2]) < int(match[1]) < 0x7FFF_0000:
         raise UserError(
-            f"expected {found[1]} bytes of samples in {name}, as its header says, got {found[2]}: "
+            f"expected {match[1]} bytes of samples in {name}, as its header says, got {match[2]}: "
             "it is cut off; fetch it again"
         )
 
 
-def _two_dimensional(sound: Sound) -> NDArray[Any]:
-    """The samples of an array as (L, C). Raises UserError for what cannot be a recording."""
+def _as_two_dimensional(sound: Sound) -> NDArray[Any]:
+    """The samples of an array as (L, C). Raises UserError if they cannot be a recording."""
     samples = np.asarray(sound.samples)
     columns = samples[:, None] if samples.ndim == 1 else samples
-    fits = columns.ndim == 2 and 0 < columns.shape[1] <= MOST_CHANNELS
+    shape_fits = columns.ndim == 2 and 0 < columns.shape[1] <= MAX_CHANNELS
     rate = sound.sample_rate_hz
-    if not isinstance(rate, Real) or rate <= 0 or not fits or samples.dtype.kind not in "fiu":
+    if not isinstance(rate, Real) or rate <= 0 or not shape_fits or samples.dtype.kind not in "fiu":
         raise UserError(
             "expected an array of samples (L,) or (L, channels) and a sampling rate in Hz, got "
             f"{samples.shape} of {samples.dtype} and {rate!r}; transpose or convert "
@@ -207,10 +192,10 @@ def _two_dimensional(sound: Sound) -> NDArray[Any]:
     return columns
 
 
-def _scaled(samples: NDArray[Any]) -> Samples:
-    """Integers over the range of their type as numbers in [-1, 1)."""
+def _to_full_scale(samples: NDArray[Any]) -> Samples:
+    """Integers over the range of their type become numbers in [-1, 1)."""
     if samples.dtype.kind == "f":
         return samples.astype(np.float32)
     half_range = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    middle = half_range if samples.dtype.kind == "u" else 0.0
-    return ((samples - middle) / half_range).astype(np.float32)
+    midpoint = half_range if samples.dtype.kind == "u" else 0.0
+    return ((samples - midpoint) / half_range).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What is taken off a text before words are counted, and that it is done after once."""
+"""What each normaliser removes, and that applying it twice changes nothing more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiattn_audio.normalisers import English, Plain, Verbatim
+from multiattn_audio.text_normalisers import EnglishNormaliser, PlainNormaliser, VerbatimNormaliser
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from multiattn_audio.normalisers import English, Plain, Verbatim
     ],
 )
 def test_plain_keeps_letters_marks_and_digits(text, plain):
-    assert Plain()(text) == plain
+    assert PlainNormaliser()(text) == plain
 
 
 @pytest.mark.parametrize(
@@ -39,35 +39,38 @@ def test_plain_keeps_letters_marks_and_digits(text, plain):
         ("summer hummed", "summer hummed"),
     ],
 )
-def test_english_takes_off_what_was_not_meant(text, english):
-    assert English()(text) == english
+def test_english_removes_noises_and_hesitations_and_expands_contractions(text, english):
+    assert EnglishNormaliser()(text) == english
 
 
-def test_nothing_else_changes_a_text_verbatim():
-    assert Verbatim()(" Any, thing ") == " Any, thing "
+def test_verbatim_changes_nothing():
+    assert VerbatimNormaliser()(" Any, thing ") == " Any, thing "
 
 
 ALPHABET = st.sampled_from([*"aAdglmnstuhve'’ -[]()<>.5ßİǅ", "been", "got", "won't", "uh", " mm"])
 
 
-def test_apostrophes_in_a_row_are_one():
-    assert Plain()("it''s") == "it's"
-    assert English()("a''d") == "a would"
+def test_repeated_apostrophes_are_merged():
+    assert PlainNormaliser()("it''s") == "it's"
+    assert EnglishNormaliser()("a''d") == "a would"
 
 
-@pytest.mark.parametrize("normalise", [Plain(), English()])
+@pytest.mark.parametrize("normalise", [PlainNormaliser(), EnglishNormaliser()])
 @given(text=st.lists(ALPHABET, max_size=12).map("".join) | st.text())
-def test_applied_twice_it_gives_the_same(normalise, text):
+def test_normalisers_are_idempotent(normalise, text):
     once = normalise(text)
     assert normalise(once) == once
 
 
-def test_no_character_of_unicode_needs_a_second_time():
-    plain = Plain()
-    odd = [code for code in range(sys.maxunicode) if (once := plain(chr(code))) != plain(once)]
-    assert not odd
+def test_plain_is_idempotent_on_every_character_of_unicode():
+    plain = PlainNormaliser()
+    changed = [code for code in range(sys.maxunicode) if (once := plain(chr(code))) != plain(once)]
+    assert not changed
 
 
-def test_every_one_has_a_name_and_a_version():
-    names = [normaliser().signature() for normaliser in (Verbatim, Plain, English)]
+def test_signatures_have_a_name_and_a_version():
+    names = [
+        normaliser().signature()
+        for normaliser in (VerbatimNormaliser, PlainNormaliser, EnglishNormaliser)
+    ]
     assert names == ["none", "plain-v1", "english-v1"]

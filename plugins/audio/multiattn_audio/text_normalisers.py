@@ -1,7 +1,7 @@
-"""Text -> text before words are counted. Each is named and versioned; none knows what is scored.
+"""Text normalisers, applied to reference and hypothesis before an error rate is computed.
 
-A change of what one does is a new version in its signature: two error rates with different
-signatures are of different texts. All of them give the same when applied twice.
+Any change to a normaliser needs a new version in its signature, because error rates with different
+signatures are not comparable. Every normaliser is idempotent.
 """
 
 from __future__ import annotations
@@ -10,47 +10,47 @@ import re
 import unicodedata
 
 
-class Verbatim:
-    """Leaves a text as it is: what jiwer itself compares."""
+class VerbatimNormaliser:
+    """Leaves a text unchanged, so that the error rate is that of jiwer alone."""
 
     def __call__(self, text: str) -> str:
         return text
 
     def signature(self) -> str:
-        """Nothing is changed, so there is no version."""
+        """Without a version, because there are no rules."""
         return "none"
 
 
-class Plain:
-    """Small letters, digits and apostrophes within words, for any script.
+class PlainNormaliser:
+    """Keeps lower-case letters, digits and apostrophes within words, in any script.
 
-    Compatible forms are made one (NFKC); everything else, hyphens too, is a space.
+    Compatible forms are unified (NFKC); everything else, including hyphens, becomes a space.
     """
 
     def __call__(self, text: str) -> str:
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
-        spelled = re.sub("'+", "'", "".join(map(_letter, folded.replace("’", "'"))))
-        return " ".join(re.sub(r"(?<!\S)'+|'+(?!\S)", " ", spelled).split())
+        words = re.sub("'+", "'", "".join(map(_letter_or_space, folded.replace("’", "'"))))
+        return " ".join(re.sub(r"(?<!\S)'+|'+(?!\S)", " ", words).split())
 
     def signature(self) -> str:
         """The name and the version of the rules."""
         return "plain-v1"
 
 
-class English:
-    """As ``Plain``, without ``[noise]``, ``(remarks)``, hesitations; contractions are written out.
+class EnglishNormaliser:
+    """Also removes ``[noise]``, ``(remarks)`` and hesitations, and expands contractions.
 
-    After the normaliser of Whisper (Radford et al. 2023, appendix C), without its tables of
-    numbers and of British spellings.
+    The rest is as in ``PlainNormaliser``. Modelled on the normaliser of Whisper (Radford et al.
+    2023, appendix C), without its tables of numbers and British spellings.
     """
 
     def __init__(self) -> None:
-        self._plain = Plain()
+        self._plain = PlainNormaliser()
 
     def __call__(self, text: str) -> str:
         text = self._plain(BRACKETED.sub(" ", text))
-        for contracted, full in CONTRACTIONS:
-            text = contracted.sub(full, text)
+        for contraction, expansion in CONTRACTIONS:
+            text = contraction.sub(expansion, text)
         return self._plain(HESITATION.sub(" ", text))
 
     def signature(self) -> str:
@@ -58,16 +58,16 @@ class English:
         return "english-v1"
 
 
-def _letter(character: str) -> str:
-    """The character if a word may hold it, else a space: letters, marks, numbers, apostrophes."""
+def _letter_or_space(character: str) -> str:
+    """Keep letters, marks, numbers and apostrophes; replace any other character by a space."""
     return character if character == "'" or unicodedata.category(character)[0] in "LMN" else " "
 
 
 BRACKETED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>")
 HESITATION = re.compile(r"\b(?:hmm|mm|mhm|mmm|uh|um)\b(?!')")
 CONTRACTIONS = [
-    (re.compile(pattern), full)
-    for pattern, full in (
+    (re.compile(pattern), expansion)
+    for pattern, expansion in (
         (r"\bwon't\b", "will not"),
         (r"\bcan't\b", "can not"),
         (r"\blet's\b", "let us"),
@@ -82,7 +82,7 @@ CONTRACTIONS = [
         (r"'s got\b", " has got"),
         (r"n't\b", " not"),
         (r"'re\b", " are"),
-        (r"'s\b", " is"),  # a genitive too: both sides are treated alike
+        (r"'s\b", " is"),  # genitives too, but in both texts alike
         (r"'d\b", " would"),
         (r"'ll\b", " will"),
         (r"'ve\b", " have"),

@@ -1,7 +1,6 @@
-"""Waveforms -> a memory of moments: filterbanks, fewer frames, a deep bidirectional LSTM.
+"""Waveforms become a memory over time: filterbanks, time reduction, a deep bidirectional LSTM.
 
-It refuses to know files and words. Letters: B batch, L samples, F frames, S slots, H width of one
-direction.
+Letters: B batch, L samples, F frames, S slots, H width of one direction.
 """
 
 from __future__ import annotations
@@ -17,27 +16,44 @@ from multiattn.engine.lstm import bidirectional, encode_in_groups, final_states,
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.errors import UserError
 from multiattn.registry.schema import Probability
-from multiattn_audio.augmentation import SpecAugment, spec_augment
-from multiattn_audio.filterbank import check_bands, frames_of, hop_seconds, log_mel
-from multiattn_audio.normalisation import Global, PerUtterance
+from multiattn_audio.encoder.augmentation import SpecAugment, spec_augment
+from multiattn_audio.encoder.feature_normalisation import (
+    GlobalNormalisation,
+    UtteranceNormalisation,
+)
+from multiattn_audio.encoder.filterbank import (
+    check_bands,
+    hop_seconds,
+    log_mel_filterbank,
+    max_frames,
+)
+from multiattn_audio.encoder.time_reduction import (
+    FrameConvolutions,
+    PlaneConvolutions,
+    concatenate_pairs,
+    halve_lengths,
+)
 from multiattn_audio.reader import AudioSpec
-from multiattn_audio.reduction import FrameConvolutions, PlaneConvolutions, halved, paired
 
-NORMALISATIONS: dict[str, Any] = {"utterance": PerUtterance, "global": Global}
+NORMALISATIONS: dict[str, Any] = {
+    "utterance": UtteranceNormalisation,
+    "global": GlobalNormalisation,
+}
 DEFAULT_AUGMENTATION = SpecAugment()
 
 
 class FilterbankBiLSTM(nn.Module):
-    """Log-mel filterbanks, their normalisation, SpecAugment, time reduction, bidirectional LSTM.
+    """Log-mel filterbanks, normalisation, SpecAugment, time reduction, bidirectional LSTM.
 
-    bands: of the filterbank, 25 ms every 10 ms.
-    reduction: how frames become slots of ``slot_frames`` each: ``planes``, 3 × 3 convolutions;
-        ``frames``, convolutions over time alone; ``pyramid``, two slots side by side after each of
-        the first layers (Chan et al. 2016), the slowest, because the first layer sees every frame.
-    projection_dim: each layer's outputs go through a tanh layer of this width; 0 is none.
-    dropout: on what each layer reads, and on the slots; not on the final states.
-    Raises UserError for a pyramid that has too few layers, and for more bands than the sampling
-    rate has room for.
+    bands: number of mel bands; windows are 25 ms long, every 10 ms.
+    reduction: how frames become slots of ``slot_frames`` each. ``planes``: 3 × 3 convolutions over
+        time and bands. ``frames``: convolutions over time alone. ``pyramid``: neighbouring slots
+        are concatenated after each of the first layers (Chan et al. 2016); this is the slowest,
+        because the first layer runs over every frame.
+    projection_dim: width of a tanh layer on each LSTM layer's outputs; 0 for none.
+    dropout: on the inputs of each layer and on the slots, not on the final states.
+    Raises UserError for a pyramid with too few layers, and for more bands than the sampling rate
+    has room for.
     """
 
     def __init__(
@@ -60,23 +76,23 @@ class FilterbankBiLSTM(nn.Module):
         self.normalisation = NORMALISATIONS[normalisation](bands)
         self.augmentation = augmentation
         halvings = slot_frames.bit_length() - 1
-        self.pairings = halvings if reduction == "pyramid" else 0
-        if self.pairings >= layers:
+        self.pyramid_steps = halvings if reduction == "pyramid" else 0
+        if self.pyramid_steps >= layers:
             raise UserError(
                 f"reduction 'pyramid' to slots of {slot_frames} frames pairs slots after each of "
-                f"{self.pairings} layers and needs one more, got layers {layers}; add layers or "
-                "lower slot_frames"
+                f"{self.pyramid_steps} layers and needs one more, got layers {layers}; add layers "
+                "or lower slot_frames"
             )
         self.reduction: Any = (
             PlaneConvolutions(bands, halvings)
             if reduction == "planes"
-            else FrameConvolutions(bands, halvings - self.pairings, hidden_dim)
+            else FrameConvolutions(bands, halvings - self.pyramid_steps, hidden_dim)
         )
         self.dropout = nn.Dropout(dropout)
         self.out_dim = projection_dim or 2 * hidden_dim
         self.summary_dim = 2 * hidden_dim
         widths: list[int] = [self.reduction.out_dim]
-        widths += [self.out_dim * (1 + (layer <= self.pairings)) for layer in range(1, layers)]
+        widths += [self.out_dim * (1 + (layer <= self.pyramid_steps)) for layer in range(1, layers)]
         self.forwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
         self.backwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
         self.projections: Any = nn.ModuleList(
@@ -86,10 +102,12 @@ class FilterbankBiLSTM(nn.Module):
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
         """Encode waveforms (B, L) in [-1, 1] of these lengths (B,) in samples, each at least 1.
 
-        Whatever its length, an input has at least one slot.
+        Every input gets at least one slot.
         """
         with torch.no_grad():
-            features, frames = log_mel(inputs, lengths, self.spec.sample_rate_hz, self.bands)
+            features, frames = log_mel_filterbank(
+                inputs, lengths, self.spec.sample_rate_hz, self.bands
+            )
             features = self.normalisation(features, frames)  # (B, F, bands)
             if self.training:
                 features = spec_augment(features, frames, self.augmentation)
@@ -98,40 +116,42 @@ class FilterbankBiLSTM(nn.Module):
     def encode(self, features: Tensor, lengths: Tensor) -> Memory:
         """Encode features (B, F, bands), normalised and zero in padding, of these lengths (B,).
 
-        values: (B, S, out_dim). summary: (B, 2H), the state after the last slot of the forward and
-        after the first of the backward direction, of the last layer.
+        values: (B, S, out_dim). summary: (B, 2H), the final states of both directions of the last
+        layer, at the last slot (forward) and at the first (backward).
         """
         values, summary = encode_in_groups(self._encode, features, lengths)
         for _ in range(self.slot_frames.bit_length() - 1):
-            lengths = halved(lengths)
+            lengths = halve_lengths(lengths)
         seconds = self.slot_frames * hop_seconds(self.spec.sample_rate_hz)
         return Memory(values, length_mask(lengths, values.shape[1]), Time(seconds), summary)
 
     def slots(self, size: int) -> int:
-        """At most so many slots has a recording of ``size`` hundredths of a second."""
-        lengths = torch.tensor([frames_of(size)])
+        """The most slots that a recording of ``size`` hundredths of a second can have."""
+        lengths = torch.tensor([max_frames(size)])
         for _ in range(self.slot_frames.bit_length() - 1):
-            lengths = halved(lengths)
+            lengths = halve_lengths(lengths)
         return int(lengths)
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
-        """Make a batch of a fifth and of a tenth of a second of noise."""
+        """Make a batch of two recordings of noise, 0.2 and 0.1 seconds long."""
         lengths = torch.tensor([self.spec.sample_rate_hz // 5, self.spec.sample_rate_hz // 10])
         noise = 0.1 * torch.randn(2, int(lengths[0]))
         return noise.masked_fill(~length_mask(lengths, noise.shape[1]), 0.0), lengths
 
     def _encode(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode features that share a call: slots (B, S, out_dim), final states (B, 2H)."""
+        """Encode one group of features: slots (B, S, out_dim), final states (B, 2H)."""
         values, lengths = self.reduction(values, lengths)
-        for layer, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
-            if 0 < layer <= self.pairings:
-                values, lengths = paired(values, lengths)
-            states = bidirectional(self.dropout(values), lengths, ahead, back)  # (B, S, 2H)
-            values = self._projected(states, layer, lengths)
+        directions = zip(self.forwards, self.backwards, strict=True)
+        for layer, (forward_lstm, backward_lstm) in enumerate(directions):
+            if 0 < layer <= self.pyramid_steps:
+                values, lengths = concatenate_pairs(values, lengths)
+            values = self.dropout(values)
+            states = bidirectional(values, lengths, forward_lstm, backward_lstm)  # (B, S, 2H)
+            values = self._project(states, layer, lengths)
         return self.dropout(values), final_states(states, lengths)
 
-    def _projected(self, states: Tensor, layer: int, lengths: Tensor) -> Tensor:
-        """States (B, S, 2H) through the layer's projection, if it has one; zero in padded slots."""
+    def _project(self, states: Tensor, layer: int, lengths: Tensor) -> Tensor:
+        """Apply the layer's projection, if any, to states (B, S, 2H); zero in padded slots."""
         if not self.projections:
             return states
         mask = length_mask(lengths, states.shape[1])  # (B, S)

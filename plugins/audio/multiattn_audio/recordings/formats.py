@@ -1,4 +1,4 @@
-"""Which files are recordings, and what a file without a header has to be told. No torch."""
+"""File suffixes of recordings, and the format of headerless ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", RAW_SUFFIX
 
 
 class RawFormat(Strict):
-    """What a ``.raw`` file does not say itself: headerless samples, channel by channel in turn."""
+    """The format of ``.raw`` files: samples without a header, channels interleaved."""
 
     sample_rate_hz: PositiveInt = 16_000
     sample: Literal["int8", "int16", "int24", "int32", "float32", "float64", "ulaw", "alaw"] = (

@@ -1,0 +1,72 @@
+"""Folders of recordings, each with a text file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from multiattn.data.corpus import BadRowError, Example
+from multiattn.data.text_files import (
+    FileLine,
+    OnBadRow,
+    collect_examples,
+    decode_line,
+    read_lines,
+    require_text,
+)
+from multiattn.errors import UserError
+from multiattn_audio.corpora.recording_examples import (
+    recording_example,
+    recording_files,
+    subfolders,
+)
+from multiattn_audio.recordings.formats import SUFFIXES
+
+
+class Folder:
+    """Recordings with their transcripts beside them: ``SPLIT/…/NAME.wav`` and ``SPLIT/…/NAME.txt``.
+
+    Recordings may have any suffix that the audio reader accepts. Speakers are unknown.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the folders that hold recordings."""
+        folders = (path for path in subfolders(self._folder) if any(recording_files(path)))
+        return tuple(sorted(path.name for path in folders))
+
+    def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
+        """Read a folder, sorted by path. Raises UserError if it holds no recording."""
+        folder = self._folder / split
+        paths = sorted(recording_files(folder))
+        if not paths:
+            raise UserError(
+                f"expected recordings ({', '.join(SUFFIXES)}) in {folder}, got none; the corpus "
+                f"has the splits {', '.join(self.splits()) or '(none)'}"
+            )
+
+        def example(number: int, path: Path) -> Example:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            place = FileLine(path.with_suffix(".txt"), 1)
+            return recording_example(name, path, _read_transcript(place), None, place)
+
+        return collect_examples(enumerate(paths, start=1), example, on_bad_row)
+
+
+def _read_transcript(place: FileLine) -> str:
+    """Read a text file and join its lines. Raises BadRowError if it is missing or empty."""
+    if not place.path.is_file():
+        raise BadRowError(
+            f"expected a transcript in {place.path}, beside the recording, got no such file; "
+            "write it, or leave such recordings out with training.bad_rows=skip"
+        )
+    try:
+        lines = read_lines(place.path)
+    except UserError as error:
+        raise BadRowError(str(error)) from error
+    texts = [
+        decode_line(raw, FileLine(place.path, line)) for line, raw in enumerate(lines, start=1)
+    ]
+    return " ".join(require_text(" ".join(texts), "a transcript", place).split())

@@ -1,0 +1,45 @@
+"""What the corpora share: finding recordings and making examples of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from multiattn.data.corpus import BadRowError, Example
+from multiattn.data.text_files import FileLine
+from multiattn_audio.recordings.formats import SUFFIXES
+
+
+def recording_example(
+    name: str, path: Path, text: str | tuple[str, ...] | None, speaker: str | None, place: FileLine
+) -> Example:
+    """Make an example called ``name``; ``place`` is the line that lists the recording."""
+    fields = {"audio": str(path), "text": text, "speaker": speaker}
+    meta = {"file": place.path.name, "line": str(place.line)}
+    return Example(name, fields, meta if speaker is None else {**meta, "speaker": speaker})
+
+
+def missing_recording(path: Path, place: FileLine) -> BadRowError:
+    """Make the error for a recording that a row names and that does not exist."""
+    return BadRowError(
+        f"expected the recording {path}, which {place} names, got no such file; fetch it, or "
+        "leave such rows out with training.bad_rows=skip"
+    )
+
+
+def subfolders(folder: Path) -> Iterator[Path]:
+    """List the folders directly inside a folder."""
+    return (path for path in folder.glob("*") if path.is_dir())
+
+
+def recording_files(folder: Path) -> Iterable[Path]:
+    """List the recordings anywhere below a folder.
+
+    Hidden files are left out: some systems keep metadata in hidden files that are named after the
+    recording, suffix included.
+    """
+    return (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )

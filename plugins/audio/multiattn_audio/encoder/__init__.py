@@ -1,0 +1,1 @@
+"""The speech encoder: log-mel filterbanks, SpecAugment, time reduction, bidirectional LSTM."""
