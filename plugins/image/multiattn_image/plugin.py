@@ -40,21 +40,21 @@ def _corpora() -> Iterator[Record]:
     captioned = {"image": "image", "captions": "text"}
     yield Corpus(
         name="flickr8k",
-        target="multiattn_image.corpora:Flickr8k",
+        target="multiattn_image.corpora.flickr8k:Flickr8k",
         fields=captioned,
         summary="photographs of people and animals, five captions each: tables, released, Karpathy",
         paper="Hodosh et al. 2013, Framing image description as a ranking task",
     )
     yield Corpus(
         name="coco-captions",
-        target="multiattn_image.corpora:CocoCaptions",
+        target="multiattn_image.corpora.flickr8k:CocoCaptions",
         fields=captioned,
         summary="photographs of everyday scenes, five captions each: COCO's JSON or Karpathy's",
         paper="Chen et al. 2015, Microsoft COCO captions: data collection and evaluation server",
     )
     yield Corpus(
         name="captions",
-        target="multiattn_image.corpora:Captions",
+        target="multiattn_image.corpora.flickr8k:Captions",
         fields=captioned,
         summary="pictures listed with their captions: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
     )
@@ -63,7 +63,7 @@ def _corpora() -> Iterator[Record]:
 def _metrics() -> Iterator[Record]:
     yield Metric(
         name="cider",
-        target="multiattn_image.metrics:Cider",
+        target="multiattn_image.captioning_metrics.metrics:Cider",
         higher_is_better=True,
         unit="0-10",
         summary="CIDEr-D of pycocoevalcap",
@@ -72,7 +72,7 @@ def _metrics() -> Iterator[Record]:
     for order in range(1, 5):
         yield Metric(
             name=f"coco-bleu-{order}",
-            target=f"multiattn_image.metrics:CocoBleu{order}",
+            target=f"multiattn_image.captioning_metrics.metrics:CocoBleu{order}",
             higher_is_better=True,
             unit="0-1",
             summary=f"corpus BLEU of pycocoevalcap, up to {order} words",
@@ -80,7 +80,7 @@ def _metrics() -> Iterator[Record]:
         )
     yield Metric(
         name="meteor",
-        target="multiattn_image.metrics:Meteor",
+        target="multiattn_image.captioning_metrics.metrics:Meteor",
         higher_is_better=True,
         unit="0-1",
         summary="METEOR 1.5 of pycocoevalcap",
@@ -88,7 +88,7 @@ def _metrics() -> Iterator[Record]:
     )
     yield Metric(
         name="coco-rouge-l",
-        target="multiattn_image.metrics:CocoRougeL",
+        target="multiattn_image.captioning_metrics.metrics:CocoRougeL",
         higher_is_better=True,
         unit="0-1",
         summary="F-score of the longest common subsequence, of pycocoevalcap",

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from multiattn_image.augmentation import Augmentation, augmented, augmenter
-from multiattn_image.picture import MEGAPIXELS, Picture, centre_square, check, decode
+from multiattn_image.image_files import MEGAPIXELS, Picture, centre_square, check, decode
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.rendering import AttentionRecord
-from multiattn_image.picture import centre_square, decode
+from multiattn_image.image_files import centre_square, decode
 
 SIDE = 224  # pixels of a panel
 COLUMNS = 6

@@ -11,7 +11,7 @@ from multiattn.errors import UserError
 from multiattn.overlap import shared_with_training
 from multiattn.plugins import load_host
 from multiattn.settings import RecipeSettings
-from multiattn_image.corpora import Captions, CocoCaptions, Flickr8k
+from multiattn_image.corpora.flickr8k import Captions, CocoCaptions, Flickr8k
 
 DOGS = ("A dog runs .", "A brown dog .")
 

@@ -16,7 +16,7 @@ RECORDS = list(plugin.multiattn_components())
 
 def test_corpora_import_neither_torch_nor_pillow():
     script = (
-        "import sys; import multiattn_image.corpora;"
+        "import sys; import multiattn_image.corpora.flickr8k;"
         "assert not {'torch', 'torchvision', 'PIL'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

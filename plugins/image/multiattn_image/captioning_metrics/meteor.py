@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pycocoevalcap.meteor import meteor as package
 
 from multiattn.errors import UserError
-from multiattn_image.java import Program, Running
+from multiattn_image.captioning_metrics.java_process import Program, Running
 
 Statistics = NDArray[np.float64]
 

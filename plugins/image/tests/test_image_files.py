@@ -12,7 +12,7 @@ import pytest
 from PIL import ImageFile
 
 from multiattn.errors import UserError
-from multiattn_image.picture import SHORTEST_SIDE, check, decode
+from multiattn_image.image_files import SHORTEST_SIDE, check, decode
 
 
 def encoded(image, kind, **options):

@@ -26,8 +26,8 @@ from multiattn.textfiles import (
     read_lines,
     splits_named,
 )
-from multiattn_image.annotations import coco_examples, karpathy_examples
-from multiattn_image.listing import Pictures, example_of, joined
+from multiattn_image.corpora.annotations import coco_examples, karpathy_examples
+from multiattn_image.corpora.image_listing import Pictures, example_of, joined
 
 
 class Captions:

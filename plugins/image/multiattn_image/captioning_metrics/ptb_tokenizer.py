@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pycocoevalcap.tokenizer import ptbtokenizer
 
-from multiattn_image.java import Program, Running
+from multiattn_image.captioning_metrics.java_process import Program, Running
 
 TOKENIZER = Program(
     jar=Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR),

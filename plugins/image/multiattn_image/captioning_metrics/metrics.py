@@ -1,6 +1,6 @@
 """CIDEr-D, BLEU, ROUGE-L and METEOR as COCO's evaluation of captions has them, a row per example.
 
-pycocoevalcap counts; its Java runs through ``java.py``. Nothing here draws samples, and torch is
+pycocoevalcap counts; its Java runs through ``java_process.py``. Nothing here draws samples, and torch is
 never imported. Values keep the package's scale: 0-10 for CIDEr, 0-1 for the others.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pycocoevalcap.bleu.bleu_scorer import BleuScorer, cook_refs, cook_test
 from pycocoevalcap.rouge.rouge import Rouge
 
-from multiattn_image import cider, coco, meteor
-from multiattn_image.ptb import NAME, tokenised
+from multiattn_image.captioning_metrics import cider, coco_results, meteor
+from multiattn_image.captioning_metrics.ptb_tokenizer import NAME, tokenised
 
 Statistics = NDArray[np.float64]
 References = Sequence[Sequence[str]]
@@ -53,7 +53,7 @@ class Cider:
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """The captions in COCO's result format, for its server and other evaluators."""
-        return coco.results(ids, hypotheses)
+        return coco_results.results(ids, hypotheses)
 
     def fitted(self, references: References) -> FittedCider:
         """The same metric with its document frequencies fixed on these references.

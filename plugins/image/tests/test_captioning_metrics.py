@@ -22,8 +22,8 @@ from typer.testing import CliRunner
 
 from multiattn import records, scoring
 from multiattn.cli import app
-from multiattn_image import meteor
-from multiattn_image.metrics import (
+from multiattn_image.captioning_metrics import meteor
+from multiattn_image.captioning_metrics.metrics import (
     Cider,
     CocoBleu1,
     CocoBleu2,
