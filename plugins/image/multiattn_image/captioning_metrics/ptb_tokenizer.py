@@ -1,7 +1,6 @@
-"""Captions as COCO's evaluation cuts them: the Penn Treebank tokeniser of Stanford, no punctuation.
+"""The tokeniser of COCO's evaluation: Stanford's Penn Treebank tokeniser, without punctuation.
 
-It refuses to know any metric. A caption is tokenised once in a process, whichever metrics ask. No
-torch.
+A caption is tokenised once per process, whichever metrics use it. No torch.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from pycocoevalcap.tokenizer import ptbtokenizer
 
-from multiattn_image.captioning_metrics.java_process import Program, Running
+from multiattn_image.captioning_metrics.java_process import JavaProcess, JavaProgram
 
-TOKENIZER = Program(
+PROGRAM = JavaProgram(
     jar=Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR),
     main="edu.stanford.nlp.process.PTBTokenizer",
     arguments=("-preserveLines", "-lowerCase", "-encoding", "UTF-8"),
@@ -24,55 +23,55 @@ TOKENIZER = Program(
 )
 NAME = "ptb-corenlp-3.4.1"
 PUNCTUATION = frozenset(ptbtokenizer.PUNCTUATIONS)
-REMEMBERED = 200_000  # captions, about 50 MB
+CACHE_SIZE = 200_000  # captions, about 50 MB
 
-_LINE_BREAKS = re.compile("[\n\r\x0b\x0c\u2028\u2029]")  # where the tokeniser would begin a line
-# the tokeniser writes in blocks of 8,192 characters and knows no flush: lines that follow a
-# question push the answer out of the block, and are read off before the next
+_LINE_BREAKS = re.compile("[\n\r\x0b\x0c\u2028\u2029]")  # where the tokeniser would start a line
+# The tokeniser writes in blocks of 8,192 characters and cannot be flushed. These extra lines follow
+# each request to push its answers out; their own answers are skipped in the next request.
 _BLOCK = 8_192
-_PUSHING = ["x" + " x" * 63] * (2 * _BLOCK // 128)
+_FLUSH_LINES = ["x" + " x" * 63] * (2 * _BLOCK // 128)
 
 
-class Tokenizer:
-    """The tokeniser as one Java process, started when first needed, that stays for later captions.
+class PTBTokenizer:
+    """The tokeniser as one Java process, started when first used and kept for later captions.
 
-    The package starts one per call; a reward asks a few captions at every step of a training.
+    The package starts a process per call, but a reward tokenises captions at every training step.
     """
 
     def __init__(self) -> None:
-        self._running: Running | None = None
+        self._process: JavaProcess | None = None
         self._lock = threading.Lock()
-        self._known: dict[str, str] = {}
-        self._owed = 0  # pushing lines not read off yet
+        self._cache: dict[str, str] = {}
+        self._unread_lines = 0  # answers to flush lines of the last request
 
     def __call__(self, captions: Sequence[str]) -> list[str]:
-        """Each caption in small letters, its words between single spaces; "" where none is left.
+        """Each caption in lower case with single spaces between its tokens; "" if none are left.
 
         Raises UserError where Java fails.
         """
         with self._lock:
-            unknown = list(dict.fromkeys(text for text in captions if text not in self._known))
-            fresh = dict(zip(unknown, self._cut(unknown), strict=True))
-            cut = [fresh[text] if text in fresh else self._known[text] for text in captions]
-            if len(self._known) + len(fresh) > REMEMBERED:
-                self._known = {}
-            if len(fresh) <= REMEMBERED:
-                self._known |= fresh
-            return cut
+            unseen = list(dict.fromkeys(text for text in captions if text not in self._cache))
+            new = dict(zip(unseen, self._tokenise(unseen), strict=True))
+            tokenised = [new[text] if text in new else self._cache[text] for text in captions]
+            if len(self._cache) + len(new) > CACHE_SIZE:
+                self._cache = {}
+            if len(new) <= CACHE_SIZE:
+                self._cache |= new
+            return tokenised
 
-    def _cut(self, captions: Sequence[str]) -> list[str]:
+    def _tokenise(self, captions: Sequence[str]) -> list[str]:
         if not captions:
             return []
-        if self._running is None or not self._running.usable:
-            self._running, self._owed = Running(TOKENIZER), 0
+        if self._process is None or not self._process.usable:
+            self._process, self._unread_lines = JavaProcess(PROGRAM), 0
         lines = [_LINE_BREAKS.sub(" ", caption) for caption in captions]
-        owed, self._owed = self._owed, len(_PUSHING)
-        answers = self._running.ask([*lines, *_PUSHING], owed + len(lines))
-        return [_without_punctuation(answer) for answer in answers[owed:]]
+        unread, self._unread_lines = self._unread_lines, len(_FLUSH_LINES)
+        answers = self._process.request([*lines, *_FLUSH_LINES], unread + len(lines))
+        return [_remove_punctuation(answer) for answer in answers[unread:]]
 
 
-tokenised = Tokenizer()
+tokenise = PTBTokenizer()
 
 
-def _without_punctuation(line: str) -> str:
-    return " ".join(word for word in line.rstrip().split(" ") if word not in PUNCTUATION)
+def _remove_punctuation(line: str) -> str:
+    return " ".join(token for token in line.rstrip().split(" ") if token not in PUNCTUATION)

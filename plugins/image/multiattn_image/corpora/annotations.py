@@ -1,6 +1,6 @@
-"""COCO's and Karpathy's JSON: one file of lists of objects that name each other. No torch.
+"""Annotation files of COCO and of Karpathy: JSON objects holding lists of objects. No torch.
 
-A wrong object is named by its file, its list and its place there, as ``jq .images[3]`` finds it.
+An error names a bad object by file, list and index, as ``jq .images[3]`` finds it.
 """
 
 from __future__ import annotations
@@ -15,71 +15,77 @@ from multiattn.errors import UserError
 from multiattn.records import Example
 from multiattn.tables import TableRow, Value
 from multiattn.textfiles import BadRowError, OnBadRow, Place, collect, read_lines
-from multiattn_image.corpora.image_listing import Pictures, example_of, joined
+from multiattn_image.corpora.captioned_images import (
+    ImageFolder,
+    captioned_example,
+    merge_by_image,
+)
 
 
 @dataclass(frozen=True)
 class ListPlace(Place):
-    """Where an object stands; ``line`` is its number in the list, from 0."""
+    """Where an object stands in a JSON list; ``line`` is its index, from 0."""
 
-    name: str
+    list_name: str
 
     def __str__(self) -> str:
-        return f"{self.path}, {self.name}[{self.line}]"
+        return f"{self.path}, {self.list_name}[{self.line}]"
 
 
 def karpathy_examples(
-    file: Path, split: str, pictures: Pictures, on_bad_row: OnBadRow | None
+    file: Path, split: str, image_folder: ImageFolder, on_bad_row: OnBadRow | None
 ) -> list[Example]:
-    """The pictures that Karpathy and Li (2015) put into a split, captions as people wrote them.
+    """The images of one of Karpathy and Li's (2015) splits, with the raw, untokenised captions.
 
-    Raises UserError for a file of another form, and for a split that it does not have.
+    Raises UserError for a file in another format, and for a split that it does not have.
     """
-    images = list(_objects(file, read_json(file), "images"))
-    rows = [(n, row) for n, row in images if row.cells.get("split") == split]
-    if not rows:
-        found = ", ".join(sorted({str(row.cells.get("split")) for _, row in images}))
+    rows = list(_object_rows(file, read_json_object(file), "images"))
+    split_rows = [(index, row) for index, row in rows if row.cells.get("split") == split]
+    if not split_rows:
+        splits = ", ".join(sorted({str(row.cells.get("split")) for _, row in rows}))
         raise UserError(
-            f"expected pictures of the split {split!r} in {file}, got none; it has the splits "
-            f"{found or '(none)'}"
+            f"expected images of the split {split!r} in {file}, got none; it has the splits "
+            f"{splits or '(none)'}"
         )
 
-    def example(_: int, row: TableRow) -> Example:
+    def make_example(_: int, row: TableRow) -> Example:
         name = Path(row.text("filename"))
-        folder = row.text("filepath") if row.has("filepath") else ""
-        path = pictures.path(str(folder / name), row.place)
-        called = row.name("cocoid") if row.has("cocoid") else name.stem
-        return example_of(called, path, _sentences(row), row.place)
+        subfolder = row.text("filepath") if row.has("filepath") else ""
+        path = image_folder.image_path(str(subfolder / name), row.place)
+        example_id = row.name("cocoid") if row.has("cocoid") else name.stem
+        return captioned_example(example_id, path, _raw_sentences(row), row.place)
 
-    return joined(collect(rows, example, on_bad_row))
+    return merge_by_image(collect(split_rows, make_example, on_bad_row))
 
 
-def coco_examples(file: Path, pictures: Pictures, on_bad_row: OnBadRow | None) -> list[Example]:
-    """The pictures of a file in COCO's format, with their captions if it has any.
+def coco_examples(
+    file: Path, image_folder: ImageFolder, on_bad_row: OnBadRow | None
+) -> list[Example]:
+    """The images of a file in COCO's format, with their captions if it has any.
 
-    Raises UserError for a file of another form.
+    Raises UserError for a file in another format.
     """
-    content = read_json(file)
+    content = read_json_object(file)
 
-    def caption(_: int, row: TableRow) -> Example:
+    def make_caption(_: int, row: TableRow) -> Example:
         return Example(row.name("image_id"), {"caption": row.text("caption")})
 
-    said: dict[str, list[Any]] = {}
+    captions: dict[str, list[Any]] = {}
     if "annotations" in content:
-        for each in collect(_objects(file, content, "annotations"), caption, on_bad_row):
-            said.setdefault(each.id, []).append(each.fields["caption"])
+        rows = _object_rows(file, content, "annotations")
+        for caption in collect(rows, make_caption, on_bad_row):
+            captions.setdefault(caption.id, []).append(caption.fields["caption"])
 
-    def example(_: int, row: TableRow) -> Example:
-        name = row.name("id")
-        return example_of(
-            name, pictures.path(row.text("file_name"), row.place), said.get(name), row.place
-        )
+    def make_example(_: int, row: TableRow) -> Example:
+        image_id = row.name("id")
+        path = image_folder.image_path(row.text("file_name"), row.place)
+        return captioned_example(image_id, path, captions.get(image_id), row.place)
 
-    return joined(collect(_objects(file, content, "images"), example, on_bad_row))
+    return merge_by_image(collect(_object_rows(file, content, "images"), make_example, on_bad_row))
 
 
-def read_json(file: Path) -> Mapping[str, Any]:
-    """The object that a file holds, plain or .gz. Raises UserError for another one."""
+def read_json_object(file: Path) -> Mapping[str, Any]:
+    """The JSON object in a file, plain or .gz. Raises UserError for any other content."""
     try:
         content = json.loads(b"\n".join(read_lines(file)))
     except (ValueError, RecursionError) as error:
@@ -92,19 +98,24 @@ def read_json(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _objects(file: Path, content: Mapping[str, Any], name: str) -> Iterator[tuple[int, TableRow]]:
-    objects = content.get(name)
-    if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
+def _object_rows(
+    file: Path, content: Mapping[str, Any], list_name: str
+) -> Iterator[tuple[int, TableRow]]:
+    objects = content.get(list_name)
+    if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
         raise UserError(
-            f'expected a list "{name}" of objects in {file}, got {list(content)}; '
+            f'expected a list "{list_name}" of objects in {file}, got {list(content)}; '
             "give a file in the format of COCO's annotations"
         )
-    return ((n, TableRow(cells, ListPlace(file, n, name))) for n, cells in enumerate(objects))
+    return (
+        (index, TableRow(cells, ListPlace(file, index, list_name)))
+        for index, cells in enumerate(objects)
+    )
 
 
-def _sentences(row: TableRow) -> Value:
+def _raw_sentences(row: TableRow) -> Value:
     sentences = row.cells.get("sentences")
-    if not isinstance(sentences, list) or not all(isinstance(each, dict) for each in sentences):
+    if not isinstance(sentences, list) or not all(isinstance(item, dict) for item in sentences):
         raise BadRowError(
             f"expected a list of sentences in {row.place}, got {json.dumps(sentences)[:40]}; "
             "fetch the file again"
