@@ -1,1 +1,1 @@
-"""Pictures for multiattn; ``plugin.py`` is the table of contents. Nothing is imported here."""
+"""Image input for multiattn; ``plugin.py`` lists the components. Nothing is imported here."""

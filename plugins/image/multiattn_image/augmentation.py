@@ -1,7 +1,4 @@
-"""A training picture is never seen twice alike: crop, flip, colours, by torchvision's transforms.
-
-It refuses to know what is learnt: a flip makes left of right, which captions may name.
-"""
+"""Random crops, flips and colour changes of training images, by torchvision's transforms."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ Range = tuple[PositiveFloat, PositiveFloat]
 
 
 class Augmentation(Strict):
-    """How far a picture may be changed (Szegedy et al. 2015; torchvision's names).
+    """How much an image may be changed (Szegedy et al. 2015; torchvision's parameter names).
 
-    scale: the share of the picture that a crop covers, from and to; (1, 1) for as much as fits.
-    ratio: its width over its height, from and to, before it is made square.
-    flip: how often left and right are exchanged; 0 where captions tell them apart.
-    brightness, contrast, saturation: a factor drawn from 1 - x to 1 + x; 0 leaves it.
+    scale: range of the share of the image that a crop covers; (1, 1): the largest crop possible.
+    ratio: range of the crop's width over its height, before it is resized to a square.
+    flip: probability of a horizontal flip; set it to 0 where captions tell left from right.
+    brightness, contrast, saturation: a factor is drawn from 1 - x to 1 + x; 0: unchanged.
     hue: a shift by up to x of the colour circle.
     """
 
@@ -35,17 +32,17 @@ class Augmentation(Strict):
     hue: float = Field(default=0.0, ge=0.0, le=0.5)
 
     @model_validator(mode="after")
-    def _ordered(self) -> Augmentation:
+    def _check_ranges(self) -> Augmentation:
         for name in ("scale", "ratio"):
             low, high = getattr(self, name)
             if low > high or (name == "scale" and high > 1):
-                most = ", at most 1" if name == "scale" else ""
-                raise ValueError(f"expected {name} from low to high{most}, got {low} and {high}")
+                limit = ", at most 1" if name == "scale" else ""
+                raise ValueError(f"expected {name} from low to high{limit}, got {low} and {high}")
         return self
 
 
-def augmenter(settings: Augmentation, size: int) -> v2.Transform:
-    """What makes another size × size picture of one, by torch's global generator."""
+def build_transform(settings: Augmentation, size: int) -> v2.Transform:
+    """A random transform to size × size pixels, which draws from torch's global generator."""
     colours = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     steps: list[v2.Transform] = [
         v2.RandomResizedCrop(size, settings.scale, settings.ratio),
@@ -54,15 +51,16 @@ def augmenter(settings: Augmentation, size: int) -> v2.Transform:
     return v2.Compose([*steps, v2.ColorJitter(*colours)] if any(colours) else steps)
 
 
-def augmented(
+def augment(
     image: PIL.Image.Image, transform: v2.Transform, generator: Generator
 ) -> PIL.Image.Image:
-    """Transform as the generator chooses.
+    """Apply a random transform whose choices depend on ``generator`` alone.
 
-    torchvision's transforms draw from the global generator: it is lent, and given back as it was.
+    torchvision's transforms draw from torch's global generator, which is seeded from ``generator``
+    for the call and restored afterwards.
     """
     with torch.random.fork_rng(devices=()):
         seed = int(torch.randint(2**62, (), generator=generator))
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach accelerators too
-        changed: PIL.Image.Image = transform(image)
-    return changed
+        augmented: PIL.Image.Image = transform(image)
+    return augmented

@@ -1,7 +1,6 @@
-"""Pictures -> a memory of grid cells: a network of torchvision's, frozen, in part or not at all.
+"""The image encoder: a torchvision network, frozen or partly trained, gives a memory of grid cells.
 
-It refuses to know files and words. Letters: B pictures, D width of a slot, h × w cells of the grid,
-S = h · w slots.
+Letters: B images, D width of a slot, h × w grid cells, S = h · w slots.
 """
 
 from __future__ import annotations
@@ -19,39 +18,39 @@ from multiattn.engine.layouts import Grid
 from multiattn.engine.memory import Memory
 from multiattn.registry.schema import Probability
 from multiattn_image.backbone import (
-    apply,
-    as_grid,
+    apply_parts,
     build_network,
-    cut_after,
-    grid_width,
+    grid_channels,
     part_names,
-    split_at,
+    remove_parts_after,
+    split_parts,
+    to_grid,
 )
 from multiattn_image.reader import ImageSpec
 from multiattn_image.weights import load_weights
 
-# Of ImageNet's pictures, in [0, 1]: every network of torchvision's was trained with these.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Pictures that go through frozen parts at once: always as many, because kernels are chosen by the
-# shape of a batch, and round differently. On a CPU one at a time is as fast as many.
-AT_ONCE, AT_ONCE_ON_A_CPU = 32, 1
+# Mean and standard deviation of ImageNet's pixels in [0, 1]; all torchvision weights expect them.
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# How many images pass through the frozen parts together. The number is constant because kernels
+# are chosen by batch size and round differently. On a CPU one at a time is as fast as many.
+FROZEN_BATCH_SIZE, FROZEN_BATCH_SIZE_ON_CPU = 32, 1
 
 
 class CNNGrid(nn.Module):
-    """The last grid of a convolutional network or a vision transformer, a slot for each cell.
+    """The last feature grid of a convolutional network or vision transformer, one slot per cell.
 
     backbone: a classification network of torchvision, by its name there.
-    weights: where it starts from: ``imagenet`` or another name of torchvision's weights, the path
-        of a file below the data root, or ``none``. A finished run has them in its own weights.
-    cut: the part that gives the grid, under torchvision's name (``features.28``); "": the last.
-    grid: cells a side, to which the grid is pooled (averages); None: as it comes.
-    train_from: the part from which on the backbone learns; None: it is frozen; "": all of it
-        learns. Frozen parts stay as in evaluation, and what they give is rounded to float16.
-    normalisation: of each slot (Ba et al. 2016, Layer normalization), because the values of one
-        network are a thousand times those of another; or none.
-    projection_dim: slots go through a linear layer of this width and a ReLU; 0: they do not.
+    weights: the initial weights: ``imagenet`` or another name of torchvision's weights, the path
+        of a file below the data root, or ``none``. A finished run saves its own weights.
+    cut: the part whose output is the grid, by torchvision's name (``features.28``); "": the last.
+    grid: cells a side to which the grid is average-pooled; None: the backbone's own grid.
+    train_from: the first part of the backbone that is trained; None: all parts are frozen; "": all
+        are trained. Frozen parts stay in evaluation mode, and their output is rounded to float16.
+    normalisation: ``slots`` applies layer normalisation (Ba et al. 2016) to each slot, because the
+        values of one network can be a thousand times those of another; or ``none``.
+    projection_dim: width of a linear layer with ReLU applied to each slot; 0: no such layer.
     dropout: on the slots; not on the summary, which is their mean.
-    Raises UserError for a part or a backbone that is not there, and for pictures of a wrong size.
+    Raises UserError for an unknown part or backbone, and for images of an unsuitable size.
     """
 
     mean: Tensor
@@ -81,17 +80,17 @@ class CNNGrid(nn.Module):
         }
         self.grid = grid
         self.backbone = build_network(backbone, input_spec.size)
-        names = cut_after(self.backbone, part_names(self.backbone), cut)
-        width = grid_width(self.backbone, names, input_spec.channels, input_spec.size)
-        self.frozen_parts, self.learning_parts = split_at(names, train_from)
-        self.last = names[-1]
-        # Pixel by pixel, not plane by plane: twice as fast on a CPU, and as fast elsewhere.
+        names = remove_parts_after(self.backbone, part_names(self.backbone), cut)
+        width = grid_channels(self.backbone, names, input_spec.channels, input_spec.size)
+        self.frozen_parts, self.trainable_parts = split_parts(names, train_from)
+        self.last_part = names[-1]
+        # Channels last: twice as fast on a CPU, and no slower elsewhere.
         self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.backbone.requires_grad_(not self.frozen_parts)
-        for name in self.learning_parts:
+        for name in self.trainable_parts:
             self.backbone.get_submodule(name).requires_grad_(True)
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1))
         self.normalisation = nn.LayerNorm(width) if normalisation == "slots" else nn.Identity()
         self.projection = nn.Linear(width, projection_dim) if projection_dim else None
         self.dropout = nn.Dropout(dropout)
@@ -99,46 +98,46 @@ class CNNGrid(nn.Module):
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing in ``features`` learns, so that they may be kept."""
+        """Whether there are frozen parts, whose output ``features`` may be cached."""
         return bool(self.frozen_parts)
 
     def start_from(self, data_root: Path) -> str:
-        """Load the weights of the backbone; says which. Raises UserError, see ``weights.py``."""
+        """Load the backbone's initial weights and say from where; errors as ``load_weights``."""
         name = str(self.feature_settings["backbone"])
         return load_weights(self.backbone, self.weights, name, data_root)
 
     def train(self, mode: bool = True) -> CNNGrid:
-        """Frozen parts keep their batch statistics and drop nothing."""
+        """Keep frozen parts in evaluation mode: no batch statistics, no dropout."""
         super().train(mode)
         for name in self.frozen_parts:
             self.backbone.get_submodule(name).eval()
         return self
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
-        """Encode pictures (B, 3, H, W), uint8, all of one size; lengths (B,) say nothing."""
+        """Encode images (B, 3, H, W), uint8, all of one size; lengths (B,) are ignored."""
         return self.forward_features(self.features(inputs, lengths))
 
     @torch.no_grad()
     def features(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """What the frozen parts give, (B, h, w, D) in float16, with the channels last.
+        """The output of the frozen parts, (B, h, w, D) in float16, channels last.
 
-        A picture's features do not depend on what else is in the batch, to the bit. Where nothing
-        is frozen they are the pictures themselves, normalised, in the encoder's precision.
+        An image's features do not depend on the rest of the batch, to the bit. Without frozen
+        parts they are the normalised images themselves, in the encoder's precision.
         """
         with torch.autocast(inputs.device.type, enabled=False):
-            pictures = (inputs.to(self.mean.dtype) / 255 - self.mean) / self.deviation
+            images = (inputs.to(self.mean.dtype) / 255 - self.mean) / self.deviation
             if not self.frozen_parts:
-                return _channels_last(pictures)
-            return _channels_last(_in_equal_batches(self._frozen, pictures)).half()
+                return _to_channels_last(images)
+            return _to_channels_last(_apply_in_fixed_batches(self._apply_frozen, images)).half()
 
     def forward_features(self, features: Tensor) -> Memory:
-        """The memory of features as ``features`` gives them.
+        """The memory from the output of ``features``.
 
         values: (B, S, D), row by row. summary: (B, D), the mean of the slots.
         """
-        values = _channels_first(features.to(self.mean.dtype))
-        if self.learning_parts:
-            values = self._pooled(apply(self.backbone, self.learning_parts, values))
+        values = _to_channels_first(features.to(self.mean.dtype))
+        if self.trainable_parts:
+            values = self._pool(apply_parts(self.backbone, self.trainable_parts, values))
         height, width = values.shape[2:]
         slots = self.normalisation(values.flatten(2).transpose(1, 2))  # (B, S, D)
         if self.projection is not None:
@@ -147,34 +146,34 @@ class CNNGrid(nn.Module):
         return Memory(self.dropout(slots), mask, Grid(height, width), slots.mean(1))
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
-        """Make a batch of two pictures of noise, small ones where the backbone takes any size."""
-        fixed = "vit" in str(self.feature_settings["backbone"])
-        size = self.spec.size if fixed else min(self.spec.size, 64)
+        """A batch of two random images, small ones unless the backbone has a fixed input size."""
+        has_fixed_size = "vit" in str(self.feature_settings["backbone"])
+        size = self.spec.size if has_fixed_size else min(self.spec.size, 64)
         return torch.randint(256, (2, 3, size, size), dtype=torch.uint8), torch.ones(2).long()
 
-    def _frozen(self, pictures: Tensor) -> Tensor:
-        """Normalised pictures (B, 3, H, W) through the frozen parts."""
-        values = pictures.contiguous(memory_format=torch.channels_last)
-        values = apply(self.backbone, self.frozen_parts, values)
-        return values if self.learning_parts else self._pooled(values)
+    def _apply_frozen(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) through the frozen parts."""
+        values = images.contiguous(memory_format=torch.channels_last)
+        values = apply_parts(self.backbone, self.frozen_parts, values)
+        return values if self.trainable_parts else self._pool(values)
 
-    def _pooled(self, values: Tensor) -> Tensor:
-        """What the last part gives as the grid (B, D, h, w) that was asked for."""
-        values = as_grid(self.backbone, self.last, values)
+    def _pool(self, values: Tensor) -> Tensor:
+        """The last part's output as a grid (B, D, h, w), pooled where ``grid`` is set."""
+        values = to_grid(self.backbone, self.last_part, values)
         return values if self.grid is None else F.adaptive_avg_pool2d(values, self.grid)
 
 
-def _in_equal_batches(function: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
-    """Apply ``function`` to so many pictures at a time; zeros fill the last ones up."""
-    at_once = AT_ONCE_ON_A_CPU if pictures.device.type == "cpu" else AT_ONCE
-    filled = F.pad(pictures, (0,) * 7 + (-len(pictures) % at_once,))
-    return torch.cat([function(part) for part in torch.split(filled, at_once)])[: len(pictures)]
+def _apply_in_fixed_batches(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Apply ``function`` to batches of a fixed size, the last one filled up with zeros."""
+    size = FROZEN_BATCH_SIZE_ON_CPU if images.device.type == "cpu" else FROZEN_BATCH_SIZE
+    padded = F.pad(images, (0,) * 7 + (-len(images) % size,))
+    return torch.cat([function(batch) for batch in torch.split(padded, size)])[: len(images)]
 
 
-def _channels_last(values: Tensor) -> Tensor:
-    """(B, D, h, w) -> (B, h, w, D), in one order in memory; tokens (B, S, D) as they are."""
+def _to_channels_last(values: Tensor) -> Tensor:
+    """(B, D, h, w) -> (B, h, w, D), contiguous in memory; tokens (B, S, D) keep their shape."""
     return (values.permute(0, 2, 3, 1) if values.dim() == 4 else values).contiguous()
 
 
-def _channels_first(values: Tensor) -> Tensor:
+def _to_channels_first(values: Tensor) -> Tensor:
     return values.permute(0, 3, 1, 2) if values.dim() == 4 else values

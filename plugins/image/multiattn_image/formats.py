@@ -1,4 +1,4 @@
-"""Which files are pictures. No torch, no Pillow: the table of contents reads it."""
+"""File name suffixes of images. No torch and no Pillow: ``plugin.py`` imports this."""
 
 from __future__ import annotations
 

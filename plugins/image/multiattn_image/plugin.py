@@ -1,4 +1,4 @@
-"""What the image plugin brings. Strings only: a target is imported when a recipe builds it."""
+"""The components of the image plugin. A target is imported only when a recipe builds it."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ from multiattn_image.formats import SUFFIXES
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield encoder, reader, corpora, metrics, and what shows words over a picture."""
+    """Yield the records of the encoder, the reader, the corpora, the metrics and the renderer."""
     yield Encoder(
         name="cnn-grid",
         target="multiattn_image.encoder:CNNGrid",
         consumes="image",
-        summary="a torchvision backbone up to its last grid: a slot per cell of the picture",
+        summary="a torchvision backbone up to its last feature grid, one slot per grid cell",
         paper="Xu et al. 2015, Show, attend and tell",
     )
     yield Reader(
         name="image",
-        target="multiattn_image.reader:Image",
+        target="multiattn_image.reader:ImageReader",
         produces="image",
         suffixes=SUFFIXES,
-        summary="a picture as one square of pixels",
+        summary="an image as a square of RGB pixels",
     )
-    yield from _corpora()
-    yield from _metrics()
+    yield from _corpus_records()
+    yield from _metric_records()
     yield Renderer(
         name="grid",
-        target="multiattn_image.rendering:OverPicture",
+        target="multiattn_image.rendering:ImageOverlay",
         layout="grid",
-        summary="the picture once per word, lit where the model looked",
+        summary="one copy of the image per word, bright where the model attended",
     )
 
 
-def _corpora() -> Iterator[Record]:
-    captioned = {"image": "image", "captions": "text"}
+def _corpus_records() -> Iterator[Record]:
+    fields = {"image": "image", "captions": "text"}
     yield Corpus(
         name="flickr8k",
-        target="multiattn_image.corpora:Flickr8k",
-        fields=captioned,
-        summary="photographs of people and animals, five captions each: tables, released, Karpathy",
+        target="multiattn_image.corpora.flickr8k:Flickr8k",
+        fields=fields,
+        summary="photographs of people and animals, five captions each, in any of three layouts",
         paper="Hodosh et al. 2013, Framing image description as a ranking task",
     )
     yield Corpus(
         name="coco-captions",
-        target="multiattn_image.corpora:CocoCaptions",
-        fields=captioned,
+        target="multiattn_image.corpora.coco:CocoCaptions",
+        fields=fields,
         summary="photographs of everyday scenes, five captions each: COCO's JSON or Karpathy's",
         paper="Chen et al. 2015, Microsoft COCO captions: data collection and evaluation server",
     )
     yield Corpus(
         name="captions",
-        target="multiattn_image.corpora:Captions",
-        fields=captioned,
-        summary="pictures listed with their captions: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
+        target="multiattn_image.corpora.caption_tables:CaptionTables",
+        fields=fields,
+        summary="images listed with their captions: SPLIT.jsonl, SPLIT.csv or SPLIT.tsv",
     )
 
 
-def _metrics() -> Iterator[Record]:
+def _metric_records() -> Iterator[Record]:
     yield Metric(
         name="cider",
-        target="multiattn_image.metrics:Cider",
+        target="multiattn_image.captioning_metrics.metrics:Cider",
         higher_is_better=True,
         unit="0-10",
         summary="CIDEr-D of pycocoevalcap",
@@ -72,15 +72,15 @@ def _metrics() -> Iterator[Record]:
     for order in range(1, 5):
         yield Metric(
             name=f"coco-bleu-{order}",
-            target=f"multiattn_image.metrics:CocoBleu{order}",
+            target=f"multiattn_image.captioning_metrics.metrics:CocoBleu{order}",
             higher_is_better=True,
             unit="0-1",
-            summary=f"corpus BLEU of pycocoevalcap, up to {order} words",
+            summary=f"corpus BLEU-{order} of pycocoevalcap",
             paper="Papineni et al. 2002; Chen et al. 2015",
         )
     yield Metric(
         name="meteor",
-        target="multiattn_image.metrics:Meteor",
+        target="multiattn_image.captioning_metrics.metrics:Meteor",
         higher_is_better=True,
         unit="0-1",
         summary="METEOR 1.5 of pycocoevalcap",
@@ -88,9 +88,9 @@ def _metrics() -> Iterator[Record]:
     )
     yield Metric(
         name="coco-rouge-l",
-        target="multiattn_image.metrics:CocoRougeL",
+        target="multiattn_image.captioning_metrics.metrics:CocoRougeL",
         higher_is_better=True,
         unit="0-1",
-        summary="F-score of the longest common subsequence, of pycocoevalcap",
+        summary="ROUGE-L of pycocoevalcap: F-score of the longest common subsequence",
         paper="Lin 2004; Chen et al. 2015",
     )

@@ -1,6 +1,6 @@
-"""A picture -> one square of pixels. It refuses to know what is in it.
+"""The reader of images: a file, bytes or an array becomes a square of pixels.
 
-Letters: R pictures of a batch, H = W pixels a side.
+Letters: R images in a batch, H = W pixels a side.
 """
 
 from __future__ import annotations
@@ -15,40 +15,46 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from multiattn_image.augmentation import Augmentation, augmented, augmenter
-from multiattn_image.picture import MEGAPIXELS, Picture, centre_square, check, decode
+from multiattn_image.augmentation import Augmentation, augment, build_transform
+from multiattn_image.image_files import (
+    MAX_MEGAPIXELS,
+    ImageInput,
+    centre_square,
+    check_image,
+    decode_image,
+)
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What an encoder must know of a picture: (channels, size, size), uint8."""
+    """The images that an encoder receives: (channels, size, size), uint8."""
 
     channels: int = 3
     size: int = 224
 
 
-class Image:
-    """Reads a picture: a path, the bytes of a file, a PIL image, or an array of uint8.
+class ImageReader:
+    """Reads an image from a path, the bytes of a file, a PIL image, or an array of uint8.
 
-    An array is (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGB with opacity.
+    An array is (H, W) for grey, (H, W, 3) for RGB or (H, W, 4) for RGB with opacity.
 
-    size: pixels a side; the shorter side is resized to it, and the middle of the longer one kept.
-    augmentation: in training, a crop of its own every time, flipped, other colours; none: the same
-        square as in prediction.
-    max_megapixels: a larger picture is refused before it is decoded.
+    size: pixels a side; the shorter side is resized to it, and the longer one cropped at both ends.
+    augmentation: random crops, flips and colours, in training only; none: training reads the same
+        square as prediction.
+    max_megapixels: a larger image is refused before it is decoded.
     """
 
-    accepts = (bytes, PIL.Image.Image, np.ndarray)  # what else than a path a prediction may give
+    accepts = (bytes, PIL.Image.Image, np.ndarray)  # what a prediction may pass besides a path
 
     def __init__(
         self,
         *,
         size: PositiveInt = 224,
         augmentation: Augmentation | None = None,
-        max_megapixels: PositiveFloat = MEGAPIXELS,
+        max_megapixels: PositiveFloat = MAX_MEGAPIXELS,
     ) -> None:
         self._size = size
-        self._augment = None if augmentation is None else augmenter(augmentation, size)
+        self._transform = None if augmentation is None else build_transform(augmentation, size)
         self._max_megapixels = max_megapixels
 
     @property
@@ -58,35 +64,35 @@ class Image:
 
     @property
     def random(self) -> bool:
-        """Whether a picture may be read in another way every time."""
-        return self._augment is not None
+        """Whether the same image may be read differently each time."""
+        return self._transform is not None
 
-    def measure(self, value: Picture) -> int:
-        """Give 1: pictures are all of one size, and a budget counts them.
+    def measure(self, value: ImageInput) -> int:
+        """The length 1: all images have one size, so a batch's budget counts images.
 
-        Raises UserError for a picture that is refused, as far as its header and its end tell.
+        Raises UserError for an image that is refused, as far as its header and its end show.
         """
-        check(value, self._max_megapixels)
+        check_image(value, self._max_megapixels)
         return 1
 
-    def read(self, value: Picture, generator: Generator | None = None) -> Tensor:
-        """Give the pixels (3, H, W), uint8.
+    def read(self, value: ImageInput, generator: Generator | None = None) -> Tensor:
+        """The pixels (3, H, W), uint8.
 
-        A generator means training; it chooses the augmentation. Raises UserError for a picture
-        that is refused.
+        A generator is given in training only; it determines the augmentation. Raises UserError for
+        an image that is refused.
         """
-        image = decode(value, self._max_megapixels)
-        if generator is None or self._augment is None:
+        image = decode_image(value, self._max_megapixels)
+        if generator is None or self._transform is None:
             image = centre_square(image, self._size)
         else:
-            image = augmented(image, self._augment, generator)
+            image = augment(image, self._transform, generator)
         pixels: Tensor = pil_to_tensor(image)  # (3, H, W)
         return pixels
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Stack pictures to a batch: (R, 3, H, W), lengths (R,) of 1."""
+        """Stack images to a batch: (R, 3, H, W), with lengths (R,) of 1."""
         return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
 
-    def labels(self, value: Picture) -> list[str]:
-        """No names: slots are cells of a grid, and their layout says of which."""
+    def labels(self, value: ImageInput) -> list[str]:
+        """No labels: slots are grid cells, which the memory's layout identifies."""
         return []

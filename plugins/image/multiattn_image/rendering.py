@@ -1,6 +1,6 @@
-"""Attention over a picture: once per word, the picture is lit where the model looked.
+"""Attention maps over an image: one copy per word, bright where the model attended. No torch.
 
-It refuses to know how the weights came about, and imports no torch.
+Letters: W words, S grid cells.
 """
 
 from __future__ import annotations
@@ -16,65 +16,67 @@ from numpy.typing import NDArray
 
 from multiattn.errors import UserError
 from multiattn.prediction.rendering import AttentionRecord
-from multiattn_image.picture import centre_square, decode
+from multiattn_image.image_files import centre_square, decode_image
 
-SIDE = 224  # pixels of a panel
+PANEL_SIZE = 224  # pixels a side
 COLUMNS = 6
-DARK = 0.25  # how bright the picture is where nobody looks
-HIGHEST = 40.0  # inches: what has more words gets smaller panels
+MIN_BRIGHTNESS = 0.25  # of the image where the model did not attend
+MAX_HEIGHT = 40.0  # inches; more words get smaller panels
 
 
-class OverPicture:
-    """The picture, then a panel per word: what the reader keeps of it, bright where looked at."""
+class ImageOverlay:
+    """Draws the image as the reader crops it, then a panel per word with the weights over it."""
 
     def draw(self, figure: Figure, record: AttentionRecord) -> None:
-        """Fill an empty figure, a row of panels for every six."""
-        panels = 1 + len(record.words)
-        columns = min(COLUMNS, panels)
-        rows = math.ceil(panels / columns)
-        side = min(1.7, HIGHEST / (1.15 * rows))
+        """Fill an empty figure with rows of six panels."""
+        panel_count = 1 + len(record.words)
+        columns = min(COLUMNS, panel_count)
+        rows = math.ceil(panel_count / columns)
+        side = min(1.7, MAX_HEIGHT / (1.15 * rows))
         figure.set_size_inches(max(2.6, side * columns), 1.15 * side * rows)
         figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-        first, *others = figure.subplots(rows, columns, squeeze=False).flat
-        picture = square_picture(record.value)
-        _show(first, picture, "" if record.words else "nothing was written")
-        light = lit(record.weights, record.layout.height, record.layout.width)  # (W, H, W)
-        for axes, word, shares in zip(others, record.words, light, strict=False):
-            _show(axes, _shaded(picture, shares), word)
-        for axes in others[len(record.words) :]:
+        image_axes, *word_axes = figure.subplots(rows, columns, squeeze=False).flat
+        image = panel_image(record.value)
+        _draw_panel(image_axes, image, "" if record.words else "nothing was written")
+        brightness = brightness_maps(record.weights, record.layout.height, record.layout.width)
+        for axes, word, word_brightness in zip(word_axes, record.words, brightness, strict=False):
+            _draw_panel(axes, _shade(image, word_brightness), word)
+        for axes in word_axes[len(record.words) :]:
             axes.set_axis_off()
 
 
-def square_picture(value: Any) -> NDArray[np.uint8]:
-    """The middle of the picture (SIDE, SIDE, 3), as a reader keeps it; grey where it is gone."""
+def panel_image(value: Any) -> NDArray[np.uint8]:
+    """The centre square of the image (PANEL_SIZE, PANEL_SIZE, 3); plain grey if unreadable."""
     try:
-        return np.asarray(centre_square(decode(value), SIDE))
+        return np.asarray(centre_square(decode_image(value), PANEL_SIZE))
     except UserError:
-        return np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
+        return np.full((PANEL_SIZE, PANEL_SIZE, 3), 200, dtype=np.uint8)
 
 
-def lit(weights: NDArray[np.floating[Any]], height: int, width: int) -> NDArray[np.float32]:
-    """Weights (W, S) over a grid's cells -> how bright each pixel is, 0 to 1: (W, SIDE, SIDE).
+def brightness_maps(
+    weights: NDArray[np.floating[Any]], height: int, width: int
+) -> NDArray[np.float32]:
+    """Attention weights (W, S) to brightness per pixel in [0, 1]: (W, PANEL_SIZE, PANEL_SIZE).
 
-    A cell's weight stands at its middle, and between the middles it changes smoothly. A word's
-    strongest cell is 1, unless even that is hardly more than looking everywhere.
+    A cell's weight applies at its centre; between centres the brightness is interpolated. A word's
+    strongest cell gets 1, unless its weight is below three times the uniform weight.
     """
     strongest = weights.max(axis=1, keepdims=True, initial=3 / (height * width))  # (W, 1)
     cells = (weights / strongest).astype(np.float32).reshape(-1, height, width)
-    smooth = PIL.Image.Resampling.BICUBIC
-    images = (PIL.Image.fromarray(shares).resize((SIDE, SIDE), smooth) for shares in cells)
-    light = [np.clip(np.asarray(image), 0.0, 1.0) for image in images]
-    return np.array(light, dtype=np.float32).reshape(-1, SIDE, SIDE)
+    size, bicubic = (PANEL_SIZE, PANEL_SIZE), PIL.Image.Resampling.BICUBIC
+    resized = (PIL.Image.fromarray(word_cells).resize(size, bicubic) for word_cells in cells)
+    brightness = [np.clip(np.asarray(image), 0.0, 1.0) for image in resized]
+    return np.array(brightness, dtype=np.float32).reshape(-1, *size)
 
 
-def _shaded(picture: NDArray[np.uint8], light: NDArray[np.float32]) -> NDArray[np.uint8]:
-    brightness = DARK + (1 - DARK) * light[:, :, None]  # (SIDE, SIDE, 1)
-    shaded: NDArray[np.uint8] = np.rint(picture * brightness).astype(np.uint8)
+def _shade(image: NDArray[np.uint8], brightness: NDArray[np.float32]) -> NDArray[np.uint8]:
+    factor = MIN_BRIGHTNESS + (1 - MIN_BRIGHTNESS) * brightness[:, :, None]
+    shaded: NDArray[np.uint8] = np.rint(image * factor).astype(np.uint8)
     return shaded
 
 
-def _show(axes: Axes, picture: NDArray[np.uint8], title: str) -> None:
-    axes.imshow(picture)
+def _draw_panel(axes: Axes, image: NDArray[np.uint8], title: str) -> None:
+    axes.imshow(image)
     axes.set_axis_off()
-    # a word is no formula, whatever stands in it
+    # a word may contain $, which matplotlib would parse as a formula
     axes.set_title(title, fontsize=9, pad=2, parse_math=False)

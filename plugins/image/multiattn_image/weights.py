@@ -1,4 +1,4 @@
-"""Weights of a backbone, from torchvision or from a file. It refuses to know what they compute."""
+"""Initial weights of a backbone, from torchvision or from a file."""
 
 from __future__ import annotations
 
@@ -16,60 +16,60 @@ from torchvision import models
 
 from multiattn.errors import UserError
 
-SHOWN = 3  # names in a message
-COUNTERS = "num_batches_tracked"  # nothing is computed by them, and older files lack them
+MAX_NAMES_IN_MESSAGE = 3
+BATCH_COUNTER = "num_batches_tracked"  # affects no output, and older files lack it
 
 
 def load_weights(network: nn.Module, weights: str, backbone: str, data_root: Path) -> str:
-    """Give a network its weights, in its own precision; says what was loaded, "" for nothing.
+    """Load weights into a network, keeping its precision, and say from where; "" for ``none``.
 
-    weights: ``none``; ``imagenet``, torchvision's best, or the name of others of its weights
+    weights: ``none``; ``imagenet``, torchvision's default, or the name of another of its weights
         (``IMAGENET1K_V1``), downloaded once; or the path of a .safetensors, .pth or .pt file below
-        ``data_root``, in torchvision's parameter names. What the file has beyond the network (its
-        classes, parts that were cut off) is left.
-    Raises UserError for a file that is missing, damaged or of another network.
+        ``data_root``, with torchvision's parameter names. Entries of the file that the network
+        lacks (its classifier, parts that were cut off) are ignored.
+    Raises UserError for a file that is missing, damaged or from another network.
     """
     if weights == "none":
         return ""
-    known = models.get_model_weights(backbone)
-    if weights == "imagenet" or weights in known.__members__:
-        chosen = known[weights] if weights in known.__members__ else known["DEFAULT"]
-        state, origin = _downloaded(backbone, chosen), f"torchvision's {chosen}"
+    available = models.get_model_weights(backbone)
+    if weights == "imagenet" or weights in available.__members__:
+        choice = available[weights] if weights in available.__members__ else available["DEFAULT"]
+        state_dict, origin = _download_state_dict(backbone, choice), f"torchvision's {choice}"
     else:
         path = data_root / weights
-        state, origin = _from_file(path), str(path)
-    _copy(network, state, origin)
+        state_dict, origin = _read_state_dict(path), str(path)
+    _copy_into(network, state_dict, origin)
     return f"{backbone} from {origin}"
 
 
-def _downloaded(backbone: str, chosen: Any) -> Mapping[str, Tensor]:
+def _download_state_dict(backbone: str, choice: Any) -> Mapping[str, Tensor]:
     try:
-        network: nn.Module = models.get_model(backbone, weights=chosen)
+        network: nn.Module = models.get_model(backbone, weights=choice)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"expected to download {chosen.url}, got {error}; where there is no internet, put that "
+            f"expected to download {choice.url}, got {error}; where there is no internet, put that "
             "file below the data root and give its path there as the encoder's weights"
         ) from error
     return network.state_dict()
 
 
-def _from_file(path: Path) -> Mapping[str, Tensor]:
+def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name. Raises UserError where there are none."""
     try:
         if _is_safetensors(path):
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(
-            f"expected weights at {path}, found no file; put them there (--data is where it is "
-            "looked for), or give another path, imagenet or none as the encoder's weights"
+            f"expected weights at {path}, found no file; put them there (paths start at the data "
+            "root, see --data), or give another path, imagenet or none as the encoder's weights"
         ) from None
     except pickle.UnpicklingError as error:
         raise UserError(
             f"expected a file of nothing but tensors, got {path} with other objects in it, which "
             "are never loaded; save the state dict alone"
         ) from error
-    # What the unpickler raises at bytes that make no sense is as various as they are.
+    # The unpickler raises many kinds of errors for invalid bytes.
     except (
         *(SafetensorError, OSError, RuntimeError, EOFError, ValueError),
         *(TypeError, LookupError, AttributeError, struct.error),
@@ -78,42 +78,44 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
             f"expected weights in {path}, which cannot be read ({error}); it may be damaged: get "
             "it again"
         ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else {}
-    found = {
-        name.removeprefix("module."): leaf
-        for name, leaf in state.items()
-        if isinstance(leaf, Tensor)
+    entries = content.get("state_dict", content) if isinstance(content, dict) else {}
+    tensors = {
+        name.removeprefix("module."): value
+        for name, value in entries.items()
+        if isinstance(value, Tensor)
     }
-    if not found:
+    if not tensors:
         raise UserError(
             f"expected the names and tensors of a state dict in {path}, got none; save "
             "network.state_dict()"
         )
-    return found
+    return tensors
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Told by how such a file starts, whatever it is called: a length, then JSON."""
+    """Detected by suffix, or by content: an 8-byte length, then JSON."""
     with path.open("rb") as file:
         return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
 @torch.no_grad()
-def _copy(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+def _copy_into(network: nn.Module, state_dict: Mapping[str, Tensor], origin: str) -> None:
     own = network.state_dict()
-    wrong = [
-        f"{name} {tuple(leaf.shape)}, got " + str(tuple(state[name].shape))
-        for name, leaf in own.items()
-        if name in state and state[name].shape != leaf.shape
+    mismatches = [
+        f"{name} {tuple(tensor.shape)}, got {tuple(state_dict[name].shape)}"
+        for name, tensor in own.items()
+        if name in state_dict and state_dict[name].shape != tensor.shape
     ]
-    missing = [name for name in own if name not in state and not name.endswith(COUNTERS)]
-    wrong += [f"{name} {tuple(own[name].shape)}, got none" for name in missing]
-    if wrong:
-        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    missing = [name for name in own if name not in state_dict and not name.endswith(BATCH_COUNTER)]
+    mismatches += [f"{name} {tuple(own[name].shape)}, got none" for name in missing]
+    if mismatches:
+        listed = "; ".join(mismatches[:MAX_NAMES_IN_MESSAGE])
+        hidden = len(mismatches) - MAX_NAMES_IN_MESSAGE
+        more = f" and {hidden} more" if hidden > 0 else ""
         raise UserError(
-            f"expected in {origin} {'; '.join(wrong[:SHOWN])}{more}; give the weights of the "
-            "encoder's backbone, and pictures of the size they were trained for"
+            f"expected in {origin} {listed}{more}; give the weights of the "
+            "encoder's backbone, and images of the size they were trained for"
         )
-    for name, leaf in own.items():
-        if name in state:
-            leaf.copy_(state[name])  # a state dict shares its tensors with the network
+    for name, tensor in own.items():
+        if name in state_dict:
+            tensor.copy_(state_dict[name])  # a state dict shares its tensors with the network

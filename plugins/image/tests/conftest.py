@@ -1,4 +1,4 @@
-"""What the image plugin's tests share: pictures to write."""
+"""Images for the tests of the image plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def scene() -> Callable[..., PIL.Image.Image]:
-    """Make a smooth picture whose four corners have different colours."""
+    """Make a smooth image whose four corners have different colours."""
 
     def make(width: int = 40, height: int = 40) -> PIL.Image.Image:
         across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))

@@ -1,0 +1,1 @@
+"""The metrics of COCO's caption evaluation, without torch. Nothing is imported here."""

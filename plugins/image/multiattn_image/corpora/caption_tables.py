@@ -1,0 +1,55 @@
+"""A corpus of images and captions listed in tables, one table per split. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from multiattn.data.corpus import Example
+from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
+from multiattn.data.text_files import OnBadRow
+from multiattn_image.corpora.captioned_images import (
+    ImageFolder,
+    captioned_example,
+    merge_by_image,
+)
+
+
+class CaptionTables:
+    """A table per split: ``SPLIT.jsonl``, ``SPLIT.csv`` or ``SPLIT.tsv``, plain or .gz.
+
+    Columns: ``image`` (a path, absolute or relative to the folder) and ``captions`` or ``caption``
+    (a text; in JSON also a list of texts, or null). Rows of the same image are merged. A row may
+    have an ``id``; without one, the image's path serves as the id.
+    columns: the table's own column names, such as ``{image: file_name, captions: comment}``.
+    """
+
+    known_columns = ("image", "captions", "id")
+
+    def __init__(self, folder: Path, *, columns: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
+        self._columns = column_names(self.known_columns, columns)
+
+    def splits(self) -> tuple[str, ...]:
+        """Names of the tables in the folder."""
+        return table_splits(self._folder)
+
+    def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
+        """Read a table in the order of its rows; every image file must exist.
+
+        A bad row raises BadRowError naming file and line; given ``on_bad_row``, the message goes
+        there and the row is left out.
+        """
+        columns, image_folder = self._columns, ImageFolder.resolve(self._folder)
+
+        def make_example(row: TableRow) -> Example:
+            image = row.text(columns["image"])
+            path = image_folder.image_path(image, row.place)
+            column = columns["captions"]
+            if column == "captions" and column not in row.cells and "caption" in row.cells:
+                column = "caption"
+            example_id = row.name(columns["id"]) if row.has(columns["id"]) else image
+            return captioned_example(example_id, path, row.value(column), row.place)
+
+        table = table_path(self._folder, split)
+        return merge_by_image(table_examples(table, make_example, on_bad_row))
