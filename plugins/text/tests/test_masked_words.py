@@ -12,7 +12,7 @@ from multiattn import scoring
 from multiattn.errors import UserError
 from multiattn.plugins import load_host
 from multiattn_text.corpora import Multi30k
-from multiattn_text.masked import (
+from multiattn_text.masked_words import (
     LISTED,
     MASK,
     WORDS,
