@@ -1,35 +1,25 @@
-"""Multi30k whose English lacks what can be seen, so that a model must look at the photograph.
+"""The words that the corpus ``multi30k-masked`` masks, and the German words that translate them.
 
 After Caglayan et al. 2019, Probing the need for visual context in multimodal machine translation,
-section 3: entities and colours give way to one sign, so that only the photograph tells them. They
-mask the annotated heads of entities; this masks the words of one list, below, and counts its German
-words in what was written. It knows splits and words, and refuses to know pictures. No torch.
+section 3. They mask the annotated heads of entities, and colours; this masks the words of one list.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-
-from multiattn.errors import UserError
-from multiattn.records import Example
-from multiattn.textfiles import OnBadRow
-from multiattn_text.corpora import Multi30k
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 MASK = "___"
-VERSION = "1"  # of the list: scores of different versions are not comparable
+WORD_LIST_VERSION = "1"  # scores under different versions of the list are not comparable
 
-# A thing per line: the English words that are masked, then the German words that translate them, as
-# they stand in the lowercased and tokenised corpus. The most frequent concrete nouns and colours of
-# the training side; German from what occurs together there, then read through. ``~`` stands for the
-# endings of an adjective. Not every English word has its German ones counted: lowercased, `junge`
-# (boy) is also "young", `paar` (couple) also "few", and `kleidung` (clothes) often "dressed".
-WORDS = """
+# One concept per line: the English words to mask = the German words that translate them, all as
+# they appear in the lowercased, tokenised corpus. These are the most frequent concrete nouns and
+# the colours of the training split; the German words were found by co-occurrence and then
+# reviewed. ``~`` stands for the endings of an adjective. Some German translations are left out
+# because they are ambiguous once lowercased: `junge` (boy) is also "young", `paar` (couple) also
+# "a few", and `kleidung` (clothes) often translates "dressed".
+WORD_LIST = """
 man men guy guys gentleman male males = mann mannes männer männern herr herrn herren typ typen kerl kerle
 woman women lady ladies female females = frau frauen dame damen
 girl girls = mädchen mädchens
@@ -176,154 +166,60 @@ pink = rosa rosafarben~ pink pinkfarben~
 purple = lila lilafarben~ violett~
 blond = blond~
 """  # noqa: E501
-ENDINGS = ("", "e", "en", "er", "es", "em")
+ADJECTIVE_ENDINGS = ("", "e", "en", "er", "es", "em")
 
 
 @dataclass(frozen=True)
-class Words:
-    """The list, read: which English words are masked, and the thing that a German word names.
+class MaskedWords:
+    """A parsed word list.
 
-    german: the number of the line by the word's form, so that number, case, gender and synonyms do
-        not count as differences.
+    english: the words to mask.
+    german_concepts: the concept (line of the list) of each German word form. Forms of one concept
+        count as equal, so that number, case, gender and synonyms make no difference.
     """
 
     english: frozenset[str]
-    german: Mapping[str, int]
+    german_concepts: Mapping[str, int]
 
     @classmethod
-    def read(cls, text: str) -> Words:
-        """From lines ``english … = german …``; a German word belongs to one line."""
+    def parse(cls, word_list: str) -> MaskedWords:
+        """Parse lines ``english … = german …``.
+
+        Raises ValueError for a German word form that is on more than one line.
+        """
         english: set[str] = set()
-        german: dict[str, int] = {}
-        for thing, line in enumerate(text.strip().splitlines()):
-            masked, counted = line.split("=")
-            english.update(masked.split())
-            for word in counted.split():
-                stem = word.removesuffix("~")
-                for form in [stem + ending for ending in ENDINGS] if stem != word else [word]:
-                    if german.setdefault(form, thing) != thing:
-                        raise ValueError(f"{form} stands in two lines")
-        return cls(frozenset(english), german)
+        german_concepts: dict[str, int] = {}
+        for concept, line in enumerate(word_list.strip().splitlines()):
+            english_side, german_side = line.split("=")
+            english.update(english_side.split())
+            for form in _german_forms(german_side):
+                if german_concepts.setdefault(form, concept) != concept:
+                    raise ValueError(f"{form} is on two lines")
+        return cls(frozenset(english), german_concepts)
 
-    def masked(self, sentence: str) -> str:
-        """A tokenised sentence with the mask for every listed word, hyphenated ones as a whole."""
-        return " ".join(MASK if self._seen(token) else token for token in sentence.split())
+    def mask(self, sentence: str) -> str:
+        """Replace each listed word of a tokenised English sentence by the mask.
 
-    def _seen(self, token: str) -> bool:
+        A hyphenated token is masked as a whole if any of its parts is listed.
+        """
+        return " ".join(MASK if self._is_listed(token) else token for token in sentence.split())
+
+    def _is_listed(self, token: str) -> bool:
         return token in self.english or not self.english.isdisjoint(token.split("-"))
 
-    def things(self, text: str) -> Counter[int]:
-        """How often a German text names each thing."""
+    def count_concepts(self, text: str) -> Counter[int]:
+        """Count how often a German text names each concept."""
         tokens = text.lower().split()
-        return Counter(self.german[token] for token in tokens if token in self.german)
+        concepts = self.german_concepts
+        return Counter(concepts[token] for token in tokens if token in concepts)
 
 
-LISTED = Words.read(WORDS)
+def _german_forms(words: str) -> list[str]:
+    forms = []
+    for word in words.split():
+        stem = word.removesuffix("~")
+        forms += [word] if stem == word else [stem + ending for ending in ADJECTIVE_ENDINGS]
+    return forms
 
 
-class MaskedMulti30k:
-    """Multi30k, tokenised, with a field ``masked``: the English without what can be seen.
-
-    Other fields are Multi30k's: ``en``, ``de``, ``image``. Besides its splits there are three to
-    compare, all of the lines of val and test_2016_flickr that have a photograph, by the same ids:
-
-    - ``pictured``: as they are;
-    - ``pictured-blind``: without the photograph;
-    - ``pictured-shuffled``: each with the photograph of another line.
-
-    And ``train-pictured``, ``val-pictured``, ``test_2016_flickr-pictured``: such lines of a split.
-    photographs: where the pictures lie, from the corpus folder.
-    """
-
-    compared = ("pictured", "pictured-blind", "pictured-shuffled")
-    joined = ("val", "test_2016_flickr")
-    ending = "-pictured"
-
-    def __init__(self, folder: Path, *, photographs: str = "../flickr8k") -> None:
-        self._whole = Multi30k(folder, variant="tok", photographs=photographs)
-
-    def splits(self) -> tuple[str, ...]:
-        """Those of Multi30k, then those of their pictured lines."""
-        whole = self._whole.splits()
-        compared = self.compared if set(self.joined) <= set(whole) else ()
-        return (*whole, *(f"{split}{self.ending}" for split in whole), *compared)
-
-    def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
-        """Read a split. Raises UserError as Multi30k, and where no photographs can be exchanged."""
-        if split not in self.compared:
-            whole = split.removesuffix(self.ending)
-            examples = self._masked(whole, on_bad_row)
-            return examples if whole == split else _pictured(examples)
-        lines = [line for name in self.joined for line in self._masked(name, on_bad_row)]
-        pictured = _pictured(lines)
-        if split == "pictured-blind":
-            return [_with_image(example, None) for example in pictured]
-        if split == "pictured-shuffled":
-            return shuffled(pictured)
-        return pictured
-
-    def _masked(self, split: str, on_bad_row: OnBadRow | None) -> list[Example]:
-        return [
-            replace(row, fields={**row.fields, "masked": LISTED.masked(str(row.fields["en"]))})
-            for row in self._whole.examples(split, on_bad_row)
-        ]
-
-
-def _pictured(examples: Sequence[Example]) -> list[Example]:
-    return [example for example in examples if example.fields["image"]]
-
-
-def _with_image(example: Example, image: str | tuple[str, ...] | None) -> Example:
-    return replace(example, fields={**example.fields, "image": image})
-
-
-def shuffled(examples: Sequence[Example]) -> list[Example]:
-    """Each example with the ``image`` of the one half the list further on, the ends joined.
-
-    Further still if that would leave any example its own file. Raises UserError if all ways do.
-    """
-    images = [example.fields["image"] for example in examples]
-    half = len(images) // 2
-    for shift in range(half, half + len(images)):
-        others = [images[(place + shift) % len(images)] for place in range(len(images))]
-        if all(own != other for own, other in zip(images, others, strict=True)):
-            return [_with_image(row, other) for row, other in zip(examples, others, strict=True)]
-    raise UserError(
-        "expected photographs that differ, to give each line another's, "
-        f"got {len(set(images))} for {len(images)} lines; complete the corpus's SPLIT.image files"
-    )
-
-
-class MaskedRecall:
-    """Of the German words for what was masked, how many were written again: recall, 0-1.
-
-    Counted are the tokens of a reference that are in the list, whatever its English says; each is
-    found if the output has a word for the same thing left, in any form or synonym of its line in
-    the list. Texts are compared lowercased, cut at spaces: give tokenised ones. Of several
-    references the one with the highest recall counts.
-    """
-
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> NDArray[np.float64]:
-        """Found and counted words of every example: (n, 2)."""
-        pairs = zip(hypotheses, references, strict=True)
-        return np.array([_best(text, several) for text, several in pairs], dtype=np.float64)
-
-    def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
-        """Found words over counted ones; 0 where nothing was to be found."""
-        found, counted = sums.tolist()
-        return {"masked-recall": found / counted if counted else 0.0}
-
-    def signature(self) -> str:
-        """Which list, and what counts as the same."""
-        return f"words:multi30k-{VERSION}|match:thing|case:lc|tok:none|refs:best"
-
-
-def _best(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
-    written = LISTED.things(hypothesis)
-    rows = []
-    for reference in references:
-        wanted = LISTED.things(reference)
-        rows.append(((wanted & written).total(), wanted.total()))
-    return max(rows, key=lambda row: (row[0] / row[1] if row[1] else 0.0, row[1]))
+MASKED_WORDS = MaskedWords.parse(WORD_LIST)

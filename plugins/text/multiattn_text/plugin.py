@@ -50,7 +50,7 @@ def _corpora() -> Iterator[Record]:
     )
     yield Corpus(
         name="multi30k-masked",
-        target="multiattn_text.masked_words:MaskedMulti30k",
+        target="multiattn_text.masked_multi30k:MaskedMulti30k",
         fields={"en": "text", "masked": "text", "de": "text", "image": "image"},
         summary="Multi30k with nouns and colours masked; photographs as they are, none, shuffled",
         paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
@@ -92,7 +92,7 @@ def _metrics() -> Iterator[Record]:
     )
     yield Metric(
         name="masked-recall",
-        target="multiattn_text.masked_words:MaskedRecall",
+        target="multiattn_text.masked_recall:MaskedRecall",
         higher_is_better=True,
         unit="0-1",
         summary="German words for what multi30k-masked masks, found again",
