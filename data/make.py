@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generators import mails, translation
+from generators.summarization import corpus as summarization
+from generators.translation import corpus as translation
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     translation.write(folder / "translation")
-    mails.write(folder / "summarization")
+    summarization.write(folder / "summarization")

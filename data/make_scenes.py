@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generators import scenes
+from generators.scenes import corpus
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    scenes.write(folder / "scenes")
+    corpus.write(folder / "scenes")

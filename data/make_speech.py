@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generators import speech
+from generators.speech import corpus
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    speech.write(folder / "speech")
+    corpus.write(folder / "speech")

@@ -152,7 +152,7 @@ def test_the_corpus_holds_what_its_readme_promises(english, german):
 def test_german_inflection_is_right(monkeypatch):
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    from generators import german, nounphrases, words
+    from generators.translation import german, noun_phrases, words
 
     boy = words.noun("boy", "der Junge, Jungen, weak")
     forms = [german.inflected(boy, False, case) for case in german.CASES]
@@ -167,9 +167,9 @@ def test_german_inflection_is_right(monkeypatch):
         ("our", "unser"): ["unser alter Junge", "unseren alten Jungen", "unserem alten Jungen"],
     }
     for article, expected in table.items():
-        phrase = nounphrases.noun_phrase(boy, article, old)
+        phrase = noun_phrases.noun_phrase(boy, article, old)
         assert [phrase.german(case) for case in ("nom", "acc", "dat")] == expected
-    three = nounphrases.noun_phrase(house, ("three", ""), old, plural=True)
+    three = noun_phrases.noun_phrase(house, ("three", ""), old, plural=True)
     assert [three.german(case) for case in ("nom", "dat")] == [
         "drei alte Häuser",
         "drei alten Häusern",
@@ -240,7 +240,7 @@ def test_three_recordings_made_again_are_the_same(monkeypatch):
     pytest.importorskip("soxr")
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    from generators import speech
+    from generators.speech import corpus as speech
 
     for split, utterances in speech.utterances().items():
         utterance = utterances[len(utterances) // 2]
@@ -255,12 +255,12 @@ def made_again() -> list[tuple[str, str, Any, list[str]]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(DATA))
         patch.setattr(sys, "dont_write_bytecode", True)
-        return list(importlib.import_module("generators.scenes").rows())
+        return list(importlib.import_module("generators.scenes.corpus").rows())
 
 
 def test_scenes_made_again_are_the_same_pixels_captions_and_boxes(made_again):
     image = importlib.import_module("PIL.Image")
-    generator = importlib.import_module("generators.scenes")
+    generator = importlib.import_module("generators.scenes.corpus")
     there = {row["id"]: row for split in SPLITS for row in scenes(split)}
     made = []
     for _, name, scene, captions in made_again:
@@ -277,7 +277,7 @@ def test_scenes_made_again_are_the_same_pixels_captions_and_boxes(made_again):
 
 
 def test_every_picture_to_caption_has_a_combination_that_no_training_picture_has(made_again):
-    generator = importlib.import_module("generators.scenes")
+    generator = importlib.import_module("generators.scenes.corpus")
     seen: dict[str, list[set[Any]]] = {split: [] for split in SPLITS}
     for split, _, scene, _ in made_again:
         seen[split].append(generator.combinations(scene))

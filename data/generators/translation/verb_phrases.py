@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from generators import phrases as P
 from generators.choices import Choices
-from generators.clauses import (
+from generators.translation import phrases as P
+from generators.translation.clauses import (
     DIRECTION,
     INDEFINITE,
     MANNER,
@@ -17,8 +17,8 @@ from generators.clauses import (
     Part,
     Phrase,
 )
-from generators.german import after_preposition
-from generators.nounphrases import (
+from generators.translation.german import after_preposition
+from generators.translation.noun_phrases import (
     MY,
     PRONOUNS,
     accusative,
@@ -30,7 +30,7 @@ from generators.nounphrases import (
     thing,
     time,
 )
-from generators.words import Verb, verb
+from generators.translation.words import Verb, verb
 
 PRESENT, PAST, PROGRESSIVE = Form("present"), Form("past"), Form("progressive")
 PASSIVE = Form("passive", tense="past")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generators.choices import Choices
-from generators.scenes_captions import captions
-from generators.scenes_drawing import draw
-from generators.scenes_parts import ACROSS, COLOURS, SHAPES, SIZE, UPRIGHT, Group, Scene, Thing
+from generators.scenes.captions import captions
+from generators.scenes.drawing import draw
+from generators.scenes.elements import ACROSS, COLOURS, SHAPES, SIZE, UPRIGHT, Group, Scene, Thing
 
 SEED = 2015
 SIZES = {"train": 1_600, "validation": 160, "test": 240}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generators.choices import Choices
-from generators.scenes_parts import ACROSS, Group, Scene
+from generators.scenes.elements import ACROSS, Group, Scene
 
 COUNTS = ("", "", "two", "three", "four")
 WHERE = {

@@ -5,7 +5,7 @@ Cases are ``nom``, ``acc``, ``dat``, ``gen``; genders are m, f, n and p for ever
 
 from __future__ import annotations
 
-from generators.words import Noun, Verb
+from generators.translation.words import Noun, Verb
 
 CASES = ("nom", "acc", "dat", "gen")
 STRONG = {"m": "er en em es", "f": "e e er er", "n": "es es em es", "p": "e e en er"}

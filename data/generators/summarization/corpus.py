@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from generators.choices import Choices
-from generators.templates import CLOSINGS, GREETINGS, NEWS, NO_NEWS
-from generators.translation import write_text
+from generators.summarization.templates import CLOSINGS, GREETINGS, NEWS, NO_NEWS
+from generators.text_files import write_text
 
 SIZES = {"train": 4_000, "validation": 300, "test": 300}
 SEED = 1815

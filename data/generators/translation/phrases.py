@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generators.words import (
+from generators.translation.words import (
     ANIMALS,
     CAKES,
     CLOTHES,

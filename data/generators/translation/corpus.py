@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 from generators.choices import Choices
-from generators.sentences import sentence
+from generators.text_files import write_text
+from generators.translation.sentences import sentence
 
 SIZES = {"train": 10_000, "validation": 500, "test": 500}
 SEED = 1904
@@ -34,12 +34,3 @@ def write(folder: Path) -> None:
         for side, language in enumerate(("en", "de")):
             text = "".join(f"{row[side]}\n" for row in rows)
             write_text(folder / f"{split}.{language}", text, compressed=split != "test")
-
-
-def write_text(path: Path, text: str, *, compressed: bool) -> None:
-    """UTF-8, as ``.gz`` without a time stamp if compressed."""
-    if compressed:
-        data = gzip.compress(text.encode(), compresslevel=9, mtime=0)
-        path.with_name(path.name + ".gz").write_bytes(data)
-    else:
-        path.write_text(text, encoding="utf-8", newline="\n")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from generators import phrases as P
 from generators.choices import Choices
-from generators.clauses import (
+from generators.translation import phrases as P
+from generators.translation.clauses import (
     DEFINITE,
     INDEFINITE,
     PRICE,
@@ -14,14 +14,14 @@ from generators.clauses import (
     Part,
     Phrase,
 )
-from generators.german import (
+from generators.translation.german import (
     adjective,
     after_preposition,
     determiner,
     inflected,
     number,
 )
-from generators.words import ANIMALS, MEN, PERSONS, WOMEN, Noun
+from generators.translation.words import ANIMALS, MEN, PERSONS, WOMEN, Noun
 
 HIS, HER, THEIR = ("his", "sein"), ("her", "ihr"), ("their", "ihr")
 MY, OUR, YOUR = ("my", "mein"), ("our", "unser"), ("your", "Ihr")

@@ -19,10 +19,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from generators import espeak
 from generators.choices import Choices
-from generators.commands import commands
-from generators.espeak import Sentence
+from generators.speech import espeak
+from generators.speech.commands import commands
+from generators.speech.espeak import Sentence
 
 SEED = 1966
 SAMPLE_RATE_HZ = 8_000

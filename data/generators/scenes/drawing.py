@@ -10,7 +10,7 @@ from math import cos, pi, sin, tau
 
 from PIL import Image, ImageDraw
 
-from generators.scenes_parts import COLOURS, SIZE, Scene, Thing
+from generators.scenes.elements import COLOURS, SIZE, Scene, Thing
 
 FINER = 4
 Point = tuple[float, float]  # in radii from the middle, y downwards

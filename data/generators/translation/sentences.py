@@ -7,21 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from generators import phrases as P
-from generators.actions import (
-    ANY,
-    NOW,
-    PAST,
-    PRESENT,
-    PROGRESSIVE,
-    THEN,
-    WILL,
-    action,
-    passive,
-    subject,
-)
 from generators.choices import Choices
-from generators.clauses import (
+from generators.translation import phrases as P
+from generators.translation.clauses import (
     DIRECTION,
     PLACE,
     TIME,
@@ -34,8 +22,8 @@ from generators.clauses import (
     german_zu,
     join,
 )
-from generators.german import RELATIVE, ending
-from generators.nounphrases import (
+from generators.translation.german import RELATIVE, ending
+from generators.translation.noun_phrases import (
     PRONOUNS,
     accusative,
     noun_phrase,
@@ -44,7 +32,19 @@ from generators.nounphrases import (
     spot,
     thing,
 )
-from generators.words import PERSONS, rows
+from generators.translation.verb_phrases import (
+    ANY,
+    NOW,
+    PAST,
+    PRESENT,
+    PROGRESSIVE,
+    THEN,
+    WILL,
+    action,
+    passive,
+    subject,
+)
+from generators.translation.words import PERSONS, rows
 
 Pair = tuple[str, str]
 BECAUSE = rows("because = weil\nalthough = obwohl\nbefore = bevor\nwhile = während\nif = wenn")

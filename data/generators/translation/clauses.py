@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from generators.german import infinitive_with_zu, present
-from generators.words import Verb
+from generators.translation.german import infinitive_with_zu, present
+from generators.translation.words import Verb
 
 # Ranks of the German middle field: who comes before whom between the two halves of the verb.
 PRONOUN, TIME, RECEIVER, DEFINITE, NOT, MANNER, PLACE, INDEFINITE, PRICE, DIRECTION = range(10)
