@@ -1,7 +1,7 @@
-"""Make the shipped corpora again: ``python data/make.py [FOLDER]``.
+"""Generate the translation and summarization corpora: ``python data/make.py [FOLDER]``.
 
-The same files come out on every machine and every version of Python: all choices come from
-``Random.random`` with a fixed seed, and the standard library is all it needs.
+The files are the same on every machine and with every version of Python. Only the standard library
+is needed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Make the shipped scenes again: ``python data/make_scenes.py [FOLDER]``.
+"""Generate the captioning corpus: ``python data/make_scenes.py [FOLDER]``.
 
-It needs what ``make.py`` does not: ``pip install pillow``. The same pixels come out each time; the
-bytes of a PNG depend on Pillow's zlib.
+Needs ``pip install pillow``. The pixels are the same every time; the bytes of the PNG files depend
+on the zlib of Pillow.
 """
 
 from __future__ import annotations

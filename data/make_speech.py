@@ -1,7 +1,7 @@
-"""Make the shipped speech again: ``python data/make_speech.py [FOLDER]``.
+"""Generate the speech corpus: ``python data/make_speech.py [FOLDER]``.
 
-It needs what ``make.py`` does not: ``pip install espeakng-loader numpy soundfile soxr``. The same
-waveforms come out each time.
+Needs ``pip install espeakng-loader numpy soundfile soxr``. On Linux, the waveforms are the same
+every time.
 """
 
 from __future__ import annotations

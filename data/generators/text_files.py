@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str, *, compressed: bool) -> None:
-    """UTF-8, as ``.gz`` without a time stamp if compressed."""
+    """Write UTF-8 text; if compressed, as ``PATH.gz`` without a time stamp."""
     if compressed:
         data = gzip.compress(text.encode(), compresslevel=9, mtime=0)
         path.with_name(path.name + ".gz").write_bytes(data)

@@ -1,9 +1,9 @@
-"""What may be said of a scene: which things, how many, how large, and where to each other."""
+"""Captions of a scene: which objects, how many, how large, and how they are arranged."""
 
 from __future__ import annotations
 
 from generators.choices import Choices
-from generators.scenes.elements import ACROSS, Group, Scene
+from generators.scenes.elements import HORIZONTAL, Group, Scene
 
 COUNTS = ("", "", "two", "three", "four")
 WHERE = {
@@ -34,45 +34,45 @@ def plural(shape: str) -> str:
     return shape + ("es" if shape.endswith("s") else "s")
 
 
-def named(choices: Choices, group: Group) -> str:
-    """``two small red stars``; the size is not always said."""
+def describe_group(choices: Choices, group: Group) -> str:
+    """Describe a group, such as ``two small red stars``; the size is not always given."""
     size = f"{group.size} " if choices.chance(0.4) else ""
-    described, count = f"{size}{group.colour}", len(group.things)
+    modifiers, count = f"{size}{group.colour}", len(group.objects)
     if count == 1:
-        article = "an" if described[0] in "aeiou" else "a"
-        return f"{article} {described} {group.shape}"
-    return f"{COUNTS[count]} {described} {plural(group.shape)}"
+        article = "an" if modifiers[0] in "aeiou" else "a"
+        return f"{article} {modifiers} {group.shape}"
+    return f"{COUNTS[count]} {modifiers} {plural(group.shape)}"
 
 
 def verb(group: Group) -> str:
     """``is`` or ``are``."""
-    return "is" if len(group.things) == 1 else "are"
+    return "is" if len(group.objects) == 1 else "are"
 
 
-def caption(choices: Choices, scene: Scene) -> str:
-    """In small letters without punctuation; what is left or above mostly goes first."""
-    names = [named(choices, group) for group in scene.groups]
+def compose_caption(choices: Choices, scene: Scene) -> str:
+    """Compose a caption in lower case without punctuation; the left or upper group mostly first."""
+    names = [describe_group(choices, group) for group in scene.groups]
     if len(names) == 1:
-        return choices.favour(ALONE).format(a=names[0], **{"is": verb(scene.groups[0])})
+        return choices.pick_skewed(ALONE).format(a=names[0], **{"is": verb(scene.groups[0])})
     if len(names) == 3:
-        ends = ("left", "right") if scene.parts[0] in ACROSS else ("top", "bottom")
+        ends = ("left", "right") if scene.roles[0] in HORIZONTAL else ("top", "bottom")
         order = "from {} to {}".format(*ends)
         first, middle, last = names
-        return choices.favour(ROWS).format(a=first, b=middle, c=last, order=order)
+        return choices.pick_skewed(ROWS).format(a=first, b=middle, c=last, order=order)
     first, second = (0, 1) if choices.chance(0.7) else (1, 0)
-    return choices.favour(PAIRS).format(
+    return choices.pick_skewed(PAIRS).format(
         a=names[first],
         b=names[second],
-        where=choices.favour(WHERE[scene.parts[first]]),
+        where=choices.pick_skewed(WHERE[scene.roles[first]]),
         **{"is": verb(scene.groups[first])},
     )
 
 
-def captions(choices: Choices, scene: Scene, count: int = 5) -> list[str]:
-    """``count`` different ones."""
-    found: list[str] = []
-    while len(found) < count:
-        said = caption(choices, scene)
-        if said not in found:
-            found.append(said)
-    return found
+def compose_captions(choices: Choices, scene: Scene, count: int = 5) -> list[str]:
+    """Compose ``count`` different captions."""
+    captions: list[str] = []
+    while len(captions) < count:
+        caption = compose_caption(choices, scene)
+        if caption not in captions:
+            captions.append(caption)
+    return captions

@@ -1,8 +1,8 @@
-"""The speech corpus: commands said by espeak-ng, no sentence and no voice in two splits.
+"""Makes and writes the speech corpus. No sentence and no voice occurs in two splits.
 
-A voice is an accent and a variant (the timbre). Rooms, levels and noise are light and seeded, so a
-recording is a function of its ``Utterance`` alone. 8 kHz and 8 bits, as a telephone carries: that
-way six megabytes hold half an hour.
+A voice is an accent and a variant (the timbre). Room, level and noise are derived from a seed, so a
+recording is a function of its ``Utterance`` alone. Recordings have telephone quality (8 kHz, 8
+bits), so that half an hour fits into six megabytes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from generators.choices import Choices
 from generators.speech import espeak
-from generators.speech.commands import commands
+from generators.speech.commands import compose_commands
 from generators.speech.espeak import Sentence
 
 SEED = 1966
 SAMPLE_RATE_HZ = 8_000
-STEP = 256  # of 16-bit samples: eight bits are left
+QUANTISATION_STEP = 256  # of 16-bit samples, which leaves 8 bits
 FULL_SCALE = 32_768
 SIZES = {"train": 800, "validation": 80, "test": 120}
 ACCENTS = (
@@ -47,102 +47,105 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording before it is made."""
+    """The description of one recording."""
 
     id: str
     sentence: Sentence
 
     @property
     def speaker(self) -> str:
-        """Accent and variant: who is heard."""
+        """The voice: accent and variant."""
         return f"{Path(self.sentence.accent).name}+{self.sentence.variant}".lower()
 
 
-def between(choices: Choices, low: float, high: float) -> float:
-    """Any number from ``low`` to ``high``."""
-    return low + (high - low) * choices.generator.random()
-
-
-def utterances() -> dict[str, list[Utterance]]:
-    """Split -> what is said in it, by whom and how. Speakers take turns."""
-    choices, taken = Choices(SEED), set[str]()
-    found: dict[str, list[Utterance]] = {}
+def plan_utterances() -> dict[str, list[Utterance]]:
+    """Describe the recordings of each split. The speakers take turns."""
+    choices, used = Choices(SEED), set[str]()
+    utterances: dict[str, list[Utterance]] = {}
     for split, size in reversed(SIZES.items()):
         variants = VARIANTS[split]
-        habits = [
-            (between(choices, 165, 215), between(choices, 35, 65), between(choices, 35, 75))
+        voice_settings = [
+            (choices.uniform(165, 215), choices.uniform(35, 65), choices.uniform(35, 75))
             for _ in variants
         ]
         rows = []
-        for number, text in enumerate(commands(choices, size, taken)):
+        for number, text in enumerate(compose_commands(choices, size, used)):
             turn = number % len(variants)
-            rate, pitch, melody = (round(between(choices, -8, 8) + habit) for habit in habits[turn])
+            rate, pitch, pitch_range = (
+                round(choices.uniform(-8, 8) + setting) for setting in voice_settings[turn]
+            )
             accent = f"gmw/{ACCENTS[turn % len(ACCENTS)]}"
-            seed = choices.below(2**31)
-            sentence = Sentence(text, accent, variants[turn], rate, pitch, melody, seed)
+            seed = choices.integer_below(2**31)
+            sentence = Sentence(text, accent, variants[turn], rate, pitch, pitch_range, seed)
             rows.append(Utterance(f"{split}-{number + 1:03}", sentence))
-        found[split] = rows
-    return found
+        utterances[split] = rows
+    return utterances
 
 
-def trimmed(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Without the silence around it, but for a tenth of a second."""
+def trim_silence(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut the silence at both ends down to a tenth of a second."""
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
     margin = espeak.SAMPLE_RATE_HZ // 10
     return samples[max(0, loud[0] - margin) : loud[-1] + margin]
 
 
-def in_a_room(samples: NDArray[np.float64], choices: Choices) -> NDArray[np.float64]:
-    """With three early reflections, and a microphone that hears high tones more or less well."""
+def add_room_and_microphone(samples: NDArray[np.float64], choices: Choices) -> NDArray[np.float64]:
+    """Add three early reflections, and a microphone that boosts or damps high frequencies."""
     room = np.zeros(SAMPLE_RATE_HZ // 25)
     room[0] = 1.0
     for loudness in (0.3, 0.2, 0.15):
-        room[1 + choices.below(len(room) - 1)] += between(choices, -loudness, loudness)
-    microphone = np.array([1.0, between(choices, -0.5, 0.3)])
+        room[1 + choices.integer_below(len(room) - 1)] += choices.uniform(-loudness, loudness)
+    microphone = np.array([1.0, choices.uniform(-0.5, 0.3)])
     return np.convolve(samples, np.convolve(room, microphone))[: len(samples)]
 
 
-def noise(length: int, choices: Choices, seed: int) -> NDArray[np.float64]:
-    """A soft hiss of strength 1; SHAKE-128 gives the same bytes on every machine."""
+def hiss(length: int, choices: Choices, seed: int) -> NDArray[np.float64]:
+    """Noise with a root mean square of 1; SHAKE-128 gives the same bytes on every machine."""
     random = hashlib.shake_128(str(seed).encode()).digest(2 * (length + 1))
     white = np.frombuffer(random, dtype="<i2").astype(np.float64)
-    soft = white[1:] + between(choices, 0.0, 0.9) * white[:-1]
-    return soft / strength(soft)
+    soft = white[1:] + choices.uniform(0.0, 0.9) * white[:-1]
+    return soft / root_mean_square(soft)
 
 
-def strength(samples: NDArray[np.float64]) -> float:
-    """Root mean square."""
+def root_mean_square(samples: NDArray[np.float64]) -> float:
+    """The root mean square of the samples."""
     return float(np.sqrt(np.mean(samples**2)))
 
 
-def decibels(value: float) -> float:
-    """Decibels -> factor of an amplitude."""
-    return float(10 ** (value / 20))
+def amplitude_factor(decibels: float) -> float:
+    """Convert decibels to a factor of the amplitude."""
+    return float(10 ** (decibels / 20))
 
 
-def recording(sentence: Sentence) -> NDArray[np.int16]:
-    """Samples (L,) at ``SAMPLE_RATE_HZ``: said, heard in a room, with noise, rounded to 8 bits."""
+def make_recording(sentence: Sentence) -> NDArray[np.int16]:
+    """Synthesise a sentence, add room and noise, and round to 8 bits.
+
+    Returns samples (L,) at ``SAMPLE_RATE_HZ``.
+    """
     choices = Choices(sentence.seed)
-    samples = np.frombuffer(espeak.said(sentence), dtype=np.int16).astype(np.float64)
-    clean = soxr.resample(trimmed(samples), espeak.SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
-    heard = in_a_room(clean, choices)
-    level = decibels(between(choices, -30, -24))
-    hiss = decibels(between(choices, -32, -20)) * noise(len(heard), choices, sentence.seed)
-    mixed = level * (heard / strength(heard) + hiss) * FULL_SCALE
-    lowest, highest = -FULL_SCALE // STEP, FULL_SCALE // STEP - 1
-    return (np.clip(np.round(mixed / STEP), lowest, highest) * STEP).astype(np.int16)
+    samples = np.frombuffer(espeak.synthesise(sentence), dtype=np.int16).astype(np.float64)
+    clean = soxr.resample(trim_silence(samples), espeak.SAMPLE_RATE_HZ, SAMPLE_RATE_HZ)
+    reverberant = add_room_and_microphone(clean, choices)
+    level = amplitude_factor(choices.uniform(-30, -24))
+    noise_level = amplitude_factor(choices.uniform(-32, -20))
+    noise = noise_level * hiss(len(reverberant), choices, sentence.seed)
+    mixed = level * (reverberant / root_mean_square(reverberant) + noise) * FULL_SCALE
+    lowest, highest = -FULL_SCALE // QUANTISATION_STEP, FULL_SCALE // QUANTISATION_STEP - 1
+    quantised = np.clip(np.round(mixed / QUANTISATION_STEP), lowest, highest)
+    return (quantised * QUANTISATION_STEP).astype(np.int16)
 
 
 def write(folder: Path) -> None:
-    """``SPLIT.jsonl`` with id, audio, text, seconds and speaker; ``audio/ID.flac``."""
+    """Write ``SPLIT.jsonl`` with id, audio, text, seconds and speaker, and ``audio/ID.flac``."""
     (folder / "audio").mkdir(parents=True, exist_ok=True)
-    for split, chosen in utterances().items():
+    for split, utterances in plan_utterances().items():
         lines = []
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            made = list(threads.map(recording, [utterance.sentence for utterance in chosen]))
-        for utterance, samples in zip(chosen, made, strict=True):
+            sentences = [utterance.sentence for utterance in utterances]
+            recordings = list(threads.map(make_recording, sentences))
+        for utterance, samples in zip(utterances, recordings, strict=True):
             audio = f"audio/{utterance.id}.flac"
-            # libsndfile's 1.0 is FLAC's level 8
+            # 1.0 in libsndfile is FLAC level 8
             soundfile.write(folder / audio, samples, SAMPLE_RATE_HZ, compression_level=1.0)
             row = {
                 "id": utterance.id,

@@ -1,7 +1,7 @@
-"""One clause, said in English and in German. It chooses nothing: ``sentences.py`` does.
+"""Puts one clause into English and into German. All random choices are made in ``sentences.py``.
 
-German order: the finite verb second, first or last; what the clause holds sorted by ``rank``; the
-rest of the verb at the end. English order: as the parts stand.
+German word order: the finite verb second, first or last; the parts sorted by ``rank``; the rest of
+the verb at the end. English word order: the parts in the order of ``Clause.parts``.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from generators.translation.german import infinitive_with_zu, present
+from generators.translation.german import infinitive_with_zu, present_form
 from generators.translation.words import Verb
 
-# Ranks of the German middle field: who comes before whom between the two halves of the verb.
+# Order of the parts in the German middle field, between the two halves of the verb.
 PRONOUN, TIME, RECEIVER, DEFINITE, NOT, MANNER, PLACE, INDEFINITE, PRICE, DIRECTION = range(10)
 
-DOUBLED = ("get", "put", "begin")
+DOUBLED_CONSONANT = ("get", "put", "begin")
 AUXILIARIES = {
     "haben": {"ich": "habe", "er": "hat", "wir": "haben"},
     "sein": {"ich": "bin", "er": "ist", "wir": "sind"},
@@ -24,7 +24,11 @@ AUXILIARIES = {
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun phrase. ``person`` is the German verb's: ich, er, wir; ``gender`` m, f, n, p."""
+    """A noun phrase.
+
+    german: the phrase in a given case. gender: m, f, n or p. person: the pronoun with the verb
+    form of this phrase: ich, er or wir. owner: its possessive pronoun, English and German.
+    """
 
     english: str
     german: Callable[[str], str]
@@ -37,23 +41,27 @@ class Phrase:
 
     @property
     def english_object(self) -> str:
-        """``him`` where the subject is ``he``."""
+        """The English phrase as an object: ``him`` for ``he``."""
         return self.object_english or self.english
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a clause holds besides subject and verb; ``behind`` follows the German verb."""
+    """A part of a clause besides subject and verb; ``extraposed`` follows the German verb."""
 
     english: str
     german: str
     rank: int
-    behind: str = ""
+    extraposed: str = ""
 
 
 @dataclass(frozen=True)
 class Form:
-    """Tense and mood. ``english`` is the auxiliary or the chain verb, ``german`` the modal verb."""
+    """Tense and mood.
+
+    english: the auxiliary, or the verb that governs an infinitive (kind ``chain``). german: the
+    modal verb. gern: whether German uses the adverb "gern" instead.
+    """
 
     kind: str  # present, progressive, past, passive, auxiliary, chain
     english: Verb | str = ""
@@ -64,7 +72,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Clause:
-    """Subject, verb, form and parts, in English order."""
+    """A clause: subject, verb, form and parts, in English order."""
 
     subject: Phrase
     verb: Verb
@@ -73,7 +81,7 @@ class Clause:
     negated: bool = False
 
 
-def third(base: str) -> str:
+def third_person(base: str) -> str:
     """``washes``, ``tries``, ``buys``."""
     if base.endswith(("sh", "ch", "s", "x", "o")):
         return base + "es"
@@ -82,69 +90,71 @@ def third(base: str) -> str:
     return base + "s"
 
 
-def progressive(base: str) -> str:
+def ing_form(base: str) -> str:
     """``writing``, ``putting``."""
-    if base in DOUBLED:
+    if base in DOUBLED_CONSONANT:
         return base + base[-1] + "ing"
     return (base[:-1] if base.endswith("e") and base != "see" else base) + "ing"
 
 
-def on_first(change: Callable[[str], str], words: str) -> str:
+def inflect_head(inflect: Callable[[str], str], words: str) -> str:
     """Inflect the verb of ``pick up``, not its particle."""
     head, _, particle = words.partition(" ")
-    return f"{change(head)} {particle}".rstrip()
+    return f"{inflect(head)} {particle}".rstrip()
 
 
-def be(subject: Phrase, tense: str) -> str:
+def form_of_be(subject: Phrase, tense: str) -> str:
     """``am``, ``is``, ``are``, ``was``, ``were``."""
     if tense == "past":
         return "was" if subject.person in ("ich", "er") else "were"
     return {"ich": "am", "er": "is", "wir": "are"}[subject.person]
 
 
-def simple(clause: Clause, verb: Verb, tense: str, *, split: bool) -> tuple[str, str]:
-    """Auxiliary (or none) and verb of a simple tense; ``split`` asks for do, does, did."""
-    if split:
+def simple_tense(clause: Clause, verb: Verb, tense: str, *, do_support: bool) -> tuple[str, str]:
+    """Auxiliary (or none) and verb of a simple tense; ``do_support`` adds do, does or did."""
+    if do_support:
         do = "does" if clause.subject.person == "er" else "do"
         return ("did" if tense == "past" else do), verb.english
     if tense == "past":
         return "", verb.english_past
-    return "", on_first(third, verb.english) if clause.subject.person == "er" else verb.english
+    if clause.subject.person == "er":
+        return "", inflect_head(third_person, verb.english)
+    return "", verb.english
 
 
 def english_verb(clause: Clause, *, question: bool) -> tuple[str, str]:
-    """Auxiliary and the rest of the English verb."""
-    form, split = clause.form, question or clause.negated
+    """The English auxiliary and the rest of the verb."""
+    form, do_support = clause.form, question or clause.negated
     if form.kind == "auxiliary":
         return str(form.english), clause.verb.english
     if form.kind == "progressive":
-        return be(clause.subject, form.tense), on_first(progressive, clause.verb.english)
+        return form_of_be(clause.subject, form.tense), inflect_head(ing_form, clause.verb.english)
     if form.kind == "passive":
-        return be(clause.subject, "past"), clause.verb.english_participle
+        return form_of_be(clause.subject, "past"), clause.verb.english_participle
     if form.kind == "chain" and isinstance(form.english, Verb):
-        auxiliary, verb = simple(clause, form.english, form.tense, split=split)
+        auxiliary, verb = simple_tense(clause, form.english, form.tense, do_support=do_support)
         return auxiliary, f"{verb} to {clause.verb.english}"
-    return simple(clause, clause.verb, form.kind, split=split)
+    return simple_tense(clause, clause.verb, form.kind, do_support=do_support)
 
 
-def join(*words: str) -> str:
-    """Words with single spaces between them; empty ones vanish."""
+def join_words(*words: str) -> str:
+    """Join words with single spaces, without the empty ones."""
     return " ".join(word for word in words if word).replace(" ,", ",")
 
 
-def english(clause: Clause, *, question: bool = False) -> str:
-    """The clause in English; as a question the auxiliary comes first."""
+def to_english(clause: Clause, *, question: bool = False) -> str:
+    """The clause in English; in a question the auxiliary comes first."""
     auxiliary, verb = english_verb(clause, question=question)
     negation = "not" if clause.negated else ""
     parts = [part.english for part in clause.parts]
     if question:
-        return join(auxiliary, clause.subject.english, negation, verb, *parts)
-    text = join(clause.subject.english, auxiliary, negation, verb, *parts)
+        return join_words(auxiliary, clause.subject.english, negation, verb, *parts)
+    text = join_words(clause.subject.english, auxiliary, negation, verb, *parts)
     return text.replace(" can not ", " cannot ")
 
 
 def german_verb(clause: Clause) -> tuple[str, str]:
-    """The finite verb and what stands at the end of the clause."""
+    """The finite verb, and the rest of the verb, which goes to the end of the clause."""
     verb, form, person = clause.verb, clause.form, clause.subject.person
     if form.kind == "passive":
         return ("wurden" if person == "wir" else "wurde"), verb.participle
@@ -152,39 +162,41 @@ def german_verb(clause: Clause) -> tuple[str, str]:
         return form.german[person == "wir"], verb.prefix + verb.infinitive
     if form.kind == "past":
         return AUXILIARIES[verb.auxiliary][person], verb.participle
-    return present(verb, person), verb.prefix
+    return present_form(verb, person), verb.prefix
 
 
-def middle(clause: Clause) -> str:
-    """What stands between the two halves of the German verb."""
+def middle_field(clause: Clause) -> str:
+    """The parts between the two halves of the German verb."""
     ranked = [(part.rank, part.german) for part in clause.parts]
     if clause.negated and not any(part.german.startswith("kein") for part in clause.parts):
         ranked.append((NOT, "nicht"))
     if clause.form.gern:
         ranked.append((NOT, "gern"))
-    return join(*(text for _, text in sorted(ranked, key=lambda pair: pair[0])))
+    return join_words(*(text for _, text in sorted(ranked, key=lambda pair: pair[0])))
 
 
-def behind(clause: Clause) -> str:
+def extraposed_clauses(clause: Clause) -> str:
     """Relative clauses that follow the verb."""
-    return "".join(f", {part.behind}" for part in clause.parts if part.behind)
+    return "".join(f", {part.extraposed}" for part in clause.parts if part.extraposed)
 
 
-def german(clause: Clause, *, front: str | None = None) -> str:
-    """A main clause. ``front`` stands before the verb instead of the subject; "" asks."""
+def to_german(clause: Clause, *, front: str | None = None) -> str:
+    """A German main clause. ``front`` replaces the subject before the verb; "" makes a question."""
     finite, rest = german_verb(clause)
     subject = clause.subject.german("nom")
     start = [subject, finite] if front is None else [front, finite, subject]
-    return join(*start, middle(clause), rest) + behind(clause)
+    return join_words(*start, middle_field(clause), rest) + extraposed_clauses(clause)
 
 
-def german_last(clause: Clause) -> str:
-    """A subordinate clause without its conjunction: the finite verb is last."""
+def to_german_verb_last(clause: Clause) -> str:
+    """A German subordinate clause without its conjunction: the finite verb is last."""
     finite, rest = german_verb(clause)
-    together = rest + finite if rest and rest == clause.verb.prefix else join(rest, finite)
-    return join(clause.subject.german("nom"), middle(clause), together) + behind(clause)
+    verb_group = rest + finite if rest and rest == clause.verb.prefix else join_words(rest, finite)
+    words = join_words(clause.subject.german("nom"), middle_field(clause), verb_group)
+    return words + extraposed_clauses(clause)
 
 
-def german_zu(clause: Clause) -> str:
-    """The clause as an infinitive with ``zu``, without its subject."""
-    return join(middle(clause), infinitive_with_zu(clause.verb)) + behind(clause)
+def to_german_infinitive(clause: Clause) -> str:
+    """The clause as a German infinitive with ``zu``, without its subject."""
+    words = join_words(middle_field(clause), infinitive_with_zu(clause.verb))
+    return words + extraposed_clauses(clause)
