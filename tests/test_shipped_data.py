@@ -320,28 +320,28 @@ def test_objects_in_scenes_are_small_and_do_not_overlap():
                 assert beside or bottom <= other[1] or other[3] <= top, row["id"]
 
 
-def test_the_probe_of_attention_gives_even_attention_one_and_a_point_what_it_lies_on(monkeypatch):
+def test_the_attention_probe_measures_uniform_and_pointed_attention(monkeypatch):
     pytest.importorskip("PIL.Image")
     monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
     probe = importlib.import_module("probe_scenes")
-    covered = probe.cover([(32, 0, 64, 16), (100, 100, 128, 128)], (128, 128))
-    even = np.full((7, 7), 1 / 49)
-    assert probe.on(covered, even) == pytest.approx(covered.mean())
+    mask = probe.box_mask([(32, 0, 64, 16), (100, 100, 128, 128)], (128, 128))
+    uniform = np.full((7, 7), 1 / 49)
+    assert probe.mass_on(mask, uniform) == pytest.approx(mask.mean())
     point = np.zeros((4, 4))
     point[0, 1] = 1.0  # 32 x 32 pixels, half of them in the first box
-    assert probe.on(covered, point) == pytest.approx(0.5)
-    assert not probe.points(covered, point)
+    assert probe.mass_on(mask, point) == pytest.approx(0.5)
+    assert not probe.points_at(mask, point)
     point = np.zeros((8, 8))
     point[0, 2] = 1.0
-    assert probe.on(covered, point) == pytest.approx(1.0)
-    assert probe.points(covered, point)
+    assert probe.mass_on(mask, point) == pytest.approx(1.0)
+    assert probe.points_at(mask, point)
 
 
-def test_the_probe_knows_nouns_by_number_and_colour(monkeypatch):
+def test_the_attention_probe_matches_nouns_by_number_and_colour(monkeypatch):
     pytest.importorskip("PIL.Image")
     monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
     probe = importlib.import_module("probe_scenes")
-    things = [
+    objects = [
         {"name": "red cross", "box": [0, 0, 64, 64]},
         {"name": "blue cross", "box": [64, 64, 128, 128]},
     ]
@@ -349,8 +349,8 @@ def test_the_probe_knows_nouns_by_number_and_colour(monkeypatch):
     weights = np.zeros((len(words), 4))
     weights[:, 3] = 1.0
     record = AttentionRecord("photo", "a.png", (), words, weights, Grid(2, 2))
-    coloured, either = probe.looked(0, record, things, (128, 128))
+    coloured, either = probe.noun_attention(0, record, objects, (128, 128))
     assert (coloured.mass, coloured.area) == (1.0, 0.25)
     assert (either.mass, either.area) == (1.0, 0.5)
-    assert probe.noun("crosses", {"cross", "star"}) == "cross"
-    assert probe.noun("green", {"cross", "star"}) is None
+    assert probe.singular("crosses", {"cross", "star"}) == "cross"
+    assert probe.singular("green", {"cross", "star"}) is None
