@@ -56,8 +56,8 @@ def check_status(status: int, what: str) -> None:
         raise SystemExit(f"espeak-ng returned error {status} for {what}")
 
 
-def first_synthesis(sentence: Sentence) -> bytes:
-    """Synthesise 16-bit samples in a process that has not synthesised anything yet."""
+def synthesise_in_process(sentence: Sentence) -> bytes:
+    """Synthesise 16-bit samples; the process must not have synthesised anything before."""
     espeak, voices = load_library()
     chunks: list[bytes] = []
 
@@ -95,4 +95,4 @@ def synthesise(sentence: Sentence) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(first_synthesis(Sentence(**json.loads(sys.argv[1]))))
+    sys.stdout.buffer.write(synthesise_in_process(Sentence(**json.loads(sys.argv[1]))))

@@ -61,7 +61,7 @@ ANY = NOW + THEN
 
 
 def subject_phrase(choices: Choices, other_than: Phrase | None = None) -> Phrase:
-    """A person, by name, noun or pronoun, other than ``other_than``."""
+    """A person, by name, noun or pronoun, but not ``other_than``."""
     while True:
         if choices.chance(0.7):
             phrase = person_phrase(choices)
@@ -83,7 +83,7 @@ def person_object(choices: Choices, subject: Phrase, english_verb: str) -> Phras
 
 
 def choose_form(choices: Choices, verb: Verb, subject: Phrase, forms: Sequence[Form]) -> Form:
-    """Pick a form whose tense is visible in English, unlike that of ``they read``."""
+    """Pick a form with a clear tense in English; ``they read`` may be present or past."""
     form = choices.pick(forms)
     head = verb.english.split()[0]
     if form.kind == "progressive" and head in P.NOT_PROGRESSIVE:
