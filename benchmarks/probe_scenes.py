@@ -1,19 +1,19 @@
-"""Does attention point? How much of it lies on a thing when the thing's word is written.
+"""Measures whether attention points at the objects that a caption names.
 
     python benchmarks/probe_scenes.py RUN [--data DATA] [--split test]
 
-RUN is a captioning run on scenes (``data/scenes``, or a corpus of square pictures whose rows say
-under ``objects`` what is where). Each picture is captioned as ``multiattn predict`` does it. At
-every noun that names something in the picture, the weight of each cell of the grid is spread evenly
-over the cell, and summed over the boxes of what the noun names: things of that shape, and of the
-colour that stands before it if some of these have it. Attention that knows nothing has there what
-the boxes have of the picture's area. Printed, with 95 % intervals of the bootstrap over pictures:
+RUN is a captioning run on ``data/scenes``, or on a corpus of square images whose rows give the
+boxes of their ``objects``. Each image is captioned as by ``multiattn predict``. At every noun that
+names objects in the image, the attention weight of each grid cell is spread evenly over the cell
+and summed over the boxes of these objects: those of that shape, and of the colour before the noun
+if any of them has that colour. For uniform attention this sum equals the share of the boxes in the
+area of the image. Printed, with 95 % bootstrap intervals over images:
 
-mass     mean attention on the boxes
-area     their mean share of the picture
+mass     mean attention weight on the boxes
+area     mean share of the boxes in the area of the image
 ratio    mass / area
-pointed  how often the middle of the cell looked at most is in a box
-named    how many of the nouns that were written name something that is there; no other one counts
+pointed  how often the centre of the cell with the highest weight is in a box
+named    how many of the nouns in the captions name an object in the image; only these are counted
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Look:
-    """One noun: attention on what it names, the area of that, whether the highest cell is there."""
+class NounAttention:
+    """Attention at one noun: its mass on the named objects, their area, whether it points there."""
 
-    picture: int
+    image: int
     mass: float
     area: float
     pointed: bool
@@ -59,97 +59,99 @@ def main() -> None:
     folder = (arguments.data or shipped("data")) / predictor.system.settings.corpus.folder
     lines = (folder / f"{arguments.split}.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    nouns = {thing["name"].split()[-1] for row in rows for thing in row["objects"]}
-    looks: list[Look] = []
-    written = 0
+    nouns = {item["name"].split()[-1] for row in rows for item in row["objects"]}
+    named: list[NounAttention] = []
+    noun_count = 0
     predictions = predictor.each([str(folder / row["image"]) for row in rows])
-    for number, (row, prediction) in enumerate(zip(rows, predictions, strict=True)):
+    for index, (row, prediction) in enumerate(zip(rows, predictions, strict=True)):
         (record,) = prediction.records()
-        written += sum(noun(word, nouns) is not None for word in record.words)
+        noun_count += sum(singular(word, nouns) is not None for word in record.words)
         size = PIL.Image.open(folder / row["image"]).size
-        looks.extend(looked(number, record, row["objects"], size))
-    print(json.dumps({**measured(looks), "named": f"{len(looks)} of {written}"}, indent=2))
+        named.extend(noun_attention(index, record, row["objects"], size))
+    print(json.dumps({**estimates(named), "named": f"{len(named)} of {noun_count}"}, indent=2))
 
 
-def noun(word: str, nouns: set[str]) -> str | None:
-    """The singular of a word that is one of the nouns, or nothing."""
+def singular(word: str, nouns: set[str]) -> str | None:
+    """The singular of a word if it is one of the nouns, else None."""
     forms = (word, word.removesuffix("s"), word.removesuffix("es"))
     return next((form for form in forms if form in nouns), None)
 
 
-def looked(
-    number: int, record: AttentionRecord, things: Sequence[Mapping[str, Any]], size: tuple[int, int]
-) -> Iterator[Look]:
-    """One look per noun that names something in this picture."""
-    nouns = {thing["name"].split()[-1] for thing in things}
+def noun_attention(
+    image: int, record: AttentionRecord, objects: Sequence[Mapping[str, Any]], size: tuple[int, int]
+) -> Iterator[NounAttention]:
+    """Yield the attention at each noun that names objects in the image."""
+    nouns = {item["name"].split()[-1] for item in objects}
     grid = record.layout.height, record.layout.width
-    for place, word in enumerate(record.words):
-        meant = noun(word, nouns)
-        alike = [thing for thing in things if thing["name"].split()[-1] == meant]
-        before = record.words[place - 1] if place else ""
-        coloured = [thing for thing in alike if thing["name"] == f"{before} {meant}"]
-        if alike:
-            covered = cover([thing["box"] for thing in coloured or alike], size)
-            weights = record.weights[place].reshape(grid).astype(np.float64)
-            yield Look(
-                number, on(covered, weights), float(covered.mean()), points(covered, weights)
+    for index, word in enumerate(record.words):
+        noun = singular(word, nouns)
+        same_shape = [item for item in objects if item["name"].split()[-1] == noun]
+        colour = record.words[index - 1] if index else ""
+        same_colour = [item for item in same_shape if item["name"] == f"{colour} {noun}"]
+        if same_shape:
+            mask = box_mask([item["box"] for item in same_colour or same_shape], size)
+            weights = record.weights[index].reshape(grid).astype(np.float64)
+            yield NounAttention(
+                image, mass_on(mask, weights), float(mask.mean()), points_at(mask, weights)
             )
 
 
-def cover(boxes: Sequence[Sequence[int]], size: tuple[int, int]) -> Array:
-    """(height, width) pixels: 1 in a box, else 0."""
-    covered = np.zeros(size[::-1])
+def box_mask(boxes: Sequence[Sequence[int]], size: tuple[int, int]) -> Array:
+    """A mask (height, width): 1 for pixels in a box, else 0."""
+    mask = np.zeros(size[::-1])
     for left, top, right, bottom in boxes:
-        covered[top:bottom, left:right] = 1.0
-    return covered
+        mask[top:bottom, left:right] = 1.0
+    return mask
 
 
-def on(covered: Array, weights: Array) -> float:
-    """The sum over cells: weight (h, w) times the share of the cell that is covered."""
+def mass_on(mask: Array, weights: Array) -> float:
+    """The sum of the cell weights (h, w), each times the share of the cell in the mask."""
     rows, columns = (
-        shares(cells, pixels) for cells, pixels in zip(weights.shape, covered.shape, strict=True)
+        pixel_shares(cells, pixels) for cells, pixels in zip(weights.shape, mask.shape, strict=True)
     )
-    return float((weights * (rows @ covered @ columns.T)).sum())
+    return float((weights * (rows @ mask @ columns.T)).sum())
 
 
-def shares(cells: int, pixels: int) -> Array:
-    """(cells, pixels): how much of each cell of one axis each pixel is; rows sum to 1."""
+def pixel_shares(cells: int, pixels: int) -> Array:
+    """(cells, pixels): the share of each pixel in each cell along one axis; rows sum to 1."""
     edges = np.arange(cells + 1) * (pixels / cells)
     first, last = edges[:-1, None], edges[1:, None]
     left = np.arange(pixels)
-    shared: Array = np.minimum(last, left + 1) - np.maximum(first, left)  # (cells, pixels)
-    return shared.clip(0.0) * (cells / pixels)
+    overlap: Array = np.minimum(last, left + 1) - np.maximum(first, left)  # (cells, pixels)
+    return overlap.clip(0.0) * (cells / pixels)
 
 
-def points(covered: Array, weights: Array) -> bool:
-    """Whether the middle of the cell with the highest weight is covered."""
-    place = np.unravel_index(weights.argmax(), weights.shape)
+def points_at(mask: Array, weights: Array) -> bool:
+    """Whether the centre of the cell with the highest weight is in the mask."""
+    cell = np.unravel_index(weights.argmax(), weights.shape)
     y, x = (
         int((index + 0.5) * pixels / cells)
-        for index, pixels, cells in zip(place, covered.shape, weights.shape, strict=True)
+        for index, pixels, cells in zip(cell, mask.shape, weights.shape, strict=True)
     )
-    return bool(covered[y, x])
+    return bool(mask[y, x])
 
 
-def measured(looks: Sequence[Look]) -> dict[str, Any]:
-    """Means over nouns, with intervals from drawing pictures anew."""
-    table = np.array([(look.mass, look.area, look.pointed) for look in looks])
-    owners = np.array([look.picture for look in looks])
-    pictures = [table[owners == picture] for picture in np.unique(owners)]
-    sums = np.array([[*rows.sum(0), len(rows)] for rows in pictures])
-    draws = np.random.default_rng(1).integers(len(sums), size=(RESAMPLES, len(sums)))
-    everything, drawn = summed(sums.sum(0)), summed(sums[draws].sum(1))
+def estimates(named: Sequence[NounAttention]) -> dict[str, Any]:
+    """Means over nouns, with bootstrap intervals over images."""
+    values = np.array([(row.mass, row.area, row.pointed) for row in named])
+    images = np.array([row.image for row in named])
+    by_image = [values[images == image] for image in np.unique(images)]
+    sums = np.array([[*rows.sum(0), len(rows)] for rows in by_image])
+    resamples = np.random.default_rng(1).integers(len(sums), size=(RESAMPLES, len(sums)))
+    means, resampled_means = figures(sums.sum(0)), figures(sums[resamples].sum(1))
     return {
         name: {
-            "value": round(float(everything[name]), 4),
-            "interval": [round(float(np.quantile(drawn[name], q)), 4) for q in (0.025, 0.975)],
+            "value": round(float(means[name]), 4),
+            "interval": [
+                round(float(np.quantile(resampled_means[name], q)), 4) for q in (0.025, 0.975)
+            ],
         }
-        for name in everything
+        for name in means
     }
 
 
-def summed(sums: Array) -> dict[str, Array]:
-    """Figures from (…, 4) sums of mass, area, pointed and nouns."""
+def figures(sums: Array) -> dict[str, Array]:
+    """Compute the printed figures from sums (…, 4) of mass, area, pointed and nouns."""
     mass, area, pointed, count = np.moveaxis(sums, -1, 0)
     return {
         "mass": mass / count,

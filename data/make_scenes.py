@@ -1,7 +1,7 @@
-"""Make the shipped scenes again: ``python data/make_scenes.py [FOLDER]``.
+"""Generate the captioning corpus: ``python data/make_scenes.py [FOLDER]``.
 
-It needs what ``make.py`` does not: ``pip install pillow``. The same pixels come out each time; the
-bytes of a PNG depend on Pillow's zlib.
+Needs ``pip install pillow``. The pixels are the same every time; the bytes of the PNG files depend
+on the zlib of Pillow.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generators import scenes
+from generators.scenes import corpus
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    scenes.write(folder / "scenes")
+    corpus.write(folder / "scenes")

@@ -1,7 +1,7 @@
-"""Make the shipped speech again: ``python data/make_speech.py [FOLDER]``.
+"""Generate the speech corpus: ``python data/make_speech.py [FOLDER]``.
 
-It needs what ``make.py`` does not: ``pip install espeakng-loader numpy soundfile soxr``. The same
-waveforms come out each time.
+Needs ``pip install espeakng-loader numpy soundfile soxr``. On Linux, the waveforms are the same
+every time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generators import speech
+from generators.speech import corpus
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    speech.write(folder / "speech")
+    corpus.write(folder / "speech")

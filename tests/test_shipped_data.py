@@ -1,4 +1,4 @@
-"""The corpora that ship: made again they are the same, and they ask for more than copying."""
+"""The corpora in ``data/``: the scripts reproduce them, and they have the stated properties."""
 
 from __future__ import annotations
 
@@ -46,36 +46,38 @@ def content(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-def test_the_script_makes_the_same_files_again(tmp_path):
+def test_the_script_reproduces_the_files(tmp_path):
     script = [sys.executable, "-B", str(DATA / "make.py"), str(tmp_path)]
     subprocess.run(script, check=True)
-    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
-    there = [
+    written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    shipped_files = [
         path.relative_to(DATA)
         for folder in ("translation", "summarization")
         for path in (DATA / folder).iterdir()
     ]
-    assert made == sorted(there)
-    different = [str(name) for name in made if content(tmp_path / name) != content(DATA / name)]
+    assert written == sorted(shipped_files)
+    different = [str(name) for name in written if content(tmp_path / name) != content(DATA / name)]
     assert different == []
 
 
-def test_speech_and_scenes_are_under_six_megabytes_each_and_the_rest_under_one():
-    sizes = {"speech": 0, "scenes": 0, "others": 0}
+def test_speech_and_scenes_take_under_six_megabytes_each_and_the_rest_under_one():
+    sizes = {"speech": 0, "scenes": 0, "rest": 0}
     for path in DATA.rglob("*"):
         folder, *_ = path.relative_to(DATA).parts
         if "__pycache__" not in path.parts and path.is_file():
-            sizes[folder if folder in sizes else "others"] += path.stat().st_size
+            sizes[folder if folder in sizes else "rest"] += path.stat().st_size
     assert sizes["speech"] < 6_000_000
     assert sizes["scenes"] < 6_000_000
-    assert sizes["others"] < 1_000_000
+    assert sizes["rest"] < 1_000_000
 
 
-def test_the_readme_counts_the_rows():
+def test_the_readme_gives_the_numbers_of_rows():
     readme = (DATA / "README.md").read_text("utf-8")
     table = re.findall(r"^\| `(\w+)/` \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|", readme, re.MULTILINE)
-    said = {folder: [int(count.replace(",", "")) for count in counts] for folder, *counts in table}
-    assert said == {
+    stated = {
+        folder: [int(count.replace(",", "")) for count in counts] for folder, *counts in table
+    }
+    assert stated == {
         "translation": [len(lines(f"translation/{split}.de")) for split in SPLITS],
         "summarization": [len(mails(split)) for split in SPLITS],
         "speech": [len(recordings(split)) for split in SPLITS],
@@ -93,8 +95,8 @@ def test_the_examples_in_the_readme_are_in_the_test_files():
 
 
 def test_no_english_sentence_occurs_twice():
-    every = [line for split in SPLITS for line in lines(f"translation/{split}.en")]
-    assert len(every) == len(set(every))
+    all_lines = [line for split in SPLITS for line in lines(f"translation/{split}.en")]
+    assert len(all_lines) == len(set(all_lines))
 
 
 def test_every_line_has_its_translation():
@@ -104,14 +106,14 @@ def test_every_line_has_its_translation():
         assert [line[-1] for line in english] == [line[-1] for line in german]  # . or ?
 
 
-def test_copying_the_source_is_no_translation():
+def test_copying_the_source_scores_almost_nothing():
     metrics = pytest.importorskip("sacrebleu.metrics")
     english, german = lines("translation/test.en"), lines("translation/test.de")
     assert metrics.BLEU().corpus_score(english, [german]).score < 1
 
 
-def test_translating_word_by_word_in_order_is_not_enough():
-    """Even with the best German word for each English one, as 10,000 examples show it."""
+def test_translating_word_by_word_scores_little():
+    """Even with the best German word for each English word, found in the training pairs."""
     metrics = pytest.importorskip("sacrebleu.metrics")
     seen: dict[str, dict[str, float]] = {}
     common: dict[str, int] = {}
@@ -144,22 +146,22 @@ def test_translating_word_by_word_in_order_is_not_enough():
         ("The student who", "Der Student, der"),
     ],
 )
-def test_the_corpus_holds_what_its_readme_promises(english, german):
+def test_the_corpus_has_the_constructions_of_its_readme(english, german):
     pairs = zip(lines("translation/train.en"), lines("translation/train.de"), strict=True)
     assert any(english in source and german in target for source, target in pairs)
 
 
-def test_german_inflection_is_right(monkeypatch):
+def test_german_inflection(monkeypatch):
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    from generators import german, nounphrases, words
+    from generators.translation import german, noun_phrases, words
 
-    boy = words.noun("boy", "der Junge, Jungen, weak")
-    forms = [german.inflected(boy, False, case) for case in german.CASES]
+    boy = words.parse_noun("boy", "der Junge, Jungen, weak")
+    forms = [german.inflect_noun(boy, False, case) for case in german.CASES]
     assert forms == ["Junge", "Jungen", "Jungen", "Jungen"]
-    house = words.noun("house", "das Haus, Häuser")
-    assert german.inflected(house, False, "gen") == "Hauses"
-    assert german.inflected(house, True, "dat") == "Häusern"
+    house = words.parse_noun("house", "das Haus, Häuser")
+    assert german.inflect_noun(house, False, "gen") == "Hauses"
+    assert german.inflect_noun(house, True, "dat") == "Häusern"
     old = [("old", "alt")]
     table = {
         ("the", "der"): ["der alte Junge", "den alten Jungen", "dem alten Jungen"],
@@ -167,18 +169,18 @@ def test_german_inflection_is_right(monkeypatch):
         ("our", "unser"): ["unser alter Junge", "unseren alten Jungen", "unserem alten Jungen"],
     }
     for article, expected in table.items():
-        phrase = nounphrases.noun_phrase(boy, article, old)
+        phrase = noun_phrases.noun_phrase(boy, article, old)
         assert [phrase.german(case) for case in ("nom", "acc", "dat")] == expected
-    three = nounphrases.noun_phrase(house, ("three", ""), old, plural=True)
+    three = noun_phrases.noun_phrase(house, ("three", ""), old, plural=True)
     assert [three.german(case) for case in ("nom", "dat")] == [
         "drei alte Häuser",
         "drei alten Häusern",
     ]
     numbers = {1: "eins", 16: "sechzehn", 21: "einundzwanzig", 70: "siebzig", 300: "dreihundert"}
-    assert {value: german.number(value) for value in numbers} == numbers
+    assert {value: german.german_number(value) for value in numbers} == numbers
 
 
-def test_the_subject_of_a_test_mail_holds_names_that_only_its_own_mail_has():
+def test_unknown_words_in_test_subjects_can_be_copied_from_the_mail():
     known = {
         word for mail in mails("train") for word in re.findall(r"\w+", " ".join(mail.values()))
     }
@@ -191,10 +193,10 @@ def test_the_subject_of_a_test_mail_holds_names_that_only_its_own_mail_has():
 
 
 def test_no_two_splits_share_an_invented_name():
-    # whose lamps have come and where the weather was lovely: always an invented place
-    said = re.compile(r"(?:weather in|[a-z] for) ([A-Z]\w+) (?:was lovely|arrived)")
+    # the place in both of these templates is always an invented one
+    place = re.compile(r"(?:weather in|[a-z] for) ([A-Z]\w+) (?:was lovely|arrived)")
     train, validation, test = (
-        {name for mail in mails(split) for name in said.findall(mail["body"])} for split in SPLITS
+        {name for mail in mails(split) for name in place.findall(mail["body"])} for split in SPLITS
     )
     assert min(len(train), len(validation), len(test)) > 20
     assert not train & validation | train & test | validation & test
@@ -209,7 +211,7 @@ def test_no_two_splits_share_a_sentence_or_a_voice():
     assert not train & validation | train & test | validation & test
 
 
-def test_every_word_and_accent_to_recognise_was_heard_in_training():
+def test_every_word_and_accent_in_evaluation_occurs_in_training():
     train = recordings("train")
     words = {word for row in train for word in row["text"].split()}
     accents = {row["speaker"].split("+")[0] for row in train}
@@ -218,11 +220,11 @@ def test_every_word_and_accent_to_recognise_was_heard_in_training():
         assert row["speaker"].split("+")[0] in accents
 
 
-def test_every_recording_is_there_and_as_long_as_said():
+def test_every_recording_exists_and_has_the_stated_length():
     soundfile = pytest.importorskip("soundfile")
     rows = [row for split in SPLITS for row in recordings(split)]
-    there = {path.relative_to(DATA / "speech") for path in (DATA / "speech/audio").iterdir()}
-    assert there == {Path(row["audio"]) for row in rows}
+    files = {path.relative_to(DATA / "speech") for path in (DATA / "speech/audio").iterdir()}
+    assert files == {Path(row["audio"]) for row in rows}
     for row in rows:
         header = soundfile.info(DATA / "speech" / row["audio"])
         assert (header.samplerate, header.channels) == (8_000, 1)
@@ -230,56 +232,58 @@ def test_every_recording_is_there_and_as_long_as_said():
         assert 0.5 < row["seconds"] < 3.5
 
 
-def test_three_recordings_made_again_are_the_same(monkeypatch):
+def test_three_recordings_are_reproduced_exactly(monkeypatch):
     pytest.importorskip(
         "espeakng_loader", reason="only making speech needs it: pip install espeakng-loader"
     )
     if not sys.platform.startswith("linux"):
-        pytest.skip("other systems round and draw otherwise in espeak-ng; speech is made on Linux")
+        pytest.skip("espeak-ng gives other samples on other systems; the speech was made on Linux")
     soundfile = pytest.importorskip("soundfile")
     pytest.importorskip("soxr")
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    from generators import speech
+    from generators.speech import corpus as speech
 
-    for split, utterances in speech.utterances().items():
+    for split, utterances in speech.plan_utterances().items():
         utterance = utterances[len(utterances) // 2]
-        there, _ = soundfile.read(DATA / "speech/audio" / f"{utterance.id}.flac", dtype="int16")
-        assert (speech.recording(utterance.sentence) == there).all(), (split, utterance)
+        path = DATA / "speech/audio" / f"{utterance.id}.flac"
+        shipped_samples, _ = soundfile.read(path, dtype="int16")
+        recording = speech.make_recording(utterance.sentence)
+        assert (recording == shipped_samples).all(), (split, utterance)
 
 
 @pytest.fixture(scope="module")
-def made_again() -> list[tuple[str, str, Any, list[str]]]:
-    """Split, id, scene and captions of every picture."""
-    pytest.importorskip("PIL.Image", reason="only making and reading pictures needs pillow")
+def composed_scenes() -> list[tuple[str, str, Any, list[str]]]:
+    """Compose all scenes: split, id, scene and captions."""
+    pytest.importorskip("PIL.Image", reason="only making and reading images needs pillow")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(DATA))
         patch.setattr(sys, "dont_write_bytecode", True)
-        return list(importlib.import_module("generators.scenes").rows())
+        return list(importlib.import_module("generators.scenes.corpus").captioned_scenes())
 
 
-def test_scenes_made_again_are_the_same_pixels_captions_and_boxes(made_again):
-    image = importlib.import_module("PIL.Image")
-    generator = importlib.import_module("generators.scenes")
-    there = {row["id"]: row for split in SPLITS for row in scenes(split)}
-    made = []
-    for _, name, scene, captions in made_again:
-        made.append(name)
-        picture, boxes = generator.draw(scene)
-        row = there[name]
+def test_scenes_are_reproduced_with_the_same_pixels_captions_and_boxes(composed_scenes):
+    pillow = importlib.import_module("PIL.Image")
+    generator = importlib.import_module("generators.scenes.corpus")
+    rows = {row["id"]: row for split in SPLITS for row in scenes(split)}
+    names = []
+    for _, name, scene, captions in composed_scenes:
+        names.append(name)
+        image, boxes = generator.draw(scene)
+        row = rows[name]
         assert row["captions"] == captions
         assert [tuple(thing["box"]) for thing in row["objects"]] == boxes
-        with image.open(DATA / "scenes" / row["image"]) as kept:
-            assert kept.tobytes() == picture.tobytes(), name
-    assert sorted(made) == sorted(there)
+        with pillow.open(DATA / "scenes" / row["image"]) as shipped_image:
+            assert shipped_image.tobytes() == image.tobytes(), name
+    assert sorted(names) == sorted(rows)
     files = {path.name for path in (DATA / "scenes/images").iterdir()}
-    assert files == {f"{name}.png" for name in there}
+    assert files == {f"{name}.png" for name in rows}
 
 
-def test_every_picture_to_caption_has_a_combination_that_no_training_picture_has(made_again):
-    generator = importlib.import_module("generators.scenes")
+def test_every_evaluation_image_has_a_combination_that_no_training_image_has(composed_scenes):
+    generator = importlib.import_module("generators.scenes.corpus")
     seen: dict[str, list[set[Any]]] = {split: [] for split in SPLITS}
-    for split, _, scene, _ in made_again:
+    for split, _, scene, _ in composed_scenes:
         seen[split].append(generator.combinations(scene))
     trained = set().union(*seen["train"])
     assert all(not parts <= trained for parts in seen["validation"] + seen["test"])
@@ -287,57 +291,57 @@ def test_every_picture_to_caption_has_a_combination_that_no_training_picture_has
     assert all(not parts <= trained | validated for parts in seen["test"])
 
 
-def test_every_word_to_caption_with_was_read_in_training():
+def test_every_word_in_evaluation_captions_occurs_in_training():
     words = {
-        split: {word for row in scenes(split) for said in row["captions"] for word in said.split()}
+        split: {word for row in scenes(split) for text in row["captions"] for word in text.split()}
         for split in SPLITS
     }
     assert words["validation"] | words["test"] <= words["train"]
     assert len(words["train"]) < 60
 
 
-def test_every_scene_has_five_captions_that_name_what_is_there():
+def test_every_scene_has_five_captions_that_name_its_objects():
     for row in (row for split in SPLITS for row in scenes(split)):
         assert len(set(row["captions"])) == 5
-        for said in row["captions"]:
+        for caption in row["captions"]:
             for thing in row["objects"]:
-                assert re.search(rf"\b{thing['name']}(s|es)?\b", said), row["id"]
+                assert re.search(rf"\b{thing['name']}(s|es)?\b", caption), row["id"]
 
 
-def test_things_in_scenes_are_small_and_apart():
+def test_objects_in_scenes_are_small_and_do_not_overlap():
     for row in (row for split in SPLITS for row in scenes(split)):
         boxes = [thing["box"] for thing in row["objects"]]
-        for number, (left, top, right, bottom) in enumerate(boxes):
+        for index, (left, top, right, bottom) in enumerate(boxes):
             assert 0 <= left < right <= 128
             assert 0 <= top < bottom <= 128
             assert 0.01 < (right - left) * (bottom - top) / 128**2 < 0.08  # as data/README.md says
-            for other in boxes[:number]:
+            for other in boxes[:index]:
                 beside = right <= other[0] or other[2] <= left
                 assert beside or bottom <= other[1] or other[3] <= top, row["id"]
 
 
-def test_the_probe_of_attention_gives_even_attention_one_and_a_point_what_it_lies_on(monkeypatch):
+def test_the_attention_probe_measures_uniform_and_pointed_attention(monkeypatch):
     pytest.importorskip("PIL.Image")
     monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
     probe = importlib.import_module("probe_scenes")
-    covered = probe.cover([(32, 0, 64, 16), (100, 100, 128, 128)], (128, 128))
-    even = np.full((7, 7), 1 / 49)
-    assert probe.on(covered, even) == pytest.approx(covered.mean())
+    mask = probe.box_mask([(32, 0, 64, 16), (100, 100, 128, 128)], (128, 128))
+    uniform = np.full((7, 7), 1 / 49)
+    assert probe.mass_on(mask, uniform) == pytest.approx(mask.mean())
     point = np.zeros((4, 4))
     point[0, 1] = 1.0  # 32 x 32 pixels, half of them in the first box
-    assert probe.on(covered, point) == pytest.approx(0.5)
-    assert not probe.points(covered, point)
+    assert probe.mass_on(mask, point) == pytest.approx(0.5)
+    assert not probe.points_at(mask, point)
     point = np.zeros((8, 8))
     point[0, 2] = 1.0
-    assert probe.on(covered, point) == pytest.approx(1.0)
-    assert probe.points(covered, point)
+    assert probe.mass_on(mask, point) == pytest.approx(1.0)
+    assert probe.points_at(mask, point)
 
 
-def test_the_probe_knows_nouns_by_number_and_colour(monkeypatch):
+def test_the_attention_probe_matches_nouns_by_number_and_colour(monkeypatch):
     pytest.importorskip("PIL.Image")
     monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
     probe = importlib.import_module("probe_scenes")
-    things = [
+    objects = [
         {"name": "red cross", "box": [0, 0, 64, 64]},
         {"name": "blue cross", "box": [64, 64, 128, 128]},
     ]
@@ -345,8 +349,8 @@ def test_the_probe_knows_nouns_by_number_and_colour(monkeypatch):
     weights = np.zeros((len(words), 4))
     weights[:, 3] = 1.0
     record = AttentionRecord("photo", "a.png", (), words, weights, Grid(2, 2))
-    coloured, either = probe.looked(0, record, things, (128, 128))
+    coloured, either = probe.noun_attention(0, record, objects, (128, 128))
     assert (coloured.mass, coloured.area) == (1.0, 0.25)
     assert (either.mass, either.area) == (1.0, 0.5)
-    assert probe.noun("crosses", {"cross", "star"}) == "cross"
-    assert probe.noun("green", {"cross", "star"}) is None
+    assert probe.singular("crosses", {"cross", "star"}) == "cross"
+    assert probe.singular("green", {"cross", "star"}) is None

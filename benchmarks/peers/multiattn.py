@@ -1,13 +1,13 @@
-"""multiattn in the race, with public names only.
+"""The adapter of multiattn for the benchmark harness; it uses public names only.
 
-Translation (W1 trains, W2 decodes), speech (W3), captions of given grids (W4 trains and decodes).
+Workloads: translation (W1 training, W2 decoding), speech recognition (W3 training), captioning from
+given feature grids (W4 training and decoding).
 
     make(workload, variant) -> harness.Case
 
-Variants: ``additive`` (input feeding) and ``multiplicative`` (no input feeding); in W2 with
-``-greedy``, ``-beam`` or ``-beam1`` behind. In W3 ``additive`` and ``location``, both with input
-feeding; in W4 ``additive`` trains, with ``-b1`` or ``-b32`` behind it decodes so many images at
-once. It refuses to measure: the race's harness does.
+Variants of W1: ``additive`` (input feeding) and ``multiplicative`` (no input feeding). W2 appends
+``-greedy``, ``-beam`` or ``-beam1``. W3: ``additive`` and ``location``, both with input feeding.
+W4: ``additive`` for training; ``-b1`` or ``-b32`` is the number of images decoded at once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SPEECH = workloads.ASR
 HEARD = partial(Additive, dim=SPEECH["att"])
 LISTENING = {"additive": HEARD, "location": partial(Location, of=HEARD, filters=10, width=201)}
 GRIDS = workloads.CAP
-MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam, sentences in a batch
+MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam size, batch size
 
 
 def beam_search(
@@ -61,7 +61,7 @@ def beam_search(
 
 
 class Translator(nn.Module):
-    """Text encoder and decoder at the sizes that every peer has."""
+    """Text encoder and decoder, in the sizes that all toolkits use."""
 
     def __init__(self, form: str) -> None:
         super().__init__()
@@ -78,12 +78,12 @@ class Translator(nn.Module):
         )
 
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Values and summary: what the race cuts the graph at."""
+        """Values and summary, at which the harness splits the computation graph."""
         memory = self.encoder(batch["src"], batch["src_len"])
         return memory.values, memory.summary
 
     def loss(self, batch: dict[str, Tensor], values: Tensor, summary: Tensor | None) -> Tensor:
-        """Mean cross-entropy of the real target tokens."""
+        """Mean cross-entropy of the target tokens without padding."""
         mask = length_mask(batch["src_len"], values.size(1))
         targets = Targets(batch["tgt_out"], (batch["tgt_out"] != workloads.PAD).sum(1))
         output = self.decoder(targets, {"text": Memory(values, mask, Tokens(), summary)})
@@ -92,7 +92,7 @@ class Translator(nn.Module):
 
 
 class Transcriber(nn.Module):
-    """Speech encoder, from given features on, and decoder at the sizes that every peer has."""
+    """Speech encoder on given features, and decoder, in the sizes that all toolkits use."""
 
     def __init__(self, form: str) -> None:
         super().__init__()
@@ -113,11 +113,11 @@ class Transcriber(nn.Module):
         )
 
     def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor]:
-        """Values: what the race cuts the graph at."""
+        """Values, at which the harness splits the computation graph."""
         return (self.encoder.encode(batch["feats"], batch["feat_len"]).values,)
 
     def loss(self, batch: dict[str, Tensor], values: Tensor) -> Tensor:
-        """Mean cross-entropy of the target tokens; all recordings are of one length."""
+        """Mean cross-entropy of the target tokens; all recordings have the same length."""
         mask = torch.ones(values.shape[:2], dtype=torch.bool)
         targets = Targets(batch["tgt_out"], torch.full((len(values),), SPEECH["tgt"]))
         memory = Memory(values, mask, Time(4 * SPEECH["frame_s"]))
@@ -127,7 +127,7 @@ class Transcriber(nn.Module):
 
 
 class Captioner(nn.Module):
-    """Decoder over given grids at the sizes that every peer has."""
+    """Decoder on given feature grids, in the sizes that all toolkits use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Captioner(nn.Module):
         )
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """Mean cross-entropy of the target tokens; all captions are of one length."""
+        """Mean cross-entropy of the target tokens; all captions have the same length."""
         targets = Targets(batch["tgt_out"], torch.full((GRIDS["batch"],), GRIDS["tgt"]))
         output = self.decoder(targets, {"image": grid_memory(batch["grid"])})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
@@ -148,14 +148,14 @@ class Captioner(nn.Module):
 
 
 def grid_memory(grid: Tensor) -> Memory:
-    """Cells (B, S, D), all real, and their mean."""
+    """A memory of grid cells (B, S, D) without padding; the summary is their mean."""
     side = math.isqrt(GRIDS["cells"])
     mask = torch.ones(grid.shape[:2], dtype=torch.bool)
     return Memory(grid, mask, Grid(side, side), grid.mean(1))
 
 
 def make(workload: str, variant: str) -> harness.Case:
-    """A training step (w1, w3, w4), a batch decoded (w2), or all images captioned (w4decode)."""
+    """A training step (w1, w3, w4), decoding a batch (w2), or captioning all images (w4decode)."""
     if workload == "w4":
         model = Captioner()
         optimizer = build_optimizer(model, Training(learning_rate=1e-4))
@@ -179,14 +179,14 @@ def make(workload: str, variant: str) -> harness.Case:
 
 
 def training(model: Any, batches: list[Any], counts: list[str], note: str) -> harness.Case:
-    """The step that all peers share, with this project's optimiser."""
+    """The training step of the harness, with the optimiser of this project."""
     optimizer = build_optimizer(model, Training(learning_rate=1e-4))
     step = harness.split_train(model.encode, model.loss, harness.params_of(model), optimizer)
     return harness.cycle(step, batches, counts, (model,), note)
 
 
 def decoding(model: Translator, beam: int, batch_size: int) -> harness.Case:
-    """20 words for each sentence, and then the end: one step more than peers that stop at 20."""
+    """Decode 20 words per sentence and then EOS, one step more than toolkits that stop at 20."""
     length = SIZES["max_len"]
     settings = Search(beam=beam, min_length=length, max_length=length)
     model.eval()
@@ -195,15 +195,15 @@ def decoding(model: Translator, beam: int, batch_size: int) -> harness.Case:
     @torch.inference_mode()
     def run(batch: dict[str, Tensor]) -> None:
         memory = model.encoder(batch["src"], batch["src_len"])
-        found = beam_search(decoder, {"text": memory}, batch_size, settings)
-        assert all(len(best[0].tokens) == length for best in found)
+        hypotheses = beam_search(decoder, {"text": memory}, batch_size, settings)
+        assert all(len(best[0].tokens) == length for best in hypotheses)
 
     batches = workloads.mt_batches(4, batch_size, seed=11)
     return harness.cycle(run, batches, ["sentences"], (model,), "20 words and the end")
 
 
 def captioning(model: Captioner, batch_size: int) -> harness.Case:
-    """12 words for each image, and then the end."""
+    """Decode 12 words per image and then EOS."""
     length = GRIDS["tgt"]
     settings = Search(beam=GRIDS["beam"], min_length=length, max_length=length)
     decoder = for_decoding(model.eval().decoder)
@@ -212,7 +212,7 @@ def captioning(model: Captioner, batch_size: int) -> harness.Case:
     @torch.inference_mode()
     def run(_: int) -> None:
         for grid in images.split(batch_size):
-            found = beam_search(decoder, {"image": grid_memory(grid)}, len(grid), settings)
-            assert all(len(best[0].tokens) == length for best in found)
+            hypotheses = beam_search(decoder, {"image": grid_memory(grid)}, len(grid), settings)
+            assert all(len(best[0].tokens) == length for best in hypotheses)
 
     return harness.Case(run, (model,), lambda _: {"images": len(images)}, "12 words and the end")

@@ -1,1 +1,1 @@
-"""What makes the shipped corpora: standard library only, but for ``espeak`` and ``speech``."""
+"""Generators of the corpora in ``data/``, one package per corpus."""

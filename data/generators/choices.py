@@ -1,4 +1,7 @@
-"""Random choices that every version of Python makes alike: only ``Random.random`` promises that."""
+"""Seeded random choices that are the same in every version of Python.
+
+They are all derived from ``Random.random``, the only method whose sequence Python guarantees.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,36 @@ Item = TypeVar("Item")
 
 
 class Choices:
-    """A seeded source of choices."""
+    """A seeded source of random choices."""
 
     def __init__(self, seed: int) -> None:
-        self.generator = random.Random(seed)
+        self._random = random.Random(seed)
 
-    def below(self, bound: int) -> int:
-        """A whole number from 0 to ``bound`` - 1."""
-        return int(self.generator.random() * bound)
+    def integer_below(self, bound: int) -> int:
+        """Draw an integer from 0 to ``bound`` - 1."""
+        return int(self._random.random() * bound)
+
+    def uniform(self, low: float, high: float) -> float:
+        """Draw a number between ``low`` and ``high``."""
+        return low + (high - low) * self._random.random()
 
     def chance(self, probability: float) -> bool:
-        """True this often."""
-        return self.generator.random() < probability
+        """Return True with this probability."""
+        return self._random.random() < probability
 
     def pick(self, items: Sequence[Item]) -> Item:
-        """Any of them, all alike."""
-        return items[self.below(len(items))]
+        """Pick an item, all with the same probability."""
+        return items[self.integer_below(len(items))]
 
-    def favour(self, items: Sequence[Item]) -> Item:
-        """One of them, the first ones more often: real words are not used alike either."""
-        return items[int(len(items) * self.generator.random() ** 1.5)]
+    def pick_skewed(self, items: Sequence[Item]) -> Item:
+        """Pick an item, the first ones more often, as real words differ in frequency too."""
+        return items[int(len(items) * self._random.random() ** 1.5)]
 
-    def some(self, items: Sequence[Item], count: int) -> list[Item]:
-        """``count`` different ones, in random order."""
+    def sample(self, items: Sequence[Item], count: int) -> list[Item]:
+        """Pick ``count`` different items, in random order."""
         return self.shuffled(items)[:count]
 
     def shuffled(self, items: Sequence[Item]) -> list[Item]:
-        """All of them, in random order."""
-        left = list(items)
-        return [left.pop(self.below(len(left))) for _ in range(len(left))]
+        """Return all items in random order."""
+        remaining = list(items)
+        return [remaining.pop(self.integer_below(len(remaining))) for _ in range(len(remaining))]

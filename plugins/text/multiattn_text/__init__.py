@@ -1,1 +1,1 @@
-"""Text for multiattn; ``plugin.py`` is the table of contents. Nothing is imported here."""
+"""Text for multiattn; ``plugin.py`` lists all components. Nothing is imported here."""

@@ -1,8 +1,8 @@
-"""Corpora of texts: aligned files, tables, Multi30k, AESLC. They refuse to know what is a source.
+"""Text corpora: aligned files, tables, Multi30k, AESLC.
 
-A corpus lists the examples of a split, every field as it was written; which field is read and which
-is written is the recipe's choice. ``examples`` takes what to do with a bad row: without, it raises
-a UserError naming file and line; with, the sentence is passed on and the row left out. No torch.
+A corpus lists the examples of a split with all fields unchanged; the recipe chooses which fields
+are sources and which is the target. At a bad row ``examples`` raises a UserError naming file and
+line; given ``on_bad_row``, it calls that with the message instead and leaves the row out. No torch.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from multiattn.errors import UserError
 
 
 class Parallel:
-    """Text files of which line n belongs to line n: ``train.en``, ``train.de``; plain or .gz.
+    """Text files aligned by line, such as ``train.en`` and ``train.de``; plain or .gz.
 
-    fields: each field and its file's name, in which ``{split}`` stands for the split. Without any,
-        every file ``SPLIT.NAME`` or ``SPLIT.NAME.gz`` of the folder is the field NAME.
+    fields: the file name of each field, with ``{split}`` in place of the split. By default, every
+        file ``SPLIT.NAME`` or ``SPLIT.NAME.gz`` in the folder is the field NAME.
     """
 
     def __init__(self, folder: Path, *, fields: Mapping[str, str] | None = None) -> None:
@@ -47,25 +47,27 @@ class Parallel:
                 )
 
     def splits(self) -> tuple[str, ...]:
-        """Splits of which every field has its file."""
+        """List the splits that have a file for every field."""
         if not self._patterns:
             stems = {name.rpartition(".")[0] for name in find_splits(self._folder, "{split}")}
-            return tuple(sorted(stem for stem in stems if stem and len(self._found(stem)) > 1))
-        complete = [find_splits(self._folder, pattern) for pattern in self._patterns.values()]
-        return tuple(sorted(set.intersection(*complete)))
+            return tuple(
+                sorted(stem for stem in stems if stem and len(self._patterns_of(stem)) > 1)
+            )
+        by_field = [find_splits(self._folder, pattern) for pattern in self._patterns.values()]
+        return tuple(sorted(set.intersection(*by_field)))
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Align the files of a split. Raises UserError for unequal numbers of lines."""
-        patterns = self._patterns or self._found(split) or {"text": "{split}.*"}
+        patterns = self._patterns or self._patterns_of(split) or {"text": "{split}.*"}
         paths = {
             field: first_existing(self._folder, [pattern.replace("{split}", split)])
             for field, pattern in patterns.items()
         }
-        files = _aligned(split, paths)
+        files = _read_aligned(split, paths)
         return collect_examples(files.rows(), files.example, on_bad_row)
 
-    def _found(self, split: str) -> dict[str, str]:
-        """Fields of a split by what its files are called."""
+    def _patterns_of(self, split: str) -> dict[str, str]:
+        """Derive the fields of a split, and their file patterns, from the names of its files."""
         parts = (name.rpartition(".") for name in sorted(find_splits(self._folder, "{split}")))
         return {field: f"{{split}}.{field}" for stem, _, field in parts if stem == split}
 
@@ -73,10 +75,10 @@ class Parallel:
 class Multi30k:
     """Multi30k, task 1 (Elliott et al. 2016): English and German captions of photographs.
 
-    variant: ``raw`` as it was written; ``tok`` lowercased, normalised and tokenised (Moses), the
-        form of most published scores.
-    photographs: where the pictures lie, from the corpus folder; ``image`` is the path of one, or
-        None where the line has none.
+    variant: ``raw`` for the original text; ``tok`` for the lowercased, normalised and tokenised
+        (Moses) text, on which most published scores are measured.
+    photographs: the folder of the images, relative to the corpus folder. The field ``image`` is
+        the path of an image, or None where the line has none.
     """
 
     languages = ("en", "de")
@@ -89,35 +91,39 @@ class Multi30k:
         photographs: str = "../flickr8k",
     ) -> None:
         self._folder = folder
-        self._texts = folder / "tok" if variant == "tok" else folder
-        self._photographs = (folder / photographs).resolve()
+        self._text_folder = folder / "tok" if variant == "tok" else folder
+        self._image_folder = (folder / photographs).resolve()
 
     def splits(self) -> tuple[str, ...]:
-        """Splits that have both languages."""
-        return Parallel(self._texts, fields={n: f"{{split}}.{n}" for n in self.languages}).splits()
+        """List the splits that have both languages."""
+        patterns = {language: f"{{split}}.{language}" for language in self.languages}
+        return Parallel(self._text_folder, fields=patterns).splits()
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
-        """Align English, German and photographs. Raises UserError for unequal numbers of lines."""
-        paths = {name: first_existing(self._texts, [f"{split}.{name}"]) for name in self.languages}
+        """Align English, German and images. Raises UserError for unequal numbers of lines."""
+        paths = {
+            language: first_existing(self._text_folder, [f"{split}.{language}"])
+            for language in self.languages
+        }
         if split in find_splits(self._folder, "{split}.image"):
             paths["image"] = first_existing(self._folder, [f"{split}.image"])
-        files = _aligned(split, paths, optional=frozenset(["image"]))
+        files = _read_aligned(split, paths, optional=frozenset(["image"]))
 
-        def pictured(line: int, raws: tuple[bytes, ...]) -> Example:
-            example = files.example(line, raws)
+        def example_with_image_path(line: int, raw_lines: tuple[bytes, ...]) -> Example:
+            example = files.example(line, raw_lines)
             image = example.fields.get("image")
-            path = str(self._photographs / str(image)) if image else None
+            path = str(self._image_folder / str(image)) if image else None
             return replace(example, fields={**example.fields, "image": path})
 
-        return collect_examples(files.rows(), pictured, on_bad_row)
+        return collect_examples(files.rows(), example_with_image_path, on_bad_row)
 
 
 class Table:
-    """A table per split: ``SPLIT.jsonl``, or ``SPLIT.tsv``, ``SPLIT.csv`` with column names first.
+    """One table per split: ``SPLIT.jsonl``, or ``SPLIT.tsv`` or ``SPLIT.csv`` with a header row.
 
-    fields: each field and its column. A JSON list of texts is several values of one field, null is
-        a field that the row does not have.
-    id: the column that identifies a row; without one, rows are called by split and line.
+    fields: the column of each field. A JSON list of texts gives the field several values; null
+        means that the row lacks the field.
+    id: the column with the ids of the rows; by default, the id is the split and the line number.
     """
 
     def __init__(self, folder: Path, *, fields: Mapping[str, str], id: str = "") -> None:  # noqa: A002
@@ -126,11 +132,11 @@ class Table:
         self._id = id
 
     def splits(self) -> tuple[str, ...]:
-        """Names of the tables in the folder."""
+        """List the splits that have a table in the folder."""
         return table_splits(self._folder)
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
-        """Read the rows of a table in their order."""
+        """Read the rows of a table in order."""
 
         def example(row: TableRow) -> Example:
             fields = {field: row.value(column) for field, column in self._fields.items()}
@@ -142,10 +148,10 @@ class Table:
 
 
 class Aeslc:
-    """AESLC, the Annotated Enron Subject Line Corpus (Zhang and Tetreault 2019): mail -> subject.
+    """AESLC, the Annotated Enron Subject Line Corpus (Zhang and Tetreault 2019).
 
-    Fields: ``source`` (the body), ``subject`` (its author's) and ``annotations`` (subjects by three
-    other people, in the splits for evaluation; elsewhere none).
+    Fields: ``source`` (the body of the e-mail), ``subject`` (the author's subject line) and
+    ``annotations`` (subject lines by three other people, in the evaluation splits only).
     """
 
     columns = ("source", "subject", "annotations")
@@ -154,17 +160,17 @@ class Aeslc:
         self._table = Table(folder, fields={name: name for name in self.columns}, id="id")
 
     def splits(self) -> tuple[str, ...]:
-        """Names of the .jsonl files in the folder."""
+        """List the splits that have a table in the folder."""
         return self._table.splits()
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
-        """Read the mails of a split."""
+        """Read the e-mails of a split."""
         return self._table.examples(split, on_bad_row)
 
 
 @dataclass(frozen=True)
 class _AlignedFiles:
-    """Files of a split that belong together by line; a line of an ``optional`` one may be empty."""
+    """The files of a split, aligned by line; lines of an ``optional`` field may be empty."""
 
     split: str
     paths: Mapping[str, Path]
@@ -172,13 +178,13 @@ class _AlignedFiles:
     optional: frozenset[str]
 
     def rows(self) -> Iterator[tuple[int, tuple[bytes, ...]]]:
-        """Line numbers and what every file says there."""
+        """Yield each line number with that line of every file."""
         return enumerate(zip(*self.columns, strict=True), start=1)
 
-    def example(self, line: int, raws: tuple[bytes, ...]) -> Example:
-        """Decode a row. Raises BadRowError for bad UTF-8 and for an empty line."""
+    def example(self, line: int, raw_lines: tuple[bytes, ...]) -> Example:
+        """Decode a row. Raises BadRowError for invalid UTF-8 and for an empty line."""
         fields: dict[str, Value] = {}
-        for (field, path), raw in zip(self.paths.items(), raws, strict=True):
+        for (field, path), raw in zip(self.paths.items(), raw_lines, strict=True):
             place = FileLine(path, line)
             text = decode_line(raw, place)
             absent = field in self.optional and not text.strip()
@@ -187,15 +193,15 @@ class _AlignedFiles:
         return Example(f"{self.split}-{line}", fields, {"file": file, "line": str(line)})
 
 
-def _aligned(
+def _read_aligned(
     split: str, paths: Mapping[str, Path], optional: frozenset[str] = frozenset()
 ) -> _AlignedFiles:
     columns = [read_lines(path) for path in paths.values()]
     if len({len(lines) for lines in columns}) > 1:
-        counts = zip(paths.values(), columns, strict=True)
-        found = ", ".join(f"{len(lines)} in {path}" for path, lines in counts)
+        files = zip(paths.values(), columns, strict=True)
+        counts = ", ".join(f"{len(lines)} in {path}" for path, lines in files)
         raise UserError(
-            f"expected as many lines in every file of the split {split!r}, got {found}; "
-            "line n of one must belong to line n of the others; move away what is none of them"
+            f"expected equally many lines in every file of the split {split!r}, got {counts}; "
+            "align the files line by line, and move away files that are not part of the corpus"
         )
     return _AlignedFiles(split, paths, columns, optional)

@@ -1,4 +1,4 @@
-"""Bidirectional LSTM over ids (Bahdanau et al. 2015, A.2.1; LSTM cells). It never sees a string.
+"""Bidirectional LSTM over token ids (Bahdanau et al. 2015, A.2.1, with LSTM cells).
 
 Letters: B batch, S slots (ids of a text), E embedding width, H width of one direction.
 """
@@ -49,11 +49,11 @@ class Lstm(nn.Module):
         self.backwards: Any = nn.ModuleList(one_direction(width, hidden_dim) for width in widths)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
-        """Encode ids (B, S) of these lengths (B,), each at least 1.
+        """Encode ids (B, S) of the given lengths (B,), each at least 1.
 
-        values: (B, S, 2H), forward then backward. summary: (B, 2H), the state after the last id of
-        the forward and after the first id of the backward direction, of the last layer.
-        symbols: the ids themselves where the tokenizer is the target's.
+        values: (B, S, 2H), forward then backward. summary: (B, 2H), the last layer's state after
+        the last id (forward direction) and after the first id (backward direction).
+        symbols: the ids themselves if the tokenizer is the target's, else None.
         """
         values, summary = encode_in_groups(self._encode, inputs, lengths)
         values = F.pad(values, (0, 0, 0, inputs.shape[1] - values.shape[1]))
@@ -61,22 +61,22 @@ class Lstm(nn.Module):
         return Memory(values, mask, Tokens(), summary=summary, symbols=self._symbols(inputs))
 
     def slots(self, size: int) -> int:
-        """A slot per token."""
+        """Count the slots of an input of ``size`` tokens: one per token."""
         return size
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
-        """Make a batch of two texts, of five ids and of three."""
+        """Make a batch of two texts, with five and three ids."""
         inputs = torch.randint(UNK, self.embedding.num_embeddings, (2, 5))  # (B, S)
         lengths = torch.tensor([5, 3])
         return inputs.masked_fill(~length_mask(lengths, 5), PAD), lengths
 
     def _encode(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode rows that share a call: values (B, S, 2H), final states (B, 2H)."""
+        """Encode one group of texts: values (B, S, 2H), final states (B, 2H)."""
         values = self.embedding(inputs)  # (B, S, E)
-        for ahead, back in zip(self.forwards, self.backwards, strict=True):
-            values = bidirectional(self.dropout(values), lengths, ahead, back)  # (B, S, 2H)
+        for forward, backward in zip(self.forwards, self.backwards, strict=True):
+            values = bidirectional(self.dropout(values), lengths, forward, backward)  # (B, S, 2H)
         return self.dropout(values), final_states(values, lengths)
 
     def _symbols(self, inputs: Tensor) -> Tensor | None:
-        """Ids that a decoder may copy; padding, end and unknown say nothing."""
+        """Ids that a decoder may copy: all but padding, end and unknown."""
         return torch.where(inputs > UNK, inputs, NOT_COPYABLE) if self._joint else None

@@ -1,7 +1,7 @@
-"""BLEU, chrF, TER and ROUGE: the official scorers' own counts, one row per example.
+"""BLEU, chrF, TER and ROUGE: the counts of the official scorers, one row per example.
 
-sacrebleu and rouge-score do all the counting; nothing here draws samples or reads a file, and torch
-is never imported. Values keep the official scale: sacrebleu's 0-100, rouge-score's 0-1.
+sacrebleu and rouge-score do all the counting, and values keep their scales: 0-100 for sacrebleu,
+0-1 for rouge-score. No torch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Smoothing = Literal["exp", "floor", "add-k", "none"]
 class Bleu:
     """Corpus BLEU (Papineni et al. 2002) as sacrebleu computes it (Post 2018), 0-100.
 
-    ``tokenize="none"`` scores text that is tokenised already. Raises UserError when the tokeniser
-    needs a package or a download that is not there.
+    ``tokenize="none"`` scores text that is already tokenised. Raises UserError when the tokeniser
+    needs a package or a download that is missing.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Bleu:
                 lowercase=lowercase,
                 smooth_method=smooth_method,
                 smooth_value=smooth_value,
-                force=tokenize == "none",  # no warning about tokenised text where it is asked for
+                force=tokenize == "none",  # do not warn about tokenised text when it is intended
             )
         except (ImportError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
@@ -63,7 +63,7 @@ class Bleu:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> Statistics:
-        """Lengths of output and closest reference, matched n-grams, all n-grams: (n, 10)."""
+        """Lengths of hypothesis and closest reference, matched and total n-grams: (n, 10)."""
         return _sentence_statistics(self._scorer, hypotheses, references)
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
@@ -71,7 +71,7 @@ class Bleu:
         return {"bleu": _score(self._scorer, sums)}
 
     def signature(self) -> str:
-        """Sacrebleu's own, less the number of references."""
+        """The signature of sacrebleu without the number of references."""
         return _signature(self._scorer)
 
 
@@ -100,7 +100,7 @@ class Chrf:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> Statistics:
-        """N-grams of the hypothesis, of its best reference, of both, per order: (n, 3 · orders)."""
+        """N-grams of hypothesis, best reference, and both, per order: (n, 3 · orders)."""
         return _sentence_statistics(self._scorer, hypotheses, references)
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
@@ -108,13 +108,13 @@ class Chrf:
         return {"chrf": _score(self._scorer, sums)}
 
     def signature(self) -> str:
-        """Sacrebleu's own, less the number of references, with beta where it is not 2."""
+        """As for BLEU, with beta where it is not 2, which sacrebleu leaves out."""
         beta = self._scorer.beta
         return _signature(self._scorer) if beta == 2 else f"beta:{beta}|{_signature(self._scorer)}"
 
 
 class Ter:
-    """Translation edit rate (Snover et al. 2006): edits per 100 reference words, less is better."""
+    """Translation edit rate (Snover et al. 2006): edits per 100 reference words."""
 
     def __init__(
         self,
@@ -142,14 +142,14 @@ class Ter:
         return {"ter": _score(self._scorer, sums)}
 
     def signature(self) -> str:
-        """Sacrebleu's own, less the number of references."""
+        """The signature of sacrebleu without the number of references."""
         return _signature(self._scorer)
 
 
 class Rouge1:
     """ROUGE-1 (Lin 2004): words in common; mean F, precision and recall over examples, 0-1.
 
-    ``stemmer`` (Porter) is on, as in ``ROUGE-1.5.5.pl -m`` and most published work on summaries.
+    stemmer: Porter stemming, as in ``ROUGE-1.5.5.pl -m`` and most published summarization work.
     """
 
     def __init__(self, *, stemmer: bool = True) -> None:
@@ -159,15 +159,15 @@ class Rouge1:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> Statistics:
-        """F, precision and recall against the reference of the highest F: (n, 3)."""
+        """F, precision and recall against the reference with the highest F: (n, 3)."""
         return _rouge_statistics(self._scorer, hypotheses, references)
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """Means over examples; ``rouge-1`` is F."""
+        """Means over examples; ``rouge-1`` is the F-score."""
         return _rouge_means("rouge-1", sums, count)
 
     def signature(self) -> str:
-        """Stemming, tokeniser, how references and examples are combined, versions."""
+        """Stemming, tokenisation, how references and examples are combined, versions."""
         return _rouge_signature(self._stemmer)
 
 
@@ -181,20 +181,23 @@ class Rouge2:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> Statistics:
-        """F, precision and recall against the reference of the highest F: (n, 3)."""
+        """F, precision and recall against the reference with the highest F: (n, 3)."""
         return _rouge_statistics(self._scorer, hypotheses, references)
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """Means over examples; ``rouge-2`` is F."""
+        """Means over examples; ``rouge-2`` is the F-score."""
         return _rouge_means("rouge-2", sums, count)
 
     def signature(self) -> str:
-        """Stemming, tokeniser, how references and examples are combined, versions."""
+        """Stemming, tokenisation, how references and examples are combined, versions."""
         return _rouge_signature(self._stemmer)
 
 
 class RougeL:
-    """ROUGE-L (Lin 2004): longest common subsequence; otherwise as ``Rouge1``. Not COCO's."""
+    """ROUGE-L (Lin 2004): longest common subsequence; otherwise as ``Rouge1``.
+
+    Not the ROUGE-L of the COCO captioning evaluation.
+    """
 
     def __init__(self, *, stemmer: bool = True) -> None:
         self._stemmer = stemmer
@@ -203,41 +206,41 @@ class RougeL:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> Statistics:
-        """F, precision and recall against the reference of the highest F: (n, 3)."""
+        """F, precision and recall against the reference with the highest F: (n, 3)."""
         return _rouge_statistics(self._scorer, hypotheses, references)
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """Means over examples; ``rouge-l`` is F."""
+        """Means over examples; ``rouge-l`` is the F-score."""
         return _rouge_means("rouge-l", sums, count)
 
     def signature(self) -> str:
-        """Stemming, tokeniser, how references and examples are combined, versions."""
+        """Stemming, tokenisation, how references and examples are combined, versions."""
         return _rouge_signature(self._stemmer)
 
 
 def _sentence_statistics(
     scorer: BLEU | CHRF | TER, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
 ) -> Statistics:
-    # sacrebleu wants a stream per reference; None is its sign for "this example has no more"
+    # sacrebleu expects one stream per reference; None marks an example with fewer references
     streams = list(zip_longest(*references))
     counts = scorer._extract_corpus_statistics(hypotheses, streams)
     return np.array(counts, dtype=np.float64)  # (n, k)
 
 
 def _score(scorer: BLEU | CHRF | TER, sums: Statistics) -> float:
-    # a list, because sacrebleu's add-k smoothing adds to slices of what it is given
+    # a list, because sacrebleu's add-k smoothing adds to slices of its argument
     return float(scorer._compute_score_from_stats(sums.tolist()).score)
 
 
 def _signature(scorer: BLEU | CHRF | TER) -> str:
-    scorer.num_refs = 1  # sacrebleu refuses a signature before it has seen references
+    scorer.num_refs = 1  # sacrebleu gives no signature before it has seen references
     signature = scorer.get_signature()
     signature.update("nrefs", None)
     return str(signature.format())
 
 
 def _rouge_scorer(kind: str, stemmer: bool) -> RougeScorer:
-    # imported late: it brings nltk, which takes over a second, and BLEU needs not wait for it
+    # imported late: it imports nltk, which takes over a second that BLEU need not wait for
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer([kind], use_stemmer=stemmer)

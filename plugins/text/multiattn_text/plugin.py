@@ -1,4 +1,7 @@
-"""What the text plugin brings. Strings only: a target is imported when a recipe builds it."""
+"""The components of the text plugin.
+
+Targets are strings, so that a module is imported only when a recipe uses its component.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from multiattn.registry.records import Corpus, Encoder, Metric, Reader, Record
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield encoder, reader, corpora, metrics."""
+    """Yield the encoder, the reader, the corpora and the metrics."""
     yield Encoder(
         name="lstm",
         target="multiattn_text.encoder:Lstm",
         consumes="text",
-        summary="bidirectional LSTM, a slot per token",
+        summary="bidirectional LSTM, one slot per token",
         paper="Bahdanau et al. 2015, Neural machine translation by jointly learning to align "
         "and translate",
     )
@@ -24,7 +27,7 @@ def multiattn_components() -> Iterator[Record]:
         target="multiattn_text.reader:Text",
         produces="text",
         suffixes=(".txt",),
-        summary="a sentence or a document as the ids of its subwords",
+        summary="a sentence or document as token ids",
     )
     yield from _corpora()
     yield from _metrics()
@@ -50,9 +53,9 @@ def _corpora() -> Iterator[Record]:
     )
     yield Corpus(
         name="multi30k-masked",
-        target="multiattn_text.masked:MaskedMulti30k",
+        target="multiattn_text.masked_multi30k:MaskedMulti30k",
         fields={"en": "text", "masked": "text", "de": "text", "image": "image"},
-        summary="Multi30k with nouns and colours masked; photographs as they are, none, shuffled",
+        summary="Multi30k, nouns and colours masked; photographs own, none or shuffled",
         paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
         "translation",
     )
@@ -71,7 +74,7 @@ def _metrics() -> Iterator[Record]:
         target="multiattn_text.metrics:Bleu",
         higher_is_better=True,
         unit="0-100",
-        summary="corpus BLEU of sacrebleu",
+        summary="corpus BLEU, by sacrebleu",
         paper="Papineni et al. 2002; Post 2018",
     )
     yield Metric(
@@ -79,7 +82,7 @@ def _metrics() -> Iterator[Record]:
         target="multiattn_text.metrics:Chrf",
         higher_is_better=True,
         unit="0-100",
-        summary="character n-gram F-score of sacrebleu",
+        summary="character n-gram F-score, by sacrebleu",
         paper="Popović 2015",
     )
     yield Metric(
@@ -87,28 +90,28 @@ def _metrics() -> Iterator[Record]:
         target="multiattn_text.metrics:Ter",
         higher_is_better=False,
         unit="0-100",
-        summary="translation edit rate of sacrebleu",
+        summary="translation edit rate, by sacrebleu",
         paper="Snover et al. 2006",
     )
     yield Metric(
         name="masked-recall",
-        target="multiattn_text.masked:MaskedRecall",
+        target="multiattn_text.masked_recall:MaskedRecall",
         higher_is_better=True,
         unit="0-1",
-        summary="German words for what multi30k-masked masks, found again",
+        summary="recall of the translations of the words that multi30k-masked masks",
         paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
         "translation",
     )
-    for name, attribute, counted in (
+    for name, class_name, unit_of_overlap in (
         ("rouge-1", "Rouge1", "words"),
         ("rouge-2", "Rouge2", "word pairs"),
         ("rouge-l", "RougeL", "the longest common subsequence"),
     ):
         yield Metric(
             name=name,
-            target=f"multiattn_text.metrics:{attribute}",
+            target=f"multiattn_text.metrics:{class_name}",
             higher_is_better=True,
             unit="0-1",
-            summary=f"F-score of {counted}, of rouge-score",
+            summary=f"F-score of {unit_of_overlap}, by rouge-score",
             paper="Lin 2004",
         )

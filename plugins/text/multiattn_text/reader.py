@@ -1,4 +1,4 @@
-"""Text -> ids with an end. It refuses to know how ids are encoded, or who made the text."""
+"""Reads a text as token ids."""
 
 from __future__ import annotations
 
@@ -16,81 +16,87 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.recipe.settings import TokenizerSettings
 from multiattn.symbols import EOS, PAD
 
-OWN = TokenizerSettings()
+DEFAULT_TOKENIZER = TokenizerSettings()
 
 
 @dataclass(frozen=True)
 class TextSpec:
-    """What an encoder must know of a text: how many ids, and whether they are the target's."""
+    """What an encoder must know about its input.
+
+    vocabulary_size: number of different ids.
+    joint: whether the ids are those of the target's tokenizer.
+    """
 
     vocabulary_size: int
     joint: bool = False
 
 
 class Text:
-    """Reads a text as the ids of a tokenizer, closed by the end sign.
+    """Reads a text as the ids of its tokens, followed by EOS.
 
-    tokenizer: settings of a tokenizer of its own, or ``target`` to share the target's (*joint*:
-        the texts also train that one, and the decoder may copy from this source).
+    tokenizer: settings of a tokenizer for this source, or ``target`` to share the target's
+        (*joint*: it is trained on these texts too, and the decoder may copy from this source).
     """
 
-    def __init__(self, *, tokenizer: TokenizerSettings | Literal["target"] = OWN) -> None:
+    def __init__(
+        self, *, tokenizer: TokenizerSettings | Literal["target"] = DEFAULT_TOKENIZER
+    ) -> None:
         self.joint = tokenizer == "target"
         self._settings = tokenizer
         self._tokenizer: Tokenizer | None = None
 
     def fit(self, values: Iterable[str], target: Tokenizer) -> None:
-        """Learn a tokenizer from training values, or keep the target's."""
+        """Train a tokenizer on the training texts, or keep the target's."""
         if isinstance(self._settings, TokenizerSettings):
             self._tokenizer = Tokenizer.train(values, self._settings)
         else:
             self._tokenizer = target
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json``; a joint reader has nothing of its own to write."""
+        """Write ``tokenizer.json``, unless the tokenizer is the target's."""
         if not self.joint:
             self.tokenizer.save(folder / "tokenizer.json")
 
     def load(self, folder: Path, target: Tokenizer) -> None:
-        """Read what ``save`` wrote, or keep the target's tokenizer."""
+        """Load what ``save`` wrote, or keep the target's tokenizer."""
         self._tokenizer = target if self.joint else Tokenizer.load(folder / "tokenizer.json")
 
     @property
     def spec(self) -> TextSpec:
-        """What the encoder is built from."""
+        """The specification from which the encoder is built."""
         return TextSpec(self.tokenizer.size, self.joint)
 
     @property
     def random(self) -> bool:
-        """Whether a text may be read in another way every time."""
+        """Whether reading is random, because the tokenizer samples subwords."""
         return self.tokenizer.settings.sampling > 0
 
     def measure(self, value: str) -> int:
-        """Count the ids, the end sign among them. Subword sampling may read it longer."""
+        """Count the ids, including EOS. With subword sampling a text may have more."""
         return len(self.tokenizer.encode(value)) + 1
 
     def read(self, value: str, generator: Generator | None = None) -> Tensor:
         """Encode a text: (L,) ids, the last one EOS.
 
-        A generator means training; it chooses the subwords where the tokenizer samples them.
+        A generator is given in training; the tokenizer samples subwords with it.
         """
-        chooser = None
+        sampler = None
         if generator is not None:
             seed = torch.randint(2**62, (), generator=generator)
-            chooser = random.Random(int(seed))  # noqa: S311
-        return torch.tensor([*self.tokenizer.encode(value, chooser), EOS])
+            sampler = random.Random(int(seed))  # noqa: S311
+        return torch.tensor([*self.tokenizer.encode(value, sampler), EOS])
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pad ids to a batch: (B, L), lengths (B,)."""
+        """Pad a batch of texts: ids (B, L), lengths (B,)."""
         lengths = torch.tensor([len(item) for item in items])
         return pad_sequence(list(items), batch_first=True, padding_value=PAD), lengths
 
     def labels(self, value: str) -> list[str]:
-        """Name each slot: the pieces of the text, then the end sign."""
+        """Name each slot: the subwords of the text, then EOS."""
         return self.tokenizer.pieces([*self.tokenizer.encode(value), EOS])
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What turns a text into ids, once the reader was fitted or loaded."""
+        """The tokenizer, once the reader is fitted or loaded."""
         assert self._tokenizer is not None, "fit or load the reader before it reads"  # noqa: S101
         return self._tokenizer

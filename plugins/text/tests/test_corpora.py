@@ -1,4 +1,4 @@
-"""Rows as they were written, and every mistake named by file and line."""
+"""Text corpora: fields and ids of the examples, and errors that name file and line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from multiattn_text.corpora import Aeslc, Multi30k, Parallel, Table
 
 
 def write(folder: Path, **files: str | bytes) -> Path:
-    """Files by name, ``__`` for a dot: ``train__en='one\\ntwo\\n'``; a name in gz is compressed."""
+    """Write files, ``__`` for a dot: ``train__en='one\\n'``; those named .gz are compressed."""
     for name, content in files.items():
         data = content.encode() if isinstance(content, str) else content
         path = folder / name.replace("__", ".")
@@ -31,7 +31,7 @@ def fields_of(examples) -> list[dict[str, object]]:
     return [dict(example.fields) for example in examples]
 
 
-def test_line_n_of_one_file_belongs_to_line_n_of_the_other(tmp_path):
+def test_files_are_aligned_by_line(tmp_path):
     corpus = Parallel(write(tmp_path, train__en="one\ntwo\n", train__de__gz="eins\nzwei"))
     first, second = corpus.examples("train")
     assert first.fields == {"de": "eins", "en": "one"}
@@ -40,7 +40,7 @@ def test_line_n_of_one_file_belongs_to_line_n_of_the_other(tmp_path):
     assert second.meta["line"] == "2"
 
 
-def test_files_may_be_called_anything_and_be_more_than_two(tmp_path):
+def test_file_names_are_free_and_there_may_be_more_than_two(tmp_path):
     write(tmp_path, a_dev__txt="a\n", b_dev__txt="b\n", c_dev__txt="c\n", b_test__txt="t\n")
     names = {name: f"{name}_{{split}}.txt" for name in "abc"}
     corpus = Parallel(tmp_path, fields=names)
@@ -48,7 +48,7 @@ def test_files_may_be_called_anything_and_be_more_than_two(tmp_path):
     assert fields_of(corpus.examples("dev")) == [{"a": "a", "b": "b", "c": "c"}]
 
 
-def test_files_may_lie_in_folders_of_their_language_or_split(tmp_path):
+def test_files_may_be_in_folders_by_language_or_split(tmp_path):
     for name in ("en", "de", "val"):
         (tmp_path / name).mkdir()
     write(tmp_path / "en", val__gz="a\n", test="t\n")
@@ -60,20 +60,20 @@ def test_files_may_lie_in_folders_of_their_language_or_split(tmp_path):
     assert fields_of(corpus.examples("val")) == [{"en": "a", "de": "b", "fr": "c"}]
 
 
-def test_splits_of_aligned_files_are_those_with_every_field(tmp_path):
+def test_a_split_of_aligned_files_has_every_field(tmp_path):
     write(tmp_path, train__en="a\n", train__de="b\n", val__en="a\n", val__de__gz="b\n", x__en="a\n")
     write(tmp_path, train__en__bak="junk", notes="junk", LICENSE="junk")
     assert Parallel(tmp_path).splits() == ("train", "val")
     assert fields_of(Parallel(tmp_path).examples("train")) == [{"de": "b", "en": "a"}]
 
 
-def test_a_line_ends_at_a_line_feed_and_nowhere_else(tmp_path):
+def test_only_a_line_feed_ends_a_line(tmp_path):
     odd = "a\u2028b\x0cc\x85d"
     write(tmp_path, train__en=f"\ufeff{odd}\r\ntwo\r\n", train__de="eins\nzwei\n")
     assert [row["en"] for row in fields_of(Parallel(tmp_path).examples("train"))] == [odd, "two"]
 
 
-def test_unequal_numbers_of_lines_are_both_named(tmp_path):
+def test_the_error_for_unequal_files_gives_both_line_counts(tmp_path):
     write(tmp_path, train__en="one\ntwo\n", train__de="eins\nzwei\ndrei\n")
     with pytest.raises(UserError, match=r"got 3 in .*train\.de, 2 in .*train\.en; "):
         Parallel(tmp_path).examples("train")
@@ -87,19 +87,19 @@ def test_unequal_numbers_of_lines_are_both_named(tmp_path):
         (b"one\ntw\xf6\nthree\n", r"UTF-8 in .*train\.en, line 2, got the byte 0xf6 at column 3; "),
     ],
 )
-def test_a_bad_line_stops_or_is_left_out_and_told(tmp_path, bad, message):
+def test_a_bad_line_raises_or_is_skipped_and_reported(tmp_path, bad, message):
     write(tmp_path, train__en=bad, train__de="eins\nzwei\ndrei\n")
     with pytest.raises(UserError, match=message):
         Parallel(tmp_path).examples("train")
-    told: list[str] = []
-    left = Parallel(tmp_path).examples("train", told.append)
-    assert [example.id for example in left] == ["train-1", "train-3"]
-    assert fields_of(left)[1] == {"de": "drei", "en": "three"}
+    errors: list[str] = []
+    kept = Parallel(tmp_path).examples("train", errors.append)
+    assert [example.id for example in kept] == ["train-1", "train-3"]
+    assert fields_of(kept)[1] == {"de": "drei", "en": "three"}
     with pytest.raises(UserError, match=message):
-        raise UserError(*told)
+        raise UserError(*errors)
 
 
-def test_a_missing_file_or_folder_is_named_with_what_was_looked_for(tmp_path):
+def test_the_error_for_a_missing_file_gives_the_expected_names(tmp_path):
     write(tmp_path, train__en="one\n", train__de="eins\n")
     expected = r"expected dev\.en or dev\.en\.gz in .*, got no such file; check --data"
     with pytest.raises(UserError, match=expected):
@@ -111,14 +111,14 @@ def test_a_missing_file_or_folder_is_named_with_what_was_looked_for(tmp_path):
     assert Parallel(tmp_path / "nowhere").splits() == ()
 
 
-def test_an_empty_file_is_named(tmp_path):
+def test_the_error_for_an_empty_file_names_it(tmp_path):
     write(tmp_path, train__en="", train__de="")
     with pytest.raises(UserError, match=r"train\.de, got an empty file"):
         Parallel(tmp_path).examples("train")
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"no gzip at all\n"])
-def test_a_damaged_gzip_file_is_named(tmp_path, damage):
+def test_the_error_for_a_damaged_gzip_file_names_it(tmp_path, damage):
     write(tmp_path, train__en="one\n", train__de__gz="eins\n")
     path = tmp_path / "train.de.gz"
     path.write_bytes(damage(path.read_bytes()))
@@ -126,17 +126,17 @@ def test_a_damaged_gzip_file_is_named(tmp_path, damage):
         Parallel(tmp_path).examples("train")
 
 
-def test_a_file_name_without_a_split_is_refused(tmp_path):
+def test_a_file_pattern_without_a_split_is_rejected(tmp_path):
     with pytest.raises(UserError, match=r"field 'en', got 'train\.en'; write for example"):
         Parallel(tmp_path, fields={"en": "train.en"})
 
 
-def test_a_file_name_that_leads_elsewhere_is_refused(tmp_path):
+def test_a_file_pattern_outside_the_folder_is_rejected(tmp_path):
     with pytest.raises(UserError, match=f"expected files below {tmp_path}, got '/else/"):
         Parallel(tmp_path, fields={"en": "/else/{split}.en", "de": "{split}.de"}).splits()
 
 
-def test_multi30k_pairs_languages_and_photographs(tmp_path):
+def test_multi30k_aligns_languages_and_images(tmp_path):
     folder = tmp_path / "multi30k"
     (folder / "tok").mkdir(parents=True)
     write(folder, val__en__gz="A dog.\nA cat.\n", val__de__gz="Ein Hund.\nEine Katze.\n")
@@ -144,7 +144,7 @@ def test_multi30k_pairs_languages_and_photographs(tmp_path):
     write(
         folder / "tok", val__en__gz="a dog .\na cat .\n", val__de__gz="ein hund .\neine katze .\n"
     )
-    raw, tokenised = Multi30k(folder), Multi30k(folder, variant="tok", photographs="pictures")
+    raw, tokenised = Multi30k(folder), Multi30k(folder, variant="tok", photographs="photos")
     assert raw.splits() == tokenised.splits() == ("val",)
     assert fields_of(raw.examples("val")) == [
         {"en": "A dog.", "de": "Ein Hund.", "image": str(tmp_path / "flickr8k/images/7.jpg")},
@@ -152,23 +152,23 @@ def test_multi30k_pairs_languages_and_photographs(tmp_path):
     ]
     first = tokenised.examples("val")[0].fields
     assert first["de"] == "ein hund ."
-    assert first["image"] == str(folder / "pictures/images/7.jpg")
+    assert first["image"] == str(folder / "photos/images/7.jpg")
 
 
-def test_multi30k_without_a_list_of_photographs_has_none(tmp_path):
+def test_multi30k_without_image_files_has_no_images(tmp_path):
     write(tmp_path, val__en__gz="A dog.\n", val__de__gz="Ein Hund.\n")
     assert Multi30k(tmp_path).examples("val")[0].fields["image"] is None
 
 
-def test_a_bad_line_of_multi30k_is_left_out_of_every_field(tmp_path):
+def test_a_bad_line_of_multi30k_is_skipped_in_every_field(tmp_path):
     write(tmp_path, val__en__gz="a\n\nc\n", val__de__gz="x\ny\nz\n", val__image__gz="\n\nc.jpg\n")
-    told: list[str] = []
-    rows = fields_of(Multi30k(tmp_path).examples("val", told.append))
+    errors: list[str] = []
+    rows = fields_of(Multi30k(tmp_path).examples("val", errors.append))
     assert [(row["en"], row["de"], Path(str(row["image"])).name) for row in rows] == [
         ("a", "x", "None"),
         ("c", "z", "c.jpg"),
     ]
-    assert len(told) == 1
+    assert len(errors) == 1
 
 
 @pytest.mark.parametrize("variant", ["raw", "tok"])
@@ -178,12 +178,12 @@ def test_real_multi30k_has_its_published_number_of_rows(real_corpus, variant):
     assert corpus.splits() == tuple(sorted(counts))
     for split, (rows, photographs) in counts.items():
         examples = corpus.examples(split)
-        pictured = [example.fields["image"] for example in examples if example.fields["image"]]
-        assert (len(examples), len(pictured)) == (rows, photographs)
-        assert Path(str(pictured[0])).is_file() or not real_corpus("flickr8k").is_dir()
+        images = [example.fields["image"] for example in examples if example.fields["image"]]
+        assert (len(examples), len(images)) == (rows, photographs)
+        assert Path(str(images[0])).is_file() or not real_corpus("flickr8k").is_dir()
 
 
-def test_a_table_in_json_has_texts_lists_and_gaps(tmp_path):
+def test_a_json_table_has_texts_lists_and_missing_values(tmp_path):
     rows = [
         {"name": "x", "body": "Zwei\nZeilen", "titles": ["a", "b"], "score": 3},
         {"name": "y", "body": "mehr", "titles": [], "score": 4},
@@ -198,7 +198,7 @@ def test_a_table_in_json_has_texts_lists_and_gaps(tmp_path):
     assert examples[0].fields["source"] == "Zwei\nZeilen"
 
 
-def test_a_table_between_tabs_names_its_columns_first_and_quotes_nothing(tmp_path):
+def test_a_tsv_table_has_a_header_and_no_quoting(tmp_path):
     write(tmp_path, train__tsv='id\ten\tde\r\n1\tsay "a"\tsag "a"\r\n2\tb\tc\r\n')
     corpus = Table(tmp_path, fields={"english": "en", "german": "de"})
     examples = corpus.examples("train")
@@ -222,44 +222,44 @@ def test_a_table_between_tabs_names_its_columns_first_and_quotes_nothing(tmp_pat
         ('{"text": "half \\ud83d"}', r"'text' in .*line 2, got .*ud83d"),
     ],
 )
-def test_a_bad_row_of_a_table_stops_or_is_left_out_and_told(tmp_path, line, message):
+def test_a_bad_row_of_a_table_raises_or_is_skipped_and_reported(tmp_path, line, message):
     write(tmp_path, train__jsonl=f'{{"text": "one"}}\n{line}\n{{"text": "three"}}\n')
     corpus = Table(tmp_path, fields={"text": "text"})
     with pytest.raises(UserError, match=message):
         corpus.examples("train")
-    told: list[str] = []
-    assert [row["text"] for row in fields_of(corpus.examples("train", told.append))] == [
+    errors: list[str] = []
+    assert [row["text"] for row in fields_of(corpus.examples("train", errors.append))] == [
         "one",
         "three",
     ]
-    assert len(told) == 1
+    assert len(errors) == 1
 
 
-def test_a_row_of_a_table_between_tabs_must_be_complete(tmp_path):
+def test_a_row_of_a_tsv_table_must_be_complete(tmp_path):
     write(tmp_path, train__tsv="a\tb\n1\t2\n3\n4\t\n5\t6\n")
     corpus = Table(tmp_path, fields={"a": "a", "b": "b"})
     with pytest.raises(UserError, match=r"expected 2 cells in .*train\.tsv, line 3.*got 1"):
         corpus.examples("train")
-    told: list[str] = []
-    assert [row["a"] for row in fields_of(corpus.examples("train", told.append))] == ["1", "5"]
-    assert len(told) == 2
+    errors: list[str] = []
+    assert [row["a"] for row in fields_of(corpus.examples("train", errors.append))] == ["1", "5"]
+    assert len(errors) == 2
 
 
-def test_a_column_that_is_named_twice_is_refused(tmp_path):
+def test_a_duplicate_column_name_is_rejected(tmp_path):
     write(tmp_path, train__tsv="a\ta\n1\t2\n")
     with pytest.raises(UserError, match=r"train\.tsv, line 1, got a, a; "):
         Table(tmp_path, fields={"a": "a"}).examples("train")
 
 
-def test_a_row_is_called_by_its_name_or_number_and_must_have_one(tmp_path):
+def test_an_id_column_may_hold_texts_or_numbers_but_no_gaps(tmp_path):
     write(tmp_path, train__jsonl=jsonl({"n": 7, "t": "a"}, {"n": "x", "t": "a"}, {"n": None}))
-    told: list[str] = []
+    errors: list[str] = []
     corpus = Table(tmp_path, fields={"text": "t"}, id="n")
-    assert [example.id for example in corpus.examples("train", told.append)] == ["7", "x"]
-    assert len(told) == 1
+    assert [example.id for example in corpus.examples("train", errors.append)] == ["7", "x"]
+    assert len(errors) == 1
 
 
-def test_aeslc_has_a_mail_its_subject_and_three_more_where_it_is_for_evaluation(tmp_path):
+def test_aeslc_has_three_more_subjects_in_evaluation_splits(tmp_path):
     mail = {"id": "m", "source": "Dear all, ...", "subject": "Lunch"}
     write(tmp_path, train__jsonl=jsonl({**mail, "annotations": []}))
     write(tmp_path, dev__jsonl=jsonl({**mail, "annotations": ["lunch", "food", "meet"]}))

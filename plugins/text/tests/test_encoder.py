@@ -1,4 +1,4 @@
-"""The encoder against ``nn.LSTM`` over packed sequences, and what padding must not do."""
+"""The LSTM encoder against ``nn.LSTM`` on packed sequences, and its independence of padding."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def small(layers: int = 1, **settings) -> Lstm:
     return Lstm(SPEC, embedding_dim=5, hidden_dim=4, layers=layers, **settings).eval()
 
 
-def library_lstm(encoder: Lstm) -> nn.LSTM:
-    """The library's bidirectional LSTM with this encoder's weights."""
+def torch_lstm(encoder: Lstm) -> nn.LSTM:
+    """Build PyTorch's bidirectional LSTM with the weights of this encoder."""
     layers = len(encoder.forwards)
-    library = nn.LSTM(5, 4, num_layers=layers, bidirectional=True, batch_first=True)
+    reference = nn.LSTM(5, 4, num_layers=layers, bidirectional=True, batch_first=True)
     weights = {}
     for layer in range(layers):
         for directions, suffix in ((encoder.forwards, ""), (encoder.backwards, "_reverse")):
             for name, weight in directions[layer].state_dict().items():
                 weights[name.replace("_l0", f"_l{layer}{suffix}")] = weight
-    library.load_state_dict(weights)
-    return library
+    reference.load_state_dict(weights)
+    return reference
 
 
 VARIED = [7, 1, 3, 7, 2]
-MANY = [1 + index % 20 for index in range(70)]  # enough, and unequal enough, to be grouped
+MANY = [1 + index % 20 for index in range(70)]  # enough, and different enough, to be grouped
 
 
 @pytest.mark.parametrize("lengths", [VARIED, [4], MANY], ids=["varied", "one", "grouped"])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_it_is_the_librarys_bidirectional_lstm_over_packed_sequences(layers, lengths):
+def test_it_equals_the_bidirectional_lstm_of_pytorch_on_packed_sequences(layers, lengths):
     encoder = small(layers)
     inputs, counts = batch_of(*lengths)
-    library = library_lstm(encoder)
+    reference = torch_lstm(encoder)
     embedded = encoder.embedding(inputs)
     packed = pack_padded_sequence(embedded, counts, batch_first=True, enforce_sorted=False)
-    outputs, (states, _) = library(packed)
+    outputs, (states, _) = reference(packed)
     expected, _ = pad_packed_sequence(outputs, batch_first=True)
     memory = encoder(inputs, counts)
     assert (len(similar_lengths(counts)) > 1) is (lengths is MANY)
@@ -75,16 +75,16 @@ def test_it_is_the_librarys_bidirectional_lstm_over_packed_sequences(layers, len
 
 
 @pytest.mark.parametrize("lengths", [VARIED, MANY], ids=["varied", "grouped"])
-def test_in_single_precision_it_is_the_librarys_lstm_to_a_hundred_thousandth(lengths):
+def test_in_single_precision_it_equals_the_lstm_of_pytorch_to_1e_5(lengths):
     encoder = small(2).float()
     inputs, counts = batch_of(*lengths)
     embedded = encoder.embedding(inputs)
     packed = pack_padded_sequence(embedded, counts, batch_first=True, enforce_sorted=False)
-    expected, _ = pad_packed_sequence(library_lstm(encoder).float()(packed)[0], batch_first=True)
+    expected, _ = pad_packed_sequence(torch_lstm(encoder).float()(packed)[0], batch_first=True)
     torch.testing.assert_close(encoder(inputs, counts).values, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_padding_an_input_changes_nothing_and_padded_slots_are_zero():
+def test_padding_changes_no_value_and_padded_slots_are_zero():
     encoder = small(2)
     inputs, lengths = batch_of(*VARIED)
     padded = torch.cat([inputs, torch.full((5, 4), PAD)], dim=1)
@@ -95,17 +95,17 @@ def test_padding_an_input_changes_nothing_and_padded_slots_are_zero():
     assert (longer.values[~longer.mask] == 0).all()
 
 
-def test_what_stands_in_padding_is_never_looked_at():
+def test_ids_in_the_padding_have_no_effect():
     encoder = small(2)
     inputs, lengths = batch_of(*VARIED)
-    rubbish = inputs.where(length_mask(lengths, 7), torch.tensor(17))
+    padded_with_ids = inputs.where(length_mask(lengths, 7), torch.tensor(17))
     torch.testing.assert_close(
-        encoder(rubbish, lengths).values, encoder(inputs, lengths).values, **EXACT
+        encoder(padded_with_ids, lengths).values, encoder(inputs, lengths).values, **EXACT
     )
 
 
 @pytest.mark.parametrize("lengths", [VARIED, MANY], ids=["varied", "grouped"])
-def test_a_batch_equals_its_inputs_one_by_one_in_any_order(lengths):
+def test_a_batch_equals_its_inputs_encoded_one_by_one_in_any_order(lengths):
     encoder = small(2)
     inputs, counts = batch_of(*lengths)
     order = torch.randperm(len(counts))
@@ -117,7 +117,7 @@ def test_a_batch_equals_its_inputs_one_by_one_in_any_order(lengths):
         torch.testing.assert_close(single.summary[0], memory.summary[row], **EXACT)
 
 
-def test_symbols_are_the_targets_ids_where_the_tokenizer_is_shared():
+def test_symbols_are_the_input_ids_where_the_tokenizer_is_shared():
     inputs = torch.tensor([[5, UNK, 9, EOS], [8, EOS, PAD, PAD]])
     lengths = torch.tensor([4, 2])
     assert small()(inputs, lengths).symbols.tolist() == [[5, -1, 9, -1], [8, -1, -1, -1]]
@@ -125,7 +125,7 @@ def test_symbols_are_the_targets_ids_where_the_tokenizer_is_shared():
     assert separate(inputs, lengths).symbols is None
 
 
-def test_its_widths_are_what_it_gives_and_its_example_runs():
+def test_its_outputs_have_the_declared_widths_and_its_example_runs():
     encoder = Lstm(SPEC, embedding_dim=5, hidden_dim=4)
     inputs, lengths = encoder.example_inputs()
     memory = encoder(inputs, lengths)
@@ -137,7 +137,7 @@ def test_its_widths_are_what_it_gives_and_its_example_runs():
     assert all(weight.grad is not None for weight in encoder.parameters())
 
 
-def test_dropout_is_on_in_training_only_and_leaves_final_states_whole():
+def test_dropout_is_active_in_training_only_and_not_on_final_states():
     encoder = small(dropout=0.5)
     inputs, lengths = batch_of(*VARIED)
     assert torch.equal(encoder(inputs, lengths).values, encoder(inputs, lengths).values)

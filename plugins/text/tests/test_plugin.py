@@ -1,4 +1,4 @@
-"""What the plugin brings, and that its settings are checked; see also ``test_every_plugin.py``."""
+"""The components of the plugin and the checks of their settings; see ``test_every_plugin.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multiattn_text.reader import Text, TextSpec
 RECORDS = list(plugin.multiattn_components())
 
 
-def test_its_components_are_all_there():
+def test_it_registers_all_its_components():
     names = {(record.kind, record.name) for record in RECORDS}
     assert names == {
         *[("encoder", "lstm"), ("reader", "text")],
@@ -27,7 +27,7 @@ def test_its_components_are_all_there():
     }
 
 
-def test_a_recipes_settings_build_reader_and_encoder():
+def test_reader_and_encoder_are_built_from_recipe_settings():
     host = load_host()
     joint = host.build("reader", Named(name="text", tokenizer="target"))
     own = host.build("reader", Named.model_validate({"name": "text", "tokenizer": {"size": 50}}))
@@ -41,7 +41,7 @@ def test_a_recipes_settings_build_reader_and_encoder():
     assert encoder.out_dim == 6
 
 
-def test_a_wrong_setting_is_a_mistake_before_anything_is_built():
+def test_wrong_settings_are_reported_before_anything_is_built():
     host = load_host()
     mistakes = [
         *host.mistakes("reader", Named(name="text", tokenizer="tagret"), "sources.en.reader"),
@@ -49,6 +49,6 @@ def test_a_wrong_setting_is_a_mistake_before_anything_is_built():
         *host.mistakes("corpus", Named(name="multi30k", variant="bpe"), "corpus"),
         *host.mistakes("corpus", Named(name="table"), "corpus"),
     ]
-    places = ["tokenizer", "hiden_dim", "variant", "fields"]
-    for place in places:
-        assert any(place in mistake for mistake in mistakes)
+    keys = ["tokenizer", "hiden_dim", "variant", "fields"]
+    for key in keys:
+        assert any(key in mistake for mistake in mistakes)

@@ -1,4 +1,4 @@
-"""A text as ids: ended, padded, named, sampled, saved."""
+"""The text reader: ids, end of sequence, padding, slot labels, sampling, saving."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def reader(target: Tokenizer) -> Text:
     return reader
 
 
-def test_a_text_is_its_tokens_and_an_end(reader):
+def test_a_text_is_read_as_its_tokens_and_eos(reader):
     own = Tokenizer.train(TEXTS, SETTINGS)
     ids = reader.read("two  dogs")
     assert ids.dtype == torch.long
@@ -35,19 +35,19 @@ def test_a_text_is_its_tokens_and_an_end(reader):
     assert not reader.joint
 
 
-def test_every_slot_is_measured_and_named(reader):
+def test_every_slot_is_counted_and_labelled(reader):
     for text in TEXTS:
         labels = reader.labels(text)
         assert len(reader.read(text)) == reader.measure(text) == len(labels)
         assert "".join(labels) == "▁" + text.replace(" ", "▁") + "</s>"
 
 
-def test_nothing_to_read_is_just_an_end(reader):
+def test_an_empty_text_is_just_eos(reader):
     assert reader.read("").tolist() == [EOS]
     assert reader.measure("") == 1
 
 
-def test_a_joint_reader_has_the_targets_ids(target):
+def test_a_joint_reader_uses_the_ids_of_the_target(target):
     reader = Text(tokenizer="target")
     assert reader.joint
     reader.fit(TEXTS, target)
@@ -56,7 +56,7 @@ def test_a_joint_reader_has_the_targets_ids(target):
 
 
 @pytest.mark.parametrize("joint", [False, True])
-def test_a_loaded_reader_reads_as_the_one_that_was_saved(tmp_path, target, joint):
+def test_a_loaded_reader_reads_like_the_saved_one(tmp_path, target, joint):
     settings = "target" if joint else SETTINGS
     reader, loaded = Text(tokenizer=settings), Text(tokenizer=settings)
     reader.fit(TEXTS, target)
@@ -69,12 +69,12 @@ def test_a_loaded_reader_reads_as_the_one_that_was_saved(tmp_path, target, joint
     ]
 
 
-def test_a_reader_shows_what_its_ids_mean(reader):
+def test_ids_decode_to_the_text(reader):
     text = "a green hat"
     assert reader.tokenizer.decode(reader.read(text).tolist()) == text
 
 
-def test_subwords_are_sampled_only_in_training_and_as_the_generator_says(target):
+def test_subwords_are_sampled_only_in_training_and_reproducibly(target):
     reader = Text(tokenizer=SETTINGS.model_copy(update={"sampling": 0.5}))
     reader.fit(TEXTS, target)
     plain = reader.read(TEXTS[0]).tolist()
@@ -87,7 +87,7 @@ def test_subwords_are_sampled_only_in_training_and_as_the_generator_says(target)
     assert len(set(draws[0])) > 3
 
 
-def test_a_batch_is_padded_behind_each_text(reader):
+def test_a_batch_is_padded_at_the_end_of_each_text(reader):
     items = [reader.read(text) for text in TEXTS]
     inputs, lengths = reader.collate(items)
     assert lengths.tolist() == [len(item) for item in items]

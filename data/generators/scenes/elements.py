@@ -1,4 +1,4 @@
-"""What a drawn scene is made of: words for it and whole numbers, nothing drawn yet."""
+"""The elements of a scene: shapes, colours, positions."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ COLOURS = {
     "purple": (140, 70, 180),
     "black": (30, 30, 34),
 }
-ACROSS = ("left", "right")
-UPRIGHT = ("above", "below")
+HORIZONTAL = ("left", "right")
+VERTICAL = ("above", "below")
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One shape: its middle and radius in pixels, turned by so many degrees."""
+class SceneObject:
+    """One shape: its centre and radius in pixels, and its rotation in degrees."""
 
     x: int
     y: int
     radius: int
-    turned: int
+    rotation: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """One to four things alike."""
+    """One to four objects of the same shape, colour and size."""
 
     shape: str
     colour: str
     size: str
-    things: tuple[Thing, ...]
+    objects: tuple[SceneObject, ...]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Groups from left to right or from top to bottom, and the part that each of them has."""
+    """Groups from left to right or from top to bottom, and the role of each of them."""
 
     groups: tuple[Group, ...]
-    parts: tuple[str, ...]
-    ground: int  # any number; it chooses the background
+    roles: tuple[str, ...]
+    background: int  # any number, which selects the background

@@ -1,7 +1,8 @@
-"""The words of the translation corpus, English beside German; ``german.py`` inflects them.
+"""The bilingual vocabulary of the translation corpus; ``german.py`` inflects the German words.
 
-Every English word has one German word, so ``teacher`` is always ``die Lehrerin`` here. Where a word
-has two, something else in the sentence decides (``put`` is ``stellen``, ``legen`` or ``hängen``).
+Every English word has one German translation, so ``teacher`` is always ``die Lehrerin``. Where a
+word has several, another word of the sentence decides (``put`` is ``stellen``, ``legen`` or
+``hängen``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ ARTICLES = {"der": "m", "die": "f", "das": "n"}
 
 @dataclass(frozen=True)
 class Noun:
-    """``gender`` is m, f or n; a weak noun ends in all other cases as in the plural."""
+    """A noun. ``gender`` is m, f or n; a weak noun has its plural form in all other cases."""
 
     english: str
     english_plural: str
@@ -25,7 +26,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Verb:
-    """English base, past, participle; German prefix, infinitive, er-form, participle."""
+    """A verb: English base, past, participle; German prefix, infinitive, er-form, participle."""
 
     english: str
     english_past: str
@@ -37,14 +38,14 @@ class Verb:
     auxiliary: str = "haben"
 
 
-def rows(table: str) -> list[tuple[str, str]]:
-    """Lines ``english = german`` as pairs."""
+def parse_pairs(table: str) -> list[tuple[str, str]]:
+    """Parse lines ``english = german`` into pairs."""
     pairs = [line.split("=") for line in table.strip().splitlines()]
     return [(english.strip(), german.strip()) for english, german in pairs]
 
 
-def noun(english: str, german: str) -> Noun:
-    """``boy, boys`` and ``der Junge, Jungen, weak``; a regular English plural may be left out."""
+def parse_noun(english: str, german: str) -> Noun:
+    """Parse ``boy, boys`` and ``der Junge, Jungen, weak``; regular English plurals are optional."""
     singular, *plural = [form.strip() for form in english.split(",")]
     first, german_plural, *weak = [form.strip() for form in german.split(",")]
     article, word = first.split()
@@ -54,12 +55,12 @@ def noun(english: str, german: str) -> Noun:
     )  # fmt: skip
 
 
-def nouns(table: str) -> list[Noun]:
-    """One noun a line."""
-    return [noun(english, german) for english, german in rows(table)]
+def parse_nouns(table: str) -> list[Noun]:
+    """Parse one noun per line."""
+    return [parse_noun(english, german) for english, german in parse_pairs(table)]
 
 
-def past(english: str) -> str:
+def regular_past(english: str) -> str:
     """The regular past of an English verb."""
     if english.endswith("e"):
         return english + "d"
@@ -68,11 +69,14 @@ def past(english: str) -> str:
     return english + "ed"
 
 
-def verb(english: str, german: str) -> Verb:
-    """``pick up`` or ``give, gave, given``; ``ab|holen, holt, geholt`` and perhaps ``sein``."""
+def parse_verb(english: str, german: str) -> Verb:
+    """Parse ``pick up`` or ``give, gave, given``, and ``ab|holen, holt, geholt``.
+
+    A fourth German item ``sein`` is the auxiliary of the perfect.
+    """
     base, *irregular = [form.strip() for form in english.split(",")]
     head, _, particle = base.partition(" ")
-    forms = irregular or [past(head), past(head)]
+    forms = irregular or [regular_past(head), regular_past(head)]
     if particle:
         forms = [f"{form} {particle}" for form in forms]
     infinitive, third, participle, *auxiliary = [form.strip() for form in german.split(",")]
@@ -80,7 +84,7 @@ def verb(english: str, german: str) -> Verb:
     return Verb(base, forms[0], forms[1], prefix, stem, third, participle, *auxiliary)
 
 
-PERSONS = nouns(
+PERSONS = parse_nouns(
     """
 teacher = die Lehrerin, Lehrerinnen
 child, children = das Kind, Kinder
@@ -127,7 +131,7 @@ captain = der Kapitän, Kapitäne
 WOMEN = ("Anna", "Maria", "Julia", "Emma", "Clara", "Sophie", "Nina", "Helena")
 MEN = ("Peter", "Martin", "Paul", "Oliver", "Simon", "Leon", "David", "Erik")
 
-WRITINGS = nouns(
+WRITINGS = parse_nouns(
     """
 letter = der Brief, Briefe
 postcard = die Postkarte, Postkarten
@@ -137,8 +141,8 @@ novel = der Roman, Romane
 recipe = das Rezept, Rezepte
 """
 )
-READINGS = [*WRITINGS, *nouns("book = das Buch, Bücher\nnewspaper = die Zeitung, Zeitungen")]
-FRUITS = nouns(
+READINGS = [*WRITINGS, *parse_nouns("book = das Buch, Bücher\nnewspaper = die Zeitung, Zeitungen")]
+FRUITS = parse_nouns(
     """
 apple = der Apfel, Äpfel
 pear = die Birne, Birnen
@@ -151,7 +155,7 @@ cucumber = die Gurke, Gurken
 pancake = der Pfannkuchen, Pfannkuchen
 """
 )
-STANDING = nouns(
+STANDING = parse_nouns(
     """
 vase = die Vase, Vasen
 bottle = die Flasche, Flaschen
@@ -163,7 +167,7 @@ cup = die Tasse, Tassen
 box, boxes = die Kiste, Kisten
 """
 )
-LYING = nouns(
+LYING = parse_nouns(
     """
 book = das Buch, Bücher
 key = der Schlüssel, Schlüssel
@@ -175,14 +179,14 @@ blanket = die Decke, Decken
 letter = der Brief, Briefe
 """
 )
-HANGING = nouns(
+HANGING = parse_nouns(
     """
 picture = das Bild, Bilder
 mirror = der Spiegel, Spiegel
 clock = die Uhr, Uhren
 """
 )
-CLOTHES = nouns(
+CLOTHES = parse_nouns(
     """
 coat = der Mantel, Mäntel
 dress, dresses = das Kleid, Kleider
@@ -190,8 +194,8 @@ jacket = die Jacke, Jacken
 shirt = das Hemd, Hemden
 """
 )
-HATS = nouns("hat = der Hut, Hüte")
-DEVICES = nouns(
+HATS = parse_nouns("hat = der Hut, Hüte")
+DEVICES = parse_nouns(
     """
 radio = das Radio, Radios
 computer = der Computer, Computer
@@ -199,7 +203,7 @@ oven = der Ofen, Öfen
 lamp = die Lampe, Lampen
 """
 )
-OPENINGS = nouns(
+OPENINGS = parse_nouns(
     """
 door = die Tür, Türen
 window = das Fenster, Fenster
@@ -208,7 +212,7 @@ bag = die Tasche, Taschen
 bottle = die Flasche, Flaschen
 """
 )
-ROOMS = nouns(
+ROOMS = parse_nouns(
     """
 kitchen = die Küche, Küchen
 living room = das Wohnzimmer, Wohnzimmer
@@ -216,7 +220,7 @@ cellar = der Keller, Keller
 office = das Büro, Büros
 """
 )
-GOODS = nouns(
+GOODS = parse_nouns(
     """
 bicycle = das Fahrrad, Fahrräder
 car = das Auto, Autos
@@ -230,7 +234,7 @@ boat = das Boot, Boote
 phone = das Telefon, Telefone
 """
 )
-ANIMALS = nouns(
+ANIMALS = parse_nouns(
     """
 dog = der Hund, Hunde
 cat = die Katze, Katzen
@@ -240,33 +244,33 @@ bird = der Vogel, Vögel
 )
 
 
-def compounds(modifiers: str, heads: str) -> list[Noun]:
-    """Every modifier before every head: gender and plural are the head's, as in German."""
+def make_compounds(modifiers: str, heads: str) -> list[Noun]:
+    """Combine every modifier with every head; German gender and plural are those of the head."""
     return [
         Noun(
             f"{first} {head.english}", f"{first} {head.english_plural}",
             german + head.german.lower(), german + head.german_plural.lower(), head.gender,
         )
-        for head in nouns(heads)
-        for first, german in rows(modifiers)
+        for head in parse_nouns(heads)
+        for first, german in parse_pairs(modifiers)
     ]  # fmt: skip
 
 
-CAKES = compounds(
+CAKES = make_compounds(
     "apple = Apfel\nchocolate = Schokoladen\ncherry = Kirsch\nlemon = Zitronen\nplum = Pflaumen\n"
     "cheese = Käse",
     "cake = der Kuchen, Kuchen\ntart = die Torte, Torten",
 )
-SOUPS = compounds(
+SOUPS = make_compounds(
     "tomato = Tomaten\npotato = Kartoffel\nonion = Zwiebel\nfish = Fisch\nvegetable = Gemüse",
     "soup = die Suppe, Suppen\nsalad = der Salat, Salate",
 )
-FURNITURE = compounds(
+FURNITURE = make_compounds(
     "kitchen = Küchen\ngarden = Garten\noffice = Büro\nwooden = Holz\nchildren's = Kinder",
     "table = der Tisch, Tische\nchair = der Stuhl, Stühle\nbench, benches = die Bank, Bänke\n"
     "lamp = die Lampe, Lampen\ncupboard = der Schrank, Schränke",
 )
-WARDROBE = compounds(
+WARDROBE = make_compounds(
     "winter = Winter\nsummer = Sommer\nleather = Leder\nrain = Regen",
     "coat = der Mantel, Mäntel\njacket = die Jacke, Jacken\nboot = der Stiefel, Stiefel",
 )

@@ -1,8 +1,8 @@
-"""Verbs with what they go with, adjectives, places and times of the translation corpus."""
+"""Phrases of the translation corpus: verbs with their objects, adjectives, places and times."""
 
 from __future__ import annotations
 
-from generators.words import (
+from generators.translation.words import (
     ANIMALS,
     CAKES,
     CLOTHES,
@@ -22,9 +22,9 @@ from generators.words import (
     WRITINGS,
     Noun,
     Verb,
-    nouns,
-    rows,
-    verb,
+    parse_nouns,
+    parse_pairs,
+    parse_verb,
 )
 
 THINGS = [*GOODS, *FURNITURE, *HANGING, *READINGS, *WARDROBE, *HATS]
@@ -50,16 +50,16 @@ KINDS_OF_OBJECT: dict[str, list[Noun]] = {
 }
 
 
-def verbs(table: str) -> list[tuple[str, Verb]]:
-    """Lines ``kind of object: english = german``."""
-    found = []
-    for english, german in rows(table):
+def parse_verbs(table: str) -> list[tuple[str, Verb]]:
+    """Parse lines ``kind of object: english = german``."""
+    parsed = []
+    for english, german in parse_pairs(table):
         kind, _, base = english.rpartition(":")
-        found.append((kind, verb(base.strip(), german)))
-    return found
+        parsed.append((kind, parse_verb(base.strip(), german)))
+    return parsed
 
 
-WITH_OBJECT = verbs(
+WITH_OBJECT = parse_verbs(
     """
 things: buy, bought, bought = kaufen, kauft, gekauft
 things: sell, sold, sold = verkaufen, verkauft, verkauft
@@ -93,14 +93,14 @@ things: throw away, threw, thrown = weg|werfen, wirft, weggeworfen
 things: borrow = aus|leihen, leiht, ausgeliehen
 """
 )
-PUTTING = verbs(
+PUTTING = parse_verbs(
     """
 standing: put, put, put = stellen, stellt, gestellt
 lying: put, put, put = legen, legt, gelegt
 hanging: put, put, put = hängen, hängt, gehängt
 """
 )
-WITH_RECEIVER = verbs(
+WITH_RECEIVER = parse_verbs(
     """
 gifts: give, gave, given = geben, gibt, gegeben
 things: show, showed, shown = zeigen, zeigt, gezeigt
@@ -110,7 +110,7 @@ things: sell, sold, sold = verkaufen, verkauft, verkauft
 readings: read, read, read = vor|lesen, liest, vorgelesen
 """
 )
-WITH_PERSON = verbs(
+WITH_PERSON = parse_verbs(
     """
 visit = besuchen, besucht, besucht
 call = an|rufen, ruft, angerufen
@@ -123,7 +123,7 @@ find, found, found = finden, findet, gefunden
 forget, forgot, forgotten = vergessen, vergisst, vergessen
 """
 )
-WITH_DATIVE = verbs(
+WITH_DATIVE = parse_verbs(
     """
 help = helfen, hilft, geholfen
 thank = danken, dankt, gedankt
@@ -132,15 +132,15 @@ follow = folgen, folgt, gefolgt, sein
 congratulate = gratulieren, gratuliert, gratuliert
 """
 )
-# with a preposition and its case: "wait for" is "warten auf" and the accusative
+# verb, English preposition, German preposition and its case
 WITH_PREPOSITION = [
-    (verb("wait", "warten, wartet, gewartet"), "for", "auf", "acc"),
-    (verb("talk", "sprechen, spricht, gesprochen"), "to", "mit", "dat"),
-    (verb("think, thought, thought", "denken, denkt, gedacht"), "of", "an", "acc"),
-    (verb("dream", "träumen, träumt, geträumt"), "of", "von", "dat"),
-    (verb("laugh", "lachen, lacht, gelacht"), "at", "über", "acc"),
+    (parse_verb("wait", "warten, wartet, gewartet"), "for", "auf", "acc"),
+    (parse_verb("talk", "sprechen, spricht, gesprochen"), "to", "mit", "dat"),
+    (parse_verb("think, thought, thought", "denken, denkt, gedacht"), "of", "an", "acc"),
+    (parse_verb("dream", "träumen, träumt, geträumt"), "of", "von", "dat"),
+    (parse_verb("laugh", "lachen, lacht, gelacht"), "at", "über", "acc"),
 ]
-ALONE = verbs(
+ALONE = parse_verbs(
     """
 work = arbeiten, arbeitet, gearbeitet
 sleep, slept, slept = schlafen, schläft, geschlafen
@@ -152,56 +152,58 @@ cry = weinen, weint, geweint
 """
 )
 GO = (
-    verb("go, went, gone", "fahren, fährt, gefahren, sein"),
-    verb("go, went, gone", "gehen, geht, gegangen, sein"),
+    parse_verb("go, went, gone", "fahren, fährt, gefahren, sein"),
+    parse_verb("go, went, gone", "gehen, geht, gegangen, sein"),
 )
-ARRIVE = verb("arrive", "an|kommen, kommt, angekommen, sein")
-GET_UP = verb("get up, got, got", "auf|stehen, steht, aufgestanden, sein")
-LIVE = verb("live", "wohnen, wohnt, gewohnt")
+ARRIVE = parse_verb("arrive", "an|kommen, kommt, angekommen, sein")
+GET_UP = parse_verb("get up, got, got", "auf|stehen, steht, aufgestanden, sein")
+LIVE = parse_verb("live", "wohnen, wohnt, gewohnt")
 NOT_PROGRESSIVE = (
     "see", "forget", "find", "lose", "live", "think", "have", "want", "like", "hear", "believe",
     "hope", "promise", "begin",
 )  # fmt: skip
 
 TRY = (
-    verb("try", "versuchen, versucht, versucht"),
-    verb("promise", "versprechen, verspricht, versprochen"),
-    verb("begin, began, begun", "an|fangen, fängt, angefangen"),
-    verb("hope", "hoffen, hofft, gehofft"),
+    parse_verb("try", "versuchen, versucht, versucht"),
+    parse_verb("promise", "versprechen, verspricht, versprochen"),
+    parse_verb("begin, began, begun", "an|fangen, fängt, angefangen"),
+    parse_verb("hope", "hoffen, hofft, gehofft"),
 )
 SAY = (
-    verb("say, said, said", "sagen, sagt, gesagt"),
-    verb("believe", "glauben, glaubt, geglaubt"),
-    verb("hear, heard, heard", "hören, hört, gehört"),
-    verb("think, thought, thought", "denken, denkt, gedacht"),
+    parse_verb("say, said, said", "sagen, sagt, gesagt"),
+    parse_verb("believe", "glauben, glaubt, geglaubt"),
+    parse_verb("hear, heard, heard", "hören, hört, gehört"),
+    parse_verb("think, thought, thought", "denken, denkt, gedacht"),
 )
 POSITIONS = {"standing": ("steht", "stehen", "stand", "standen"),
              "lying": ("liegt", "liegen", "lag", "lagen"),
              "hanging": ("hängt", "hängen", "hing", "hingen")}  # fmt: skip
 
-FOR_PERSONS = rows(
+FOR_PERSONS = parse_pairs(
     "old = alt\nyoung = jung\nfriendly = freundlich\nstrict = streng\nfamous = berühmt\n"
     "tired = müd\nclever = klug\nsick = krank\nrich = reich\nhungry = hungrig"
 )
-FOR_THINGS = rows(
+FOR_THINGS = parse_pairs(
     "new = neu\nbig = groß\nsmall = klein\nold = alt\nbeautiful = schön\nheavy = schwer\n"
     "expensive = teur\ncheap = billig\ndirty = schmutzig\nbroken = kaputt"
 )
-COLOURS = rows("red = rot\nblue = blau\nblack = schwarz\nwhite = weiß\ngreen = grün\nbrown = braun")
-FOR_ANIMALS = rows("big = groß\nsmall = klein\nold = alt\nyoung = jung\nblack = schwarz")
-FOR_READINGS = rows(
+COLOURS = parse_pairs(
+    "red = rot\nblue = blau\nblack = schwarz\nwhite = weiß\ngreen = grün\nbrown = braun"
+)
+FOR_ANIMALS = parse_pairs("big = groß\nsmall = klein\nold = alt\nyoung = jung\nblack = schwarz")
+FOR_READINGS = parse_pairs(
     "long = lang\nnew = neu\nshort = kurz\ninteresting = interessant\nstrange = seltsam\n"
     "sad = traurig\nboring = langweilig"
 )
-FOR_FOOD = rows("fresh = frisch\nbig = groß\nsmall = klein\ncold = kalt")
-COMPARED = rows(
+FOR_FOOD = parse_pairs("fresh = frisch\nbig = groß\nsmall = klein\ncold = kalt")
+COMPARED = parse_pairs(
     "bigger = größer\nsmaller = kleiner\nheavier = schwerer\nolder = älter\ncheaper = billiger\n"
     "more expensive = teurer\nmore beautiful = schöner"
 )
 
 PLACES = {
     noun.english: noun
-    for noun in nouns(
+    for noun in parse_nouns(
         "table = der Tisch, Tische\nbench = die Bank, Bänke\nshelf = das Regal, Regale\n"
         "bed = das Bett, Betten\nsofa = das Sofa, Sofas\ndoor = die Tür, Türen\n"
         "cupboard = der Schrank, Schränke\ntree = der Baum, Bäume\nwall = die Wand, Wände\n"
@@ -210,7 +212,7 @@ PLACES = {
         "window = das Fenster, Fenster\nmirror = der Spiegel, Spiegel"
     )
 }
-# English and German preposition, and what it goes with
+# English preposition, German preposition, places
 SPOTS = (
     ("on", "auf", ("table", "bench", "shelf", "bed")),
     ("next to", "neben", ("sofa", "door", "bed", "cupboard")),
@@ -224,7 +226,7 @@ HANGING_SPOTS = (
     ("over", "über", ("sofa", "bed", "table")),
     ("next to", "neben", ("window", "door", "shelf")),
 )
-WHERE = rows(
+WHERE = parse_pairs(
     """
 in the kitchen = in der Küche
 in the garden = im Garten
@@ -245,11 +247,11 @@ in Berlin = in Berlin
 in Vienna = in Wien
 """
 )
-ARRIVING = rows(
+ARRIVING = parse_pairs(
     "at the station = am Bahnhof\nin Hamburg = in Hamburg\nat the harbour = am Hafen\n"
     "in the village = im Dorf\nin Prague = in Prag\nat the lake = am See\nin Vienna = in Wien"
 )
-TO = rows(
+TO = parse_pairs(
     """
 to the station = zum Bahnhof
 to the market = zum Markt
@@ -264,34 +266,38 @@ to the museum = ins Museum
 to the school = zur Schule
 """
 )
-CITIES = rows(
+CITIES = parse_pairs(
     "Berlin = Berlin\nVienna = Wien\nHamburg = Hamburg\nMunich = München\nCologne = Köln\n"
     "Zurich = Zürich\nPrague = Prag\nRome = Rom"
 )
-VEHICLES = rows(
+VEHICLES = parse_pairs(
     "by train = mit dem Zug\nby bus = mit dem Bus\nby car = mit dem Auto\n"
     "by bicycle = mit dem Fahrrad\nby tram = mit der Straßenbahn\nby ship = mit dem Schiff"
 )
-MANNERS = rows("quickly = schnell\nslowly = langsam\nsecretly = heimlich\ncarefully = vorsichtig")
+MANNERS = parse_pairs(
+    "quickly = schnell\nslowly = langsam\nsecretly = heimlich\ncarefully = vorsichtig"
+)
 
-DAYS = rows(
+DAYS = parse_pairs(
     "Monday = Montag\nTuesday = Dienstag\nWednesday = Mittwoch\nThursday = Donnerstag\n"
     "Friday = Freitag\nSaturday = Samstag\nSunday = Sonntag"
 )
-ALWAYS = rows(
+ALWAYS = parse_pairs(
     "every day = jeden Tag\nevery morning = jeden Morgen\nevery week = jede Woche\n"
     "today = heute\nin the evening = am Abend"
 )
-BEFORE = rows(
+BEFORE = parse_pairs(
     "yesterday = gestern\nyesterday evening = gestern Abend\nlast week = letzte Woche\n"
     "last year = letztes Jahr\nin the morning = am Morgen"
 )
-AFTER = rows(
+AFTER = parse_pairs(
     "tomorrow = morgen\ntomorrow evening = morgen Abend\nnext week = nächste Woche\n"
     "next year = nächstes Jahr\nsoon = bald"
 )
 # units of "three weeks ago" / "in three weeks": English plural, German dative plural
-SPANS = rows("days = Tagen\nweeks = Wochen\nmonths = Monaten\nyears = Jahren\nhours = Stunden")
+SPANS = parse_pairs(
+    "days = Tagen\nweeks = Wochen\nmonths = Monaten\nyears = Jahren\nhours = Stunden"
+)
 HOURS = (
     "", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
     "twelve",

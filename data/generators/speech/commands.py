@@ -1,7 +1,7 @@
-"""What people say to a house that listens: short commands, spelled as they are spoken.
+"""Composes the sentences of the speech corpus: short home-automation commands, spelled as spoken.
 
-Only the sentences; ``speech.py`` knows who says them. Many words sound alike (``fifteen`` and
-``fifty``, ``den`` and ``ten``), and what may stand in a place says little about what does.
+Many words sound alike (``fifteen`` and ``fifty``, ``den`` and ``ten``), and the context of a word
+says little about which of them it is.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ TEMPLATES = (
 )
 
 
-def number(choices: Choices) -> str:
-    """``seven``, ``fifteen``, ``forty``, ``twenty five``: as often each."""
-    kind = choices.below(4)
+def spoken_number(choices: Choices) -> str:
+    """A number: a unit, a teen, a ten, or ``twenty five``, each kind equally often."""
+    kind = choices.integer_below(4)
     if kind == 0:
         return choices.pick(ONES[1:])
     if kind == 1:
@@ -75,10 +75,10 @@ def number(choices: Choices) -> str:
     return tens if kind == 2 else f"{tens} {choices.pick(ONES)}"
 
 
-def clock(choices: Choices) -> str:
-    """``half past seven``, ``a quarter to nine``, ``six forty five``."""
+def spoken_time(choices: Choices) -> str:
+    """A time such as ``half past seven``, ``a quarter to nine`` or ``six forty five``."""
     hour = choices.pick(HOURS)
-    kind = choices.below(4)
+    kind = choices.integer_below(4)
     if kind == 0:
         return f"half past {hour}"
     if kind == 1:
@@ -86,9 +86,9 @@ def clock(choices: Choices) -> str:
     return f"{hour} {choices.pick(PAST_THE_HOUR)}"
 
 
-SLOTS: dict[str, Callable[[Choices], str]] = {
-    "number": number,
-    "clock": clock,
+SLOT_FILLERS: dict[str, Callable[[Choices], str]] = {
+    "number": spoken_number,
+    "clock": spoken_time,
     **{
         slot: lambda choices, words=words: choices.pick(words)
         for slot, words in {
@@ -115,21 +115,21 @@ SLOTS: dict[str, Callable[[Choices], str]] = {
 }
 
 
-def command(choices: Choices, template: str) -> str:
-    """The template with every slot filled anew, from left to right."""
+def fill_template(choices: Choices, template: str) -> str:
+    """Fill the slots of a template from left to right, each independently."""
     words = []
     for part in template.replace("{other_", "{").split():
         slot = part.strip("{}")
-        words.append(SLOTS[slot](choices) if part.startswith("{") else part)
+        words.append(SLOT_FILLERS[slot](choices) if part.startswith("{") else part)
     return " ".join(words)
 
 
-def commands(choices: Choices, count: int, taken: set[str]) -> list[str]:
-    """``count`` different commands that are not in ``taken``, which holds them then."""
-    found: list[str] = []
-    while len(found) < count:
-        said = command(choices, choices.pick(TEMPLATES))
-        if said not in taken:
-            taken.add(said)
-            found.append(said)
-    return found
+def compose_commands(choices: Choices, count: int, used: set[str]) -> list[str]:
+    """Compose ``count`` commands that are not in ``used``, and add them to it."""
+    commands: list[str] = []
+    while len(commands) < count:
+        command = fill_template(choices, choices.pick(TEMPLATES))
+        if command not in used:
+            used.add(command)
+            commands.append(command)
+    return commands

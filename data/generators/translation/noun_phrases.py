@@ -1,10 +1,10 @@
-"""Who, what and when: noun phrases, pronouns, names, times, prices."""
+"""Noun phrases, pronouns, names, prices, and expressions of time and place."""
 
 from __future__ import annotations
 
-from generators import phrases as P
 from generators.choices import Choices
-from generators.clauses import (
+from generators.translation import phrases as P
+from generators.translation.clauses import (
     DEFINITE,
     INDEFINITE,
     PRICE,
@@ -14,14 +14,14 @@ from generators.clauses import (
     Part,
     Phrase,
 )
-from generators.german import (
+from generators.translation.german import (
     adjective,
-    after_preposition,
     determiner,
-    inflected,
-    number,
+    german_number,
+    inflect_noun,
+    prepositional_phrase,
 )
-from generators.words import ANIMALS, MEN, PERSONS, WOMEN, Noun
+from generators.translation.words import ANIMALS, MEN, PERSONS, WOMEN, Noun
 
 HIS, HER, THEIR = ("his", "sein"), ("her", "ihr"), ("their", "ihr")
 MY, OUR, YOUR = ("my", "mein"), ("our", "unser"), ("your", "Ihr")
@@ -43,7 +43,7 @@ OWNED = {
 
 
 def english_number(value: int) -> str:
-    """1 to 999 in words."""
+    """1 to 999 in English words."""
     hundreds, rest = divmod(value, 100)
     head = f"{P.HOURS[hundreds]} hundred" if hundreds else ""
     if rest < 20:
@@ -61,7 +61,10 @@ def noun_phrase(
     *,
     plural: bool = False,
 ) -> Phrase:
-    """``article`` is an English and a German determiner; a German "" leaves strong adjectives."""
+    """Compose a noun phrase.
+
+    article: English and German determiner; a German "" means strong adjective endings.
+    """
     gender = "p" if plural else noun.gender
     first, article_german = article
     words = [*(english for english, _ in adjectives)]
@@ -70,12 +73,12 @@ def noun_phrase(
         first = "an"
     if first == "this" and plural:
         first = "these"
-    numeral = number(P.HOURS.index(first)) if first in P.HOURS else ""
+    numeral = german_number(P.HOURS.index(first)) if first in P.HOURS else ""
 
     def german(case: str) -> str:
         inner = [adjective(stem, article_german, gender, case) for _, stem in adjectives]
         start = numeral or determiner(article_german, gender, case)
-        return " ".join([start, *inner, inflected(noun, plural, case)])
+        return " ".join([start, *inner, inflect_noun(noun, plural, case)])
 
     owner = None
     if plural:
@@ -92,8 +95,8 @@ def noun_phrase(
     )
 
 
-def adjectives(choices: Choices, noun: Noun) -> list[tuple[str, str]]:
-    """None, one or two that suit the noun."""
+def pick_adjectives(choices: Choices, noun: Noun) -> list[tuple[str, str]]:
+    """Pick no, one or two adjectives that suit the noun."""
     suited = P.FOR_THINGS
     if noun in PERSONS:
         suited = P.FOR_PERSONS
@@ -105,14 +108,14 @@ def adjectives(choices: Choices, noun: Noun) -> list[tuple[str, str]]:
         suited = P.FOR_FOOD
     if not choices.chance(0.4):
         return []
-    first, colour = choices.favour(suited), choices.favour(P.COLOURS)
+    first, colour = choices.pick_skewed(suited), choices.pick_skewed(P.COLOURS)
     if suited != P.FOR_THINGS:
         return [first]
     return choices.pick([[first], [first], [colour], [first, colour]])
 
 
-def pronoun(row: tuple[str, str, str, str, str, str, str, tuple[str, str]]) -> Phrase:
-    """One of PRONOUNS as a phrase."""
+def pronoun_phrase(row: tuple[str, str, str, str, str, str, str, tuple[str, str]]) -> Phrase:
+    """The phrase of a row of PRONOUNS."""
     english, english_object, nominative, accusative, dative, gender, person, owner = row
     cases = {"nom": nominative, "acc": accusative, "dat": dative}
     return Phrase(
@@ -126,18 +129,18 @@ def pronoun(row: tuple[str, str, str, str, str, str, str, tuple[str, str]]) -> P
     )
 
 
-def name(choices: Choices) -> Phrase:
-    """A person by name."""
+def person_by_name(choices: Choices) -> Phrase:
+    """A person by first name."""
     women = choices.chance(0.5)
-    called = choices.pick(WOMEN if women else MEN)
-    return Phrase(called, lambda _: called, "f" if women else "m", owner=HER if women else HIS)
+    name = choices.pick(WOMEN if women else MEN)
+    return Phrase(name, lambda _: name, "f" if women else "m", owner=HER if women else HIS)
 
 
-def person(choices: Choices, owner: tuple[str, str] | None = None) -> Phrase:
-    """A person who is no pronoun; ``owner`` may own them (``his aunt``)."""
+def person_phrase(choices: Choices, owner: tuple[str, str] | None = None) -> Phrase:
+    """A person by name or noun, perhaps with a possessive (``his aunt``) of ``owner``."""
     if choices.chance(0.2):
-        return name(choices)
-    noun = choices.favour(PERSONS)
+        return person_by_name(choices)
+    noun = choices.pick_skewed(PERSONS)
     plural = choices.chance(0.15)
     articles = [THE, THE, THE, THE, THE]
     if noun.english in OWNED:
@@ -146,34 +149,34 @@ def person(choices: Choices, owner: tuple[str, str] | None = None) -> Phrase:
         articles.append((choices.pick(P.HOURS[2:7]), ""))
     else:
         articles += [A, A, choices.pick([THIS, EVERY])]
-    return noun_phrase(noun, choices.pick(articles), adjectives(choices, noun), plural=plural)
+    return noun_phrase(noun, choices.pick(articles), pick_adjectives(choices, noun), plural=plural)
 
 
-def of_someone(choices: Choices, noun: Noun) -> Phrase:
+def possessive_phrase(choices: Choices, noun: Noun) -> Phrase:
     """``the doctor's car`` is ``das Auto des Arztes``, ``Anna's car`` is ``Annas Auto``."""
     if choices.chance(0.3):
-        called = name(choices)
-        german = called.german("nom") + "s"
+        owner_name = person_by_name(choices)
+        german = owner_name.german("nom") + "s"
         return Phrase(
-            f"{called.english}'s {noun.english}",
-            lambda case: f"{german} {inflected(noun, False, case)}",
+            f"{owner_name.english}'s {noun.english}",
+            lambda case: f"{german} {inflect_noun(noun, False, case)}",
             noun.gender,
         )
-    owner = choices.favour(PERSONS)
-    genitive = f"{determiner('der', owner.gender, 'gen')} {inflected(owner, False, 'gen')}"
+    owner = choices.pick_skewed(PERSONS)
+    genitive = f"{determiner('der', owner.gender, 'gen')} {inflect_noun(owner, False, 'gen')}"
     return Phrase(
         f"the {owner.english}'s {noun.english}",
         lambda case: (
-            f"{determiner('der', noun.gender, case)} {inflected(noun, False, case)} {genitive}"
+            f"{determiner('der', noun.gender, case)} {inflect_noun(noun, False, case)} {genitive}"
         ),
         noun.gender,
     )
 
 
-def thing(choices: Choices, noun: Noun, subject: Phrase) -> Phrase:
-    """A thing somebody does something with."""
+def thing_phrase(choices: Choices, noun: Noun, subject: Phrase) -> Phrase:
+    """A thing as the object of a verb."""
     if choices.chance(0.12):
-        return of_someone(choices, noun)
+        return possessive_phrase(choices, noun)
     plural = choices.chance(0.2)
     articles = [THE, THE, A, A, THIS]
     if subject.owner:
@@ -181,11 +184,11 @@ def thing(choices: Choices, noun: Noun, subject: Phrase) -> Phrase:
     if plural:
         numeral = (choices.pick(P.HOURS[2:13]), "")
         articles = [THE, THIS, numeral, numeral]
-    return noun_phrase(noun, choices.pick(articles), adjectives(choices, noun), plural=plural)
+    return noun_phrase(noun, choices.pick(articles), pick_adjectives(choices, noun), plural=plural)
 
 
-def accusative(phrase: Phrase, *, negated: bool = False) -> Part:
-    """A direct object; an indefinite one is negated by ``kein``."""
+def accusative_object(phrase: Phrase, *, negated: bool = False) -> Part:
+    """A direct object; an indefinite one is negated with ``kein``."""
     german = phrase.german("acc")
     if phrase.pronoun:
         return Part(phrase.english_object, german, PRONOUN)
@@ -194,65 +197,68 @@ def accusative(phrase: Phrase, *, negated: bool = False) -> Part:
     return Part(phrase.english, german, DEFINITE if phrase.definite else INDEFINITE)
 
 
-def dative(phrase: Phrase) -> Part:
-    """An object in the dative."""
+def dative_object(phrase: Phrase) -> Part:
+    """An indirect object."""
     return Part(
         phrase.english_object, phrase.german("dat"), PRONOUN if phrase.pronoun else RECEIVER
     )
 
 
-def price(choices: Choices) -> Part:
-    """``for thirty-five euros``: the unit goes before the ten."""
-    value = 2 + choices.below(98) if choices.chance(0.8) else 100 * (1 + choices.below(9))
-    return Part(f"for {english_number(value)} euros", f"für {number(value)} Euro", PRICE)
+def price_phrase(choices: Choices) -> Part:
+    """``for thirty-five euros``; in German the unit precedes the ten."""
+    if choices.chance(0.8):
+        value = 2 + choices.integer_below(98)
+    else:
+        value = 100 * (1 + choices.integer_below(9))
+    return Part(f"for {english_number(value)} euros", f"für {german_number(value)} Euro", PRICE)
 
 
-def clock(choices: Choices) -> tuple[str, str]:
-    """``half past seven`` is ``halb acht``."""
-    hour = 1 + choices.below(12)
+def clock_time(choices: Choices) -> tuple[str, str]:
+    """A time of day: ``half past seven`` is ``halb acht``."""
+    hour = 1 + choices.integer_below(12)
     following = hour % 12 + 1
     here, then = P.HOURS[hour], P.HOURS[following]
-    kind = choices.below(5)
+    kind = choices.integer_below(5)
     if kind == 0:
-        return f"at half past {here}", f"um halb {number(following)}"
+        return f"at half past {here}", f"um halb {german_number(following)}"
     if kind == 1:
-        return f"at {here} o'clock", f"um {'ein' if hour == 1 else number(hour)} Uhr"
+        return f"at {here} o'clock", f"um {'ein' if hour == 1 else german_number(hour)} Uhr"
     if kind == 2:
-        return f"at a quarter to {then}", f"um Viertel vor {number(following)}"
+        return f"at a quarter to {then}", f"um Viertel vor {german_number(following)}"
     minutes = choices.pick((5, 10, 20))
     if kind == 3:
         return (
             f"at {english_number(minutes)} past {here}",
-            f"um {number(minutes)} nach {number(hour)}",
+            f"um {german_number(minutes)} nach {german_number(hour)}",
         )
-    return f"at a quarter past {here}", f"um Viertel nach {number(hour)}"
+    return f"at a quarter past {here}", f"um Viertel nach {german_number(hour)}"
 
 
-def time(choices: Choices, tense: str) -> Part:
-    """When: what suits ``past``, ``present`` or ``future``."""
-    kind = choices.below(5)
+def time_expression(choices: Choices, tense: str) -> Part:
+    """An expression of time for ``past``, ``present`` or ``future``."""
+    kind = choices.integer_below(5)
     if kind == 0:
         day, tag = choices.pick(P.DAYS)
         english, german = f"on {day}", f"am {tag}"
         if choices.chance(0.5):
-            at, um = clock(choices)
+            at, um = clock_time(choices)
             english, german = f"{english} {at}", f"{german} {um}"
     elif kind == 1 and tense != "present":
         span, spanne = choices.pick(P.SPANS)
-        count = 2 + choices.below(11)
+        count = 2 + choices.integer_below(11)
         before = tense == "past"
         english = f"{P.HOURS[count]} {span} ago" if before else f"in {P.HOURS[count]} {span}"
-        german = f"{'vor' if before else 'in'} {number(count)} {spanne}"
+        german = f"{'vor' if before else 'in'} {german_number(count)} {spanne}"
     elif kind == 2:
-        english, german = clock(choices)
+        english, german = clock_time(choices)
     else:
         table = {"past": P.BEFORE, "present": P.ALWAYS, "future": P.AFTER}[tense]
-        english, german = choices.favour(table)
+        english, german = choices.pick_skewed(table)
     return Part(english, german, TIME)
 
 
-def spot(choices: Choices, kind: str, case: str) -> tuple[str, str]:
-    """Where something is (``dat``) or is put (``acc``)."""
+def location(choices: Choices, kind: str, case: str) -> tuple[str, str]:
+    """The place where something is (``dat``) or is put (``acc``)."""
     table = P.HANGING_SPOTS if kind == "hanging" else P.SPOTS
     preposition, german_preposition, places = choices.pick(table)
     noun = P.PLACES[choices.pick(places)]
@@ -260,5 +266,5 @@ def spot(choices: Choices, kind: str, case: str) -> tuple[str, str]:
     place = noun_phrase(noun, THE, [size] if choices.chance(0.25) else [])
     return (
         f"{preposition} {place.english}",
-        after_preposition(german_preposition, place.german(case)),
+        prepositional_phrase(german_preposition, place.german(case)),
     )

@@ -1,11 +1,11 @@
-"""German inflection and numbers: articles, adjectives, nouns, verbs. It knows no single word.
+"""German inflection of articles, adjectives, nouns and verbs, and German numbers.
 
-Cases are ``nom``, ``acc``, ``dat``, ``gen``; genders are m, f, n and p for every plural.
+Cases are ``nom``, ``acc``, ``dat``, ``gen``; genders are m, f, n, and p for all plurals.
 """
 
 from __future__ import annotations
 
-from generators.words import Noun, Verb
+from generators.translation.words import Noun, Verb
 
 CASES = ("nom", "acc", "dat", "gen")
 STRONG = {"m": "er en em es", "f": "e e er er", "n": "es es em es", "p": "e e en er"}
@@ -31,12 +31,12 @@ TENS = (
 
 
 def ending(table: dict[str, str], gender: str, case: str) -> str:
-    """The ending (or the article) that a table gives for gender and case."""
+    """Look up the ending (or article) for a gender and case."""
     return table[gender].split()[CASES.index(case)].replace("-", "")
 
 
 def determiner(word: str, gender: str, case: str) -> str:
-    """``der``, ``dies-``, ``jed-`` and the ein-words (ein, kein, mein, sein, …); ``""`` is none."""
+    """Inflect ``der``, ``dies-``, ``jed-`` or an ein-word (ein, kein, mein, …); ``""`` is none."""
     if word == "der":
         return ending(THE, gender, case)
     if word in ("dies", "jed"):
@@ -45,14 +45,14 @@ def determiner(word: str, gender: str, case: str) -> str:
 
 
 def adjective(stem: str, word: str, gender: str, case: str) -> str:
-    """An attributive adjective behind the determiner ``word``."""
+    """Inflect an attributive adjective that follows the determiner ``word``."""
     if word in ("der", "dies", "jed"):
         return stem + ending(AFTER_THE, gender, case)
     return stem + ending(AFTER_A if word else STRONG, gender, case)
 
 
-def inflected(noun: Noun, plural: bool, case: str) -> str:
-    """The noun itself: -n in the dative plural, -s or -es in the genitive, weak nouns."""
+def inflect_noun(noun: Noun, plural: bool, case: str) -> str:
+    """Inflect a noun: dative plural with -n, genitive with -s or -es, weak nouns."""
     if plural:
         extra = "n" if case == "dat" and noun.german_plural[-1] not in "ns" else ""
         return noun.german_plural + extra
@@ -67,15 +67,15 @@ def inflected(noun: Noun, plural: bool, case: str) -> str:
     return noun.german
 
 
-def after_preposition(preposition: str, phrase: str) -> str:
+def prepositional_phrase(preposition: str, phrase: str) -> str:
     """``in`` and ``dem Garten`` give ``im Garten``."""
     article, _, rest = phrase.partition(" ")
     both = f"{preposition} {article}"
     return f"{CONTRACTIONS.get(both, both)} {rest}".rstrip()
 
 
-def number(value: int) -> str:
-    """1 to 999 in words: the unit stands before the ten (``fünfundzwanzig``)."""
+def german_number(value: int) -> str:
+    """1 to 999 in German words, with the unit before the ten (``fünfundzwanzig``)."""
     hundreds, rest = divmod(value, 100)
     head = f"{UNITS[hundreds] if hundreds > 1 else ''}hundert" if hundreds else ""
     if rest < 10:
@@ -86,8 +86,8 @@ def number(value: int) -> str:
     return head + (f"{UNITS[unit]}und" if unit else "") + TENS[tens]
 
 
-def present(verb: Verb, person: str) -> str:
-    """The finite form without its prefix. Persons: ``ich``, ``er``, ``wir`` (and Sie, sie)."""
+def present_form(verb: Verb, person: str) -> str:
+    """The present tense without the separable prefix, for ``ich``, ``er`` or ``wir`` (Sie, sie)."""
     first = verb.infinitive[:-1] + ("e" if verb.infinitive.endswith("ern") else "")
     return {"ich": first, "er": verb.third, "wir": verb.infinitive}[person]
 

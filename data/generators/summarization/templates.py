@@ -1,7 +1,8 @@
-"""What the shipped mails say: news with the subject it makes, and sentences that are no news.
+"""Templates of the e-mails: news with their subject lines, and sentences that are not news.
 
-A slot in braces is the same thing in a mail's news and in its subject; ``{other_…}`` is another one
-of its kind, which the news mentions and the subject must not name. ``mails.py`` fills them.
+A slot in braces has the same value in the news and in the subject. ``{other_…}`` is a different
+value of the same kind, which occurs in the news but must not occur in the subject. ``corpus.py``
+fills the slots.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 GREETINGS = ("Dear all,", "Hello everybody,", "Hi {person},", "Dear {person},", "Good morning,")
 CLOSINGS = ("Best, {person}", "Kind regards, {person}", "Thanks, {person}", "See you, {person}")
 
-# subject, and ways to tell it: plainly, or so that two places must be put together
+# subject, and texts with this news: stated in one place, or to be combined from two places
 NEWS = (
     (
         "{Event} with {company} moved to {day}, {time}",
@@ -145,7 +146,7 @@ NEWS = (
         ),
     ),
 )
-NO_NEWS = (
+DISTRACTORS = (
     "The {event} with {company} stays on {day} at {time}.",
     "As agreed, the {event} with {company} is on {day}.",
     "The {goods} for {place} arrived on time.",

@@ -1,7 +1,7 @@
-"""The summarization corpus: short office mails and their subject lines.
+"""Composes and writes the summarization corpus: short office e-mails and their subject lines.
 
-Each mail has one piece of news among sentences that look like it and are none. The subject names
-who, what, where and when of the news; the names are invented, and no two splits share one.
+Each e-mail has one piece of news among similar sentences that are not news. The subject states the
+news: who, what, where and when. The names are invented, and no two splits share one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from generators.choices import Choices
-from generators.templates import CLOSINGS, GREETINGS, NEWS, NO_NEWS
-from generators.translation import write_text
+from generators.summarization.templates import CLOSINGS, DISTRACTORS, GREETINGS, NEWS
+from generators.text_files import write_text
 
 SIZES = {"train": 4_000, "validation": 300, "test": 300}
 SEED = 1815
@@ -89,19 +89,19 @@ class Names:
     places: tuple[str, ...]
 
 
-def names(choices: Choices, taken: set[str], count: int, kind: str) -> tuple[str, ...]:
-    """``count`` new names that are in no other split."""
-    found: list[str] = []
-    while len(found) < count:
+def invent_names(choices: Choices, used: set[str], count: int, kind: str) -> tuple[str, ...]:
+    """Invent ``count`` names that are not in ``used``, and add them to it."""
+    names: list[str] = []
+    while len(names) < count:
         name = "".join(choices.pick(part) for part in (FIRST, VOWEL, MIDDLE, LAST[kind]))
-        if name not in taken:
-            taken.add(name)
-            found.append(name.capitalize())
-    return tuple(found)
+        if name not in used:
+            used.add(name)
+            names.append(name.capitalize())
+    return tuple(names)
 
 
-def slots(choices: Choices, pool: Names) -> dict[str, Callable[[], str]]:
-    """What may fill each slot."""
+def slot_fillers(choices: Choices, pool: Names) -> dict[str, Callable[[], str]]:
+    """A function for each slot that draws a filler."""
     lists = {
         "place": pool.places,
         "person": PEOPLE,
@@ -120,50 +120,52 @@ def slots(choices: Choices, pool: Names) -> dict[str, Callable[[], str]]:
         **{slot: partial(choices.pick, items) for slot, items in lists.items()},
         "company": lambda: f"{choices.pick(pool.companies)} {choices.pick(TRADES)}",
         "name": lambda: f"{choices.pick(PEOPLE)} {choices.pick(pool.persons)}",
-        "time": lambda: f"{8 + choices.below(10)}:{choices.pick(('00', '15', '30', '45'))}",
-        "number": lambda: str(2 + choices.below(998)),
-        "years": lambda: str(2 + choices.below(29)),
+        "time": lambda: f"{8 + choices.integer_below(10)}:{choices.pick(('00', '15', '30', '45'))}",
+        "number": lambda: str(2 + choices.integer_below(998)),
+        "years": lambda: str(2 + choices.integer_below(29)),
     }
 
 
-def filled(choices: Choices, pool: Names, *templates: str) -> list[str]:
-    """The templates with one and the same filling; ``{Event}`` is ``{event}`` with a capital."""
+def fill_templates(choices: Choices, pool: Names, *templates: str) -> list[str]:
+    """Fill all templates with the same values; ``{Event}`` is ``{event}`` with a capital."""
     values = {}
-    for slot, draw in slots(choices, pool).items():
+    for slot, draw in slot_fillers(choices, pool).items():
         values[slot] = draw()
         other = draw()
         while other == values[slot]:
             other = draw()
         values["other_" + slot] = other
     day = DAYS.index(values["day"])
-    days = choices.below(day) + 1 if day else len(DAYS)
+    days = choices.integer_below(day) + 1 if day else len(DAYS)
     values["earlier_day"] = DAYS[day - days] if day else values["day"]
     values["days_later"] = LATER[days]
     capitals = {slot.capitalize(): text[0].upper() + text[1:] for slot, text in values.items()}
     return [template.format(**values, **capitals) for template in templates]
 
 
-def mail(choices: Choices, pool: Names) -> tuple[str, str]:
-    """Body and subject."""
+def compose_mail(choices: Choices, pool: Names) -> tuple[str, str]:
+    """Compose the body and the subject of an e-mail."""
     subject_template, news = choices.pick(NEWS)
-    subject, told = filled(choices, pool, subject_template, choices.pick(news))
-    others = choices.some(NO_NEWS, 2 + choices.below(4))
-    around = [filled(choices, pool, other)[0] for other in others]
-    sentences = choices.shuffled([told, *around])
-    greeting, closing = filled(choices, pool, choices.pick(GREETINGS), choices.pick(CLOSINGS))
+    subject, news_text = fill_templates(choices, pool, subject_template, choices.pick(news))
+    templates = choices.sample(DISTRACTORS, 2 + choices.integer_below(4))
+    distractors = [fill_templates(choices, pool, template)[0] for template in templates]
+    sentences = choices.shuffled([news_text, *distractors])
+    greeting, closing = fill_templates(
+        choices, pool, choices.pick(GREETINGS), choices.pick(CLOSINGS)
+    )
     return " ".join([greeting, *sentences, closing]), subject
 
 
 def write(folder: Path) -> None:
-    """``SPLIT.jsonl`` with id, body and subject; all but the test file are compressed."""
+    """Write ``SPLIT.jsonl`` with id, body and subject; all but the test file are compressed."""
     folder.mkdir(parents=True, exist_ok=True)
-    choices: Choices = Choices(SEED)
-    taken: set[str] = set()
+    choices = Choices(SEED)
+    used: set[str] = set()
     for split, size in reversed(SIZES.items()):
-        pool = Names(*(names(choices, taken, size // 4, kind) for kind in LAST))
+        pool = Names(*(invent_names(choices, used, size // 4, kind) for kind in LAST))
         lines = []
         for number in range(size):
-            body, subject = mail(choices, pool)
+            body, subject = compose_mail(choices, pool)
             row = {"id": f"{split}-{number + 1}", "body": body, "subject": subject}
             lines.append(json.dumps(row) + "\n")
         write_text(folder / f"{split}.jsonl", "".join(lines), compressed=split != "test")

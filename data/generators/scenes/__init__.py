@@ -1,0 +1,1 @@
+"""The captioning corpus: drawn scenes with captions."""

@@ -1,0 +1,1 @@
+"""The speech corpus: commands spoken by a synthesiser."""

@@ -1,0 +1,1 @@
+"""The summarization corpus: invented office e-mails with their subject lines."""

@@ -1,0 +1,1 @@
+"""The translation corpus: composed English sentences with their German translations."""
