@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from multiattn.prediction.predictor import Prediction, Predictor, load
     from multiattn.prediction.rendering import AttentionRecord
     from multiattn.prediction.word_times import Evidence, TimedWord
+    from multiattn.recipe.settings import TokenizerSettings
     from multiattn.registry.hooks import hookimpl
     from multiattn.registry.records import (
         Aligner,
@@ -55,6 +56,7 @@ _HOMES = {
     "multiattn.prediction.predictor": ("Prediction", "Predictor", "load"),
     "multiattn.prediction.rendering": ("AttentionRecord",),
     "multiattn.prediction.word_times": ("Evidence", "TimedWord"),
+    "multiattn.recipe.settings": ("TokenizerSettings",),
     "multiattn.registry.hooks": ("hookimpl",),
     "multiattn.registry.records": (
         "Aligner",
@@ -114,6 +116,7 @@ __all__ = [
     "Time",
     "TimedWord",
     "Tokenizer",
+    "TokenizerSettings",
     "Tokens",
     "UserError",
     "__version__",

@@ -41,8 +41,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import {record}, Record
+from multiattn import hookimpl
+from multiattn import {record}, Record
 
 
 @hookimpl

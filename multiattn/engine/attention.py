@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,7 @@ class Keys(NamedTuple):
     mask: Tensor
 
 
+@runtime_checkable
 class Attention(Protocol):
     """What fusions ask of an attention. ``context_dim`` is C without a value projection."""
 
@@ -51,6 +52,7 @@ class Attention(Protocol):
         """Context (B, N, C), weights (B, N, S), history."""
 
 
+@runtime_checkable
 class ContentAttention(Attention, Protocol):
     """An attention whose scores compare a query with each key, so that more may join the keys."""
 

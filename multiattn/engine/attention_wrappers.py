@@ -1,7 +1,7 @@
-"""Attentions made of others: location, coverage, multi-head, gated.
+"""Attentions that extend others: location, coverage, multi-head, gated.
 
-Each takes those it is made of as ``of``, keeps the contract of `multiattn.engine.attention`, and uses its
-letters.
+Each takes the attention that it extends as ``of`` and keeps the contract of ``attention.py``, whose
+letters it uses.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from multiattn.engine.attention import (
     Additive,
     AttentionFactory,
+    ContentAttention,
     ContentFactory,
     Keys,
     ScaledDot,
@@ -27,7 +28,7 @@ from multiattn.errors import UserError
 def content_attention(factory: ContentFactory, query_dim: int, memory_dim: int, asker: str) -> Any:
     """Build the content attention that ``asker`` extends; refuse one that has no scores."""
     attention = factory(query_dim, memory_dim)
-    if not (hasattr(attention, "scores") and isinstance(attention, nn.Module)):
+    if not (isinstance(attention, ContentAttention) and isinstance(attention, nn.Module)):
         raise UserError(
             f"attention {asker!r} extends an attention that compares queries with keys, got "
             f"{type(attention).__name__}; use additive, multiplicative, dot or scaled-dot"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from multiattn.engine.memory import Memory, MemorySpec
 Weights = dict[str, Tensor]
 
 
+@runtime_checkable
 class Fusion(Protocol):
     """What recurrences ask of a fusion."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Encoder(Protocol):
     """What the target of an ``Encoder`` record is: an ``nn.Module`` built with its ``input_spec``.
 
-    out_dim: D of its memory. One that gives a summary also has ``summary_dim``, D'.
+    out_dim: D of its memory.
     """
 
     out_dim: int
@@ -37,6 +37,13 @@ class Encoder(Protocol):
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
         """A small batch and its lengths, for checks."""
+
+
+@runtime_checkable
+class SummarisingEncoder(Protocol):
+    """An encoder whose memory has a summary (B, D')."""
+
+    summary_dim: int
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ Letters: F features, E embedding width, V vocabulary, S memory slots.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import torch
 from pydantic import NonNegativeInt
@@ -20,6 +20,14 @@ from torch import Tensor, nn
 from multiattn.registry.schema import Probability, Slot
 
 Copies = Sequence[tuple[Tensor, Tensor]]  # weights (…, S) and symbols (…, S) of copyable sources
+
+
+@runtime_checkable
+class Output(Protocol):
+    """What the target of an ``Output`` record is."""
+
+    def forward(self, features: Tensor, embedded: Tensor, copies: Copies = ()) -> Tensor:
+        """Features (…, F) and the embedded previous token (…, E) -> scores (…, V)."""
 
 
 def vocabulary_layer(features_dim: int, embedding: nn.Embedding, tied: bool) -> nn.Module:

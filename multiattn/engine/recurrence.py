@@ -15,7 +15,7 @@ Letters: B batch, N hypotheses, L layers, E embedding, H hidden, F features, C c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from pydantic import PositiveInt
@@ -40,6 +40,7 @@ class State(NamedTuple):
     fed: Tensor | None = None
 
 
+@runtime_checkable
 class Recurrence(Protocol):
     """What the decoder asks of a recurrence."""
 

@@ -23,7 +23,7 @@ import torch
 from accelerate import PartialState
 from numpy.typing import NDArray
 
-from multiattn.data.collation import Collator
+from multiattn.data.collation import Collator, ObjectReader
 from multiattn.data.rows import Row
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.layouts import Layout
@@ -262,7 +262,8 @@ class Predictor:
 
     def _checked(self, name: str, value: object) -> object:
         """A text or a path as a string; what else the reader says that it ``accepts``, as it is."""
-        accepted = getattr(self.system.processors.readers[name], "accepts", ())
+        reader = self.system.processors.readers[name]
+        accepted = reader.accepts if isinstance(reader, ObjectReader) else ()
         if isinstance(value, accepted) and not isinstance(value, str | Path):
             return value
         if not isinstance(value, str | Path) or not str(value).strip():

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -61,6 +61,7 @@ def display_value(value: Any) -> str:
     return value if isinstance(value, str) else f"<{type(value).__name__}>"
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """What a ``renderer`` record's target is, built without settings."""
 

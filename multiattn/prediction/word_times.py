@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -67,6 +67,7 @@ class Evidence:
         return self.memories[self.source]
 
 
+@runtime_checkable
 class Aligner(Protocol):
     """What an ``aligner`` record's target is, built without settings."""
 

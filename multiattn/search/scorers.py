@@ -15,7 +15,7 @@ Letters: B inputs, N hypotheses per input, S memory slots, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from multiattn.errors import UserError
 Weights = Mapping[str, Tensor]
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """What search asks of a decoder; an ``Ensemble`` has it too.
 
@@ -40,6 +41,7 @@ class Decoder(Protocol):
         """Tokens (B, N) -> scores (B, N, V), state, weights (B, N, S) per source."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """One opinion about hypotheses.
 
@@ -64,6 +66,13 @@ class Scorer(Protocol):
 
     def finish(self, state: Any, shared: Any) -> Tensor | None:
         """(B, N) for hypotheses that end with the next token, or None."""
+
+
+@runtime_checkable
+class VocabularyScorer(Protocol):
+    """A scorer over a vocabulary of its own, which must be the decoder's."""
+
+    pieces: tuple[str, ...]
 
 
 class LengthReward:

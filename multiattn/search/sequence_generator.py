@@ -21,7 +21,7 @@ from multiattn.search.ctc_search import ctc_search
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import Ensemble, primary_memories
 from multiattn.search.sampling import sample
-from multiattn.search.scorers import Scorer
+from multiattn.search.scorers import Scorer, VocabularyScorer
 from multiattn.search.task import Memories, SearchTask
 from multiattn.seeds import derive
 from multiattn.symbols import UNK
@@ -56,7 +56,7 @@ class SequenceGenerator:
         """Two language models agree on a token's number only if they agree on what it says."""
         own = self._tokenizer.vocabulary
         for scorer, _ in self._scorers:
-            if getattr(scorer, "pieces", own) != own:
+            if isinstance(scorer, VocabularyScorer) and scorer.pieces != own:
                 raise UserError(
                     "expected a language model over the run's own tokens, got one over others; "
                     "train one with this run's tokenizer: multiattn run RECIPE --tokenizer RUN"

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from multiattn.registry.hooks import hookimpl
+from multiattn import Attention, Objective, hookimpl
 from multiattn.registry.host import Slot
-from multiattn.registry.records import Attention, Objective
 
 
 @hookimpl

@@ -1,7 +1,6 @@
 """Yields a target that is no module:Attribute."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Normaliser
+from multiattn import Normaliser, hookimpl
 
 
 @hookimpl

@@ -5,12 +5,20 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from multiattn import (
+    Aligner,
+    Attention,
+    Encoder,
+    Memory,
+    Metric,
+    Normaliser,
+    Renderer,
+    TimedWord,
+    Tokens,
+    hookimpl,
+)
 from multiattn.engine.attention import Additive
-from multiattn.engine.layouts import Tokens
-from multiattn.engine.memory import Memory, length_mask
-from multiattn.prediction.word_times import TimedWord
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Aligner, Attention, Encoder, Metric, Normaliser, Renderer
+from multiattn.layers import length_mask
 
 
 @hookimpl

@@ -1,7 +1,6 @@
 """Gives one good record, then ends the process."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Normaliser
+from multiattn import Normaliser, hookimpl
 
 
 @hookimpl

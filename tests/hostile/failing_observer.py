@@ -1,6 +1,6 @@
 """Watches runs and fails every time."""
 
-from multiattn.registry.hooks import hookimpl
+from multiattn import hookimpl
 
 
 @hookimpl

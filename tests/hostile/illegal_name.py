@@ -1,7 +1,6 @@
 """Yields a name that no recipe could write."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Normaliser
+from multiattn import Normaliser, hookimpl
 
 
 @hookimpl

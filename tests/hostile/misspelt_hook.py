@@ -1,6 +1,6 @@
 """Implements a hook that does not exist."""
 
-from multiattn.registry.hooks import hookimpl
+from multiattn import hookimpl
 
 
 @hookimpl

@@ -1,7 +1,6 @@
 """Gives a component the name that another plugin's has."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Metric
+from multiattn import Metric, hookimpl
 
 
 @hookimpl

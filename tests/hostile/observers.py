@@ -1,6 +1,6 @@
 """Watches runs and remembers what it was told."""
 
-from multiattn.registry.hooks import hookimpl
+from multiattn import hookimpl
 
 SEEN = []
 

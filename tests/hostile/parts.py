@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
+from multiattn import Corpus, Encoder, Metric, Reader, hookimpl
 from multiattn.recipe.settings import TokenizerSettings
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Corpus, Encoder, Metric, Reader
 
 
 @hookimpl

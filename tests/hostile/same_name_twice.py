@@ -1,7 +1,6 @@
 """Yields two components of one kind and name."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Normaliser
+from multiattn import Normaliser, hookimpl
 
 
 @hookimpl

@@ -2,8 +2,7 @@
 
 import torch
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Normaliser
+from multiattn import Normaliser, hookimpl
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 """Asks a hook for an argument that it does not have."""
 
-from multiattn.registry.hooks import hookimpl
+from multiattn import hookimpl
 
 
 @hookimpl

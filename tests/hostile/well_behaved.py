@@ -1,7 +1,6 @@
 """Nothing is wrong with this one: it must survive whatever its neighbours do."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Metric
+from multiattn import Metric, hookimpl
 
 
 @hookimpl

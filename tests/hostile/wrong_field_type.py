@@ -1,7 +1,6 @@
 """Yields a record whose name is a number."""
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Normaliser
+from multiattn import Normaliser, hookimpl
 
 
 @hookimpl

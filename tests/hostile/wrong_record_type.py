@@ -1,6 +1,6 @@
 """Yields something that is no record."""
 
-from multiattn.registry.hooks import hookimpl
+from multiattn import hookimpl
 
 
 @hookimpl

@@ -16,10 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn.engine.layouts import Tokens
-from multiattn.engine.memory import Memory, length_mask
+from multiattn import BOS, EOS, UNK, Memory, Tokens
+from multiattn.layers import length_mask
 from multiattn.recipe.settings import SearchSettings
-from multiattn.symbols import BOS, EOS, UNK
 
 VOCABULARY = 7  # two symbols that are never chosen, the end, four words
 WORDS = range(UNK, VOCABULARY)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.engine.layouts import Tokens
-from multiattn.engine.memory import Memory, length_mask
+from multiattn import Memory, Tokens
+from multiattn.layers import length_mask
 
 
 class Frozen(nn.Module):

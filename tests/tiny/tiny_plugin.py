@@ -14,10 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from multiattn.data.corpus import Example
-from multiattn.errors import UserError
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Aligner, Corpus, Encoder, Metric, Reader, Record
+from multiattn import Aligner, Corpus, Encoder, Example, Metric, Reader, Record, UserError, hookimpl
 
 TOLD: list[tuple[str, Any]] = []
 
@@ -173,7 +170,7 @@ class Accuracy:
 
 class Places:
     def align(self, evidence: Any) -> list[Any]:
-        from multiattn.prediction.word_times import TimedWord
+        from multiattn import TimedWord
 
         timed = []
         for word, first, end in evidence.words:

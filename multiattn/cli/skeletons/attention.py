@@ -9,8 +9,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from multiattn.engine.attention import Keys, attend, project_values
-from multiattn.engine.memory import Memory
+from multiattn import Memory
+from multiattn.layers import Keys, attend, project_values
 
 
 class Example(nn.Module):

@@ -11,8 +11,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from multiattn.engine.layouts import Tokens
-from multiattn.engine.memory import Memory, length_mask
+from multiattn import Memory, Tokens
+from multiattn.layers import length_mask
 
 
 @dataclass(frozen=True)

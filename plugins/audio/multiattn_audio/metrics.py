@@ -17,8 +17,8 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from multiattn.registry.schema import Slot
-from multiattn.scoring.metric import Normaliser
+from multiattn import Slot
+from multiattn.protocols import Normaliser
 from multiattn_audio.text_normalisers import VerbatimNormaliser
 
 Statistics = NDArray[np.float64]

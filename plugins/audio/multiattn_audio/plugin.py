@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import (
+from multiattn import (
     Aligner,
     Corpus,
     Encoder,
@@ -14,6 +13,7 @@ from multiattn.registry.records import (
     Reader,
     Record,
     Renderer,
+    hookimpl,
 )
 from multiattn_audio.recordings.formats import SUFFIXES
 

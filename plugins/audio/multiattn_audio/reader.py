@@ -20,8 +20,7 @@ from pydantic import Field, PositiveFloat
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.data.tokenizer import Tokenizer
-from multiattn.errors import UserError
+from multiattn import Tokenizer, UserError
 from multiattn_audio.recordings.checks import Checks, check_header, check_samples
 from multiattn_audio.recordings.decoding import (
     Header,

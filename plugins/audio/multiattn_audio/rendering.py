@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from multiattn.errors import UserError
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn import AttentionRecord, UserError
 from multiattn_audio.recordings.decoding import decode, mix_down, read_header
 from multiattn_audio.recordings.formats import RawFormat
 

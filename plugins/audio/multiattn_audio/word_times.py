@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 from torchaudio.functional import forced_align
 
-from multiattn.engine.layouts import Time
-from multiattn.prediction.word_times import Evidence, TimedWord
-from multiattn.search.ctc import ctc_head_name
-from multiattn.symbols import PAD
+from multiattn import PAD, Evidence, Time, TimedWord
+from multiattn.layers import ctc_head_name
 
 TAIL_SHARE = 0.1  # of a word's attention that is cut off at either end
 

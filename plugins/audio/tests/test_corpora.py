@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_audio.corpora.an4 import An4
 from multiattn_audio.corpora.common_voice import CommonVoice
 from multiattn_audio.corpora.folder import Folder

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_audio import reader as reader_module
 from multiattn_audio.reader import Audio, AudioSpec
 from multiattn_audio.recordings.checks import Checks

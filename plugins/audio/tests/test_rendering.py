@@ -9,8 +9,7 @@ import pytest
 import soundfile
 from matplotlib.figure import Figure
 
-from multiattn.engine.layouts import Time
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn import AttentionRecord, Time
 from multiattn_audio.rendering import AttentionOverTime, spectrogram
 
 RATE = 16_000

@@ -10,10 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.engine.layouts import Time
-from multiattn.engine.memory import Memory
-from multiattn.prediction.word_times import Evidence
-from multiattn.symbols import PAD
+from multiattn import PAD, Evidence, Memory, Time
 from multiattn_audio.word_times import WordTimes, ctc_path
 
 SECONDS = 0.04

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Generator
 from torchvision.transforms import v2
 
-from multiattn.registry.schema import Strict
+from multiattn import Strict
 
 Range = tuple[PositiveFloat, PositiveFloat]
 

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from multiattn.errors import UserError
-from multiattn.registry.schema import suggestion
+from multiattn import UserError, suggestion
 
 CONTAINERS = ("features", "layers", "blocks", "encoder", "encoder.layers")  # hold the parts
 HEADS = ("avgpool", "flatten", "classifier", "fc", "head", "heads")

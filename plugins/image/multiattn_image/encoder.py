@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field, NonNegativeInt
 from torch import Tensor, nn
 
-from multiattn.engine.layouts import Grid
-from multiattn.engine.memory import Memory
-from multiattn.registry.schema import Probability
+from multiattn import Grid, Memory, Probability
 from multiattn_image.backbone import (
     apply_parts,
     build_network,

@@ -26,7 +26,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from multiattn.errors import UserError
+from multiattn import UserError
 
 ImageInput = str | Path | bytes | PIL.Image.Image | NDArray[np.uint8]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Corpus, Encoder, Metric, Reader, Record, Renderer
+from multiattn import Corpus, Encoder, Metric, Reader, Record, Renderer, hookimpl
 from multiattn_image.formats import SUFFIXES
 
 

@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from multiattn.errors import UserError
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn import AttentionRecord, UserError
 from multiattn_image.image_files import centre_square, decode_image
 
 PANEL_SIZE = 224  # pixels a side

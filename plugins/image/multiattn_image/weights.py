@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from multiattn.errors import UserError
+from multiattn import UserError
 
 MAX_NAMES_IN_MESSAGE = 3
 BATCH_COUNTER = "num_batches_tracked"  # affects no output, and older files lack it

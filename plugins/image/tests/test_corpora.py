@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import load_host
 from multiattn.runs.overlap import shared_with_training

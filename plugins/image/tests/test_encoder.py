@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_image import backbone
 from multiattn_image.encoder import CNNGrid
 from multiattn_image.reader import ImageSpec

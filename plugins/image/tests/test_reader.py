@@ -12,9 +12,9 @@ import torch
 from pydantic import ValidationError
 from torchvision.transforms import v2
 
+from multiattn import UserError
 from multiattn.data.collation import Collator
 from multiattn.data.rows import Row
-from multiattn.errors import UserError
 from multiattn_image.augmentation import Augmentation
 from multiattn_image.reader import ImageReader, ImageSpec
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from multiattn.engine.layouts import Grid
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn import AttentionRecord, Grid
 from multiattn_image.rendering import PANEL_SIZE, ImageOverlay, brightness_maps, panel_image
 
 

@@ -12,19 +12,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from multiattn.data.corpus import Example
-from multiattn.data.tables import TableRow, Value, table_examples, table_path, table_splits
-from multiattn.data.text_files import (
+from multiattn import Example, UserError
+from multiattn.corpora import (
     FileLine,
     OnBadRow,
+    TableRow,
+    Value,
     collect_examples,
     decode_line,
     find_splits,
     first_existing,
     read_lines,
     require_text,
+    table_examples,
+    table_path,
+    table_splits,
 )
-from multiattn.errors import UserError
 
 
 class Parallel:

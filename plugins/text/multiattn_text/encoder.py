@@ -12,11 +12,14 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multiattn.engine.layouts import Tokens
-from multiattn.engine.lstm import bidirectional, encode_in_groups, final_states, one_direction
-from multiattn.engine.memory import Memory, length_mask
-from multiattn.registry.schema import Probability
-from multiattn.symbols import PAD, UNK
+from multiattn import PAD, UNK, Memory, Probability, Tokens
+from multiattn.layers import (
+    bidirectional,
+    encode_in_groups,
+    final_states,
+    length_mask,
+    one_direction,
+)
 from multiattn_text.reader import TextSpec
 
 NOT_COPYABLE = -1

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from multiattn.data.corpus import Example
-from multiattn.data.text_files import OnBadRow
-from multiattn.errors import UserError
+from multiattn import Example, UserError
+from multiattn.corpora import OnBadRow
 from multiattn_text.corpora import Multi30k
 from multiattn_text.masked_words import MASKED_WORDS
 

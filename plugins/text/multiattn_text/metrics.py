@@ -18,7 +18,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from multiattn.errors import UserError
+from multiattn import UserError
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer

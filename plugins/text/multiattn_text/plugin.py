@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Corpus, Encoder, Metric, Reader, Record
+from multiattn import Corpus, Encoder, Metric, Reader, Record, hookimpl
 
 
 @hookimpl

@@ -12,9 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.data.tokenizer import Tokenizer
-from multiattn.recipe.settings import TokenizerSettings
-from multiattn.symbols import EOS, PAD
+from multiattn import EOS, PAD, Tokenizer, TokenizerSettings
 
 DEFAULT_TOKENIZER = TokenizerSettings()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_text.corpora import Aeslc, Multi30k, Parallel, Table
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_text.masked_multi30k import MaskedMulti30k, shuffle_images
 
 LINES = {

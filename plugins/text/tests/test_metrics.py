@@ -18,8 +18,8 @@ from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers import tokenizer_ja_mecab
 from typer.testing import CliRunner
 
+from multiattn import UserError
 from multiattn.cli import app
-from multiattn.errors import UserError
 from multiattn.registry import records
 from multiattn.scoring import intervals
 from multiattn_text.metrics import Bleu, BleuTokenizer, Chrf, Rouge1, Rouge2, RougeL, Ter

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from multiattn.data.tokenizer import Tokenizer
+from multiattn import EOS, PAD, Tokenizer
 from multiattn.recipe.settings import TokenizerSettings
-from multiattn.symbols import EOS, PAD
 from multiattn_text.reader import Text, TextSpec
 
 TEXTS = ["the dogs and the cats", "two cats are dogs", "a cat"]

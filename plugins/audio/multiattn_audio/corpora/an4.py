@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.text_files import (
+from multiattn import Example
+from multiattn.corpora import (
+    BadRowError,
     FileLine,
     OnBadRow,
     collect_examples,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from multiattn.data.corpus import Example
-from multiattn.data.tables import TableRow, table_examples, table_path
-from multiattn.data.text_files import OnBadRow
+from multiattn import Example
+from multiattn.corpora import OnBadRow, TableRow, table_examples, table_path
 from multiattn_audio.corpora.recording_examples import missing_recording, recording_example
 
 

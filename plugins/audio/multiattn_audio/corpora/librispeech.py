@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from multiattn.data.corpus import Example
-from multiattn.data.text_files import (
+from multiattn import Example, UserError
+from multiattn.corpora import (
     FileLine,
     OnBadRow,
     collect_examples,
@@ -14,7 +14,6 @@ from multiattn.data.text_files import (
     read_lines,
     require_text,
 )
-from multiattn.errors import UserError
 from multiattn_audio.corpora.recording_examples import (
     missing_recording,
     recording_example,

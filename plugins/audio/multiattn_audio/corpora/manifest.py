@@ -7,10 +7,17 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
-from multiattn.data.text_files import FileLine, OnBadRow
-from multiattn.errors import UserError
+from multiattn import Example, UserError
+from multiattn.corpora import (
+    BadRowError,
+    FileLine,
+    OnBadRow,
+    TableRow,
+    column_names,
+    table_examples,
+    table_path,
+    table_splits,
+)
 from multiattn_audio.corpora.recording_examples import missing_recording, recording_example
 from multiattn_audio.recordings.decoding import read_header
 from multiattn_audio.recordings.formats import RawFormat

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.text_files import FileLine
+from multiattn import Example
+from multiattn.corpora import BadRowError, FileLine
 from multiattn_audio.recordings.formats import SUFFIXES
 
 

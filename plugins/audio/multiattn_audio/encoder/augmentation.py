@@ -10,8 +10,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 from torchaudio.functional import mask_along_axis_iid
 
-from multiattn.engine.memory import length_mask
-from multiattn.registry.schema import Probability, Strict
+from multiattn import Probability, Strict
+from multiattn.layers import length_mask
 
 
 class SpecAugment(Strict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 
-from multiattn.engine.memory import length_mask
+from multiattn.layers import length_mask
 
 VARIANCE_FLOOR = 1e-5  # a band that never changes, as in silence, stays 0
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchaudio.compliance import kaldi
 
-from multiattn.engine.memory import length_mask
-from multiattn.errors import UserError
+from multiattn import UserError
+from multiattn.layers import length_mask
 
 WINDOW_MS = 25.0
 HOP_MS = 10.0

@@ -11,11 +11,14 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from multiattn.engine.layouts import Time
-from multiattn.engine.lstm import bidirectional, encode_in_groups, final_states, one_direction
-from multiattn.engine.memory import Memory, length_mask
-from multiattn.errors import UserError
-from multiattn.registry.schema import Probability
+from multiattn import Memory, Probability, Time, UserError
+from multiattn.layers import (
+    bidirectional,
+    encode_in_groups,
+    final_states,
+    length_mask,
+    one_direction,
+)
 from multiattn_audio.encoder.augmentation import SpecAugment, spec_augment
 from multiattn_audio.encoder.feature_normalisation import (
     GlobalNormalisation,

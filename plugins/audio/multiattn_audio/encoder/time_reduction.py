@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multiattn.engine.memory import length_mask
+from multiattn.layers import length_mask
 
 
 def halve_lengths(lengths: Tensor) -> Tensor:

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
-from multiattn.errors import UserError
-from multiattn.registry.schema import Strict
+from multiattn import Strict, UserError
 from multiattn_audio.recordings.decoding import Header, Samples, mix_down
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
 
 Samples = NDArray[np.float32]

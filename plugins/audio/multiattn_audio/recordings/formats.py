@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from multiattn.registry.schema import Strict
+from multiattn import Strict
 
 RAW_SUFFIX = ".raw"
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", RAW_SUFFIX)

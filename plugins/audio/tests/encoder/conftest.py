@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from multiattn.engine.memory import length_mask
+from multiattn.layers import length_mask
 
 
 @pytest.fixture(autouse=True)

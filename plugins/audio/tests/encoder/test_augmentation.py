@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from multiattn.engine.memory import length_mask
+from multiattn.layers import length_mask
 from multiattn_audio.encoder.augmentation import SpecAugment, spec_augment
 
 

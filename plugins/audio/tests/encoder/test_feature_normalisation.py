@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from multiattn.engine.memory import length_mask
+from multiattn.layers import length_mask
 from multiattn_audio.encoder.feature_normalisation import (
     GlobalNormalisation,
     UtteranceNormalisation,

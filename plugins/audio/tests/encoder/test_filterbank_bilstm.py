@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from multiattn.engine.memory import Memory, length_mask
-from multiattn.errors import UserError
+from multiattn import Memory, UserError
+from multiattn.layers import length_mask
 from multiattn.registry.host import load_host
 from multiattn.registry.schema import Named
 from multiattn_audio.encoder.augmentation import SpecAugment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from multiattn.engine.memory import length_mask
+from multiattn.layers import length_mask
 from multiattn_audio.encoder.time_reduction import (
     FrameConvolutions,
     PlaneConvolutions,

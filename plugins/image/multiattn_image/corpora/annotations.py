@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.tables import TableRow, Value
-from multiattn.data.text_files import FileLine, OnBadRow, collect_examples, read_lines
-from multiattn.errors import UserError
+from multiattn import Example, UserError
+from multiattn.corpora import (
+    BadRowError,
+    FileLine,
+    OnBadRow,
+    TableRow,
+    Value,
+    collect_examples,
+    read_lines,
+)
 from multiattn_image.corpora.captioned_images import (
     ImageFolder,
     captioned_example,

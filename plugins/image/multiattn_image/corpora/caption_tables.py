@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from multiattn.data.corpus import Example
-from multiattn.data.tables import TableRow, column_names, table_examples, table_path, table_splits
-from multiattn.data.text_files import OnBadRow
+from multiattn import Example
+from multiattn.corpora import (
+    OnBadRow,
+    TableRow,
+    column_names,
+    table_examples,
+    table_path,
+    table_splits,
+)
 from multiattn_image.corpora.captioned_images import (
     ImageFolder,
     captioned_example,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.text_files import FileLine
+from multiattn import Example
+from multiattn.corpora import BadRowError, FileLine
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from multiattn.data.corpus import Example
-from multiattn.data.text_files import OnBadRow, find_splits, first_existing
+from multiattn import Example
+from multiattn.corpora import OnBadRow, find_splits, first_existing
 from multiattn_image.corpora.annotations import coco_examples, karpathy_examples
 from multiattn_image.corpora.captioned_images import (
     ImageFolder,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.text_files import (
+from multiattn import Example, UserError
+from multiattn.corpora import (
+    BadRowError,
     FileLine,
     OnBadRow,
     collect_examples,
@@ -16,7 +17,6 @@ from multiattn.data.text_files import (
     read_lines,
     require_text,
 )
-from multiattn.errors import UserError
 from multiattn_image.corpora.annotations import karpathy_examples
 from multiattn_image.corpora.caption_tables import CaptionTables
 from multiattn_image.corpora.captioned_images import (
