@@ -51,7 +51,7 @@ def run(trained, tmp_path):
 def evaluated(started, overrides=(), split="test", tag=""):
     system = open_system(started.run, tiny_runs.host(), overrides)
     accelerator = start_accelerator(started.settings, started.run)
-    return evaluate(system, split, tag, started.data_root, accelerator)
+    return evaluate(system, split, tag, tiny_runs.splits_of(started), accelerator)
 
 
 def lines_of(folder):
@@ -242,7 +242,7 @@ def test_a_language_model_joins_the_search(run, tmp_path):
 def test_a_translation_run_is_no_language_model(run):
     fused = [f"search.language_model={{run: '{run.run.path}'}}"]
     with pytest.raises(UserError, match="without sources"):
-        open_system(run.run, tiny_runs.host(), fused).writer()
+        open_system(run.run, tiny_runs.host(), fused).generator()
 
 
 @pytest.fixture(scope="module")

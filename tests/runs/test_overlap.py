@@ -10,6 +10,7 @@ import pytest
 import tiny_runs
 
 from multiattn.data.corpus import open_corpus
+from multiattn.data.splits import Splits
 from multiattn.registry.host import load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.overlap import shared_with_ancestors, shared_with_training
@@ -19,8 +20,8 @@ from multiattn.runs.start import RunRequest, initial_run, open_run_folder, recor
 PLUGIN = """
 from pathlib import Path
 
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Corpus, Example, Reader
+from multiattn import hookimpl
+from multiattn import Corpus, Example, Reader
 
 
 @hookimpl
@@ -86,8 +87,8 @@ def started(tmp_path, host, monkeypatch, name: str, corpus: str, init: str = "")
 
 
 def doubts(start: RunRequest, host) -> list[str]:
-    corpus = open_corpus(start.settings, host, start.data_root)
-    return list(shared_with_ancestors(initial_run(start), start.settings, host, corpus, ["test"]))
+    splits = tiny_runs.splits_of(start, host)
+    return list(shared_with_ancestors(splits, ["test"], ["photo"], host, initial_run(start)))
 
 
 def test_an_absent_photograph_is_nobodys(tmp_path, host, monkeypatch):
@@ -97,8 +98,8 @@ def test_an_absent_photograph_is_nobodys(tmp_path, host, monkeypatch):
     reader = source.reader.model_copy(update={"name": "photo"})
     source = source.model_copy(update={"reader": reader})
     settings = settings.model_copy(update={"sources": {"photo": source}})
-    corpus = open_corpus(settings, host, tmp_path)
-    assert list(shared_with_training(settings, host, corpus, "test")) == [
+    splits = Splits(open_corpus(settings.corpus, host, tmp_path), settings)
+    assert list(shared_with_training(splits, "test", ["photo"])) == [
         "1 of 3 files of the source 'photo' of test are in train too"
     ]
 
