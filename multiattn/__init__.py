@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from multiattn.prediction.word_times import Evidence, TimedWord
     from multiattn.recipe.settings import TokenizerSettings
     from multiattn.registry.hooks import hookimpl
+    from multiattn.registry.host import load_host
     from multiattn.registry.records import (
         Aligner,
         Attention,
@@ -58,6 +59,7 @@ _HOMES = {
     "multiattn.prediction.word_times": ("Evidence", "TimedWord"),
     "multiattn.recipe.settings": ("TokenizerSettings",),
     "multiattn.registry.hooks": ("hookimpl",),
+    "multiattn.registry.host": ("load_host",),
     "multiattn.registry.records": (
         "Aligner",
         "Attention",
@@ -122,6 +124,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "load",
+    "load_host",
     "suggestion",
 ]
 

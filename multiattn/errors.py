@@ -1,8 +1,8 @@
-"""The one exception that is a user's mistake; everything else that is raised is ours."""
+"""The exception for mistakes of the user; any other exception is a bug."""
 
 
 class UserError(Exception):
-    """A mistake in what the user gave: one sentence with what was expected, what came, what to do.
+    """A mistake in the user's input. The message says what was expected, what came, what to do.
 
-    The command line prints the sentence and exits with code 2; ``--debug`` shows the traceback.
+    The command line prints the message and exits with code 2; ``--debug`` shows the traceback.
     """

@@ -1,4 +1,4 @@
-"""Write files whole or not at all: a kill or a full disk loses nothing."""
+"""Write files completely or not at all, so that a kill or a full disk loses nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from multiattn.errors import UserError
 
-# What reading the pieces of a file raises where it says something else than was written.
+# Exceptions raised when a file is parsed that does not have the expected content.
 DAMAGE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 @contextmanager
 def damage_as_user_error(path: Path, what: str) -> Iterator[None]:
-    """Read ``path`` inside: whatever it says instead of ``what`` is a UserError."""
+    """Read ``path`` in this context: content other than ``what`` raises a UserError."""
     try:
         yield
     except (*DAMAGE_ERRORS, OSError) as error:
@@ -27,10 +27,10 @@ def damage_as_user_error(path: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def atomic_replace(path: Path) -> Iterator[Path]:
-    """Give a place beside ``path`` to write a file or a folder to; flush it to disk, rename it.
+    """Yield a temporary path for a file or folder, which is then flushed to disk and renamed.
 
-    At every moment ``path`` is whole, old or new. Raises UserError when the disk refuses (full,
-    read-only); what was there is left as it was. A folder can only be renamed to where none is.
+    ``path`` is complete at every moment, old or new. Raises UserError if writing fails (disk full,
+    read-only), leaving the old content unchanged. A folder cannot replace an existing folder.
     """
     beside = path.with_name(f".{path.name}.partial")
     try:
@@ -51,18 +51,18 @@ def atomic_replace(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file as ``atomic_replace`` does."""
+    """Write a file atomically, as ``atomic_replace`` does."""
     with atomic_replace(path) as beside:
         beside.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """As ``write_bytes``, indented for people."""
+    """Write indented JSON atomically, as ``write_bytes`` does."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file. Raises UserError when the disk refuses."""
+    """Append a line to a file. Raises UserError if it cannot be written."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -74,9 +74,9 @@ def append_line(path: Path, line: str) -> None:
 
 
 def truncate(path: Path, size: int) -> None:
-    """Shorten a file to its first ``size`` bytes; make an empty one where there is none.
+    """Shorten a file to its first ``size`` bytes; create an empty file if there is none.
 
-    Raises UserError when the disk refuses.
+    Raises UserError if it cannot be written.
     """
     try:
         with path.open("ab") as file:
@@ -96,7 +96,7 @@ def _remove(path: Path) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Flush a file or a folder's list of names to disk."""
+    """Flush a file, or a folder's directory entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,4 @@
-"""Where things lie in a run folder, and how files get there: a kill or a full disk loses nothing.
-
-It refuses to know what the files say, and imports no torch.
-"""
+"""The layout of a run folder: the path of each file in it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ from multiattn.files import damage_as_user_error
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The places of one run. Nothing is created by asking for a place."""
+    """The paths of one run's files. The path properties create nothing."""
 
     path: Path
 
     @classmethod
     def default(cls, recipe: str) -> Self:
-        """Where a recipe runs unless told otherwise: runs/asr, runs/asr-an4, runs/mine."""
+        """The default folder of a recipe: runs/asr, runs/asr-an4, runs/mine."""
         name = Path(recipe).stem if Path(recipe).suffix else recipe.replace("/", "-")
         return cls(Path("runs", name))
 
@@ -36,18 +33,18 @@ class RunFolder:
 
     @property
     def start(self) -> Path:
-        """What the run was started with and is not the recipe: its name and the data root."""
+        """How the run was started, besides the recipe itself: the recipe's name, the data root."""
         return self.path / "run.json"
 
     def read_start(self) -> dict[str, Any]:
-        """What ``run.json`` says. Raises UserError where it cannot be read."""
+        """The content of ``run.json``. Raises UserError if it cannot be read."""
         with damage_as_user_error(self.start, "how the run was started"):
             found = dict(json.loads(self.start.read_text(encoding="utf-8")))
             return {**found, "data": Path(found["data"]), "init": found.get("init")}
 
     @property
     def weights(self) -> Path:
-        """The best weights so far, averaged as the recipe says."""
+        """The best weights so far, averaged as set in the recipe."""
         return self.path / "model.safetensors"
 
     @property
@@ -56,7 +53,7 @@ class RunFolder:
         return self.path / "target" / "tokenizer.json"
 
     def source(self, name: str) -> Path:
-        """The folder of what a reader learned."""
+        """The folder of a source reader's fitted state."""
         return self.path / "sources" / name
 
     @property
@@ -66,27 +63,27 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder that training continues from."""
+        """The folder of the checkpoints that training resumes from."""
         return self.path / "checkpoints"
 
     @property
     def versions(self) -> Path:
-        """Python, torch and every distribution whose components took part."""
+        """The versions of Python, torch and every distribution that provides components."""
         return self.path / "versions.json"
 
     def read_versions(self) -> dict[str, str]:
-        """What ``versions.json`` says. Raises UserError where it cannot be read."""
+        """The content of ``versions.json``. Raises UserError if it cannot be read."""
         with damage_as_user_error(self.versions, "what the run was made with"):
             return dict(json.loads(self.versions.read_text(encoding="utf-8")))
 
     @property
     def has_checkpoint(self) -> bool:
-        """True once there is something to continue from."""
+        """Whether there is a checkpoint to resume from."""
         return any(self.checkpoints.glob("step-*.pt"))
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
+        """The HTML report of the run."""
         return self.path / "report.html"
 
     def results(self, split: str, tag: str = "") -> Path:
@@ -94,11 +91,11 @@ class RunFolder:
         return self.path / "results" / (f"{split}@{tag}" if tag else split)
 
     def exists(self) -> bool:
-        """True once a run was started here."""
+        """Whether a run has been started here."""
         return self.recipe.is_file()
 
     def require(self) -> RunFolder:
-        """Itself, if a run lies here. Raises UserError."""
+        """Return this folder. Raises UserError if it holds no run."""
         if not self.exists():
             raise UserError(
                 f"expected a run folder (one that holds recipe.yaml), got {self.path}; "
@@ -108,7 +105,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process trains a run; the lock ends with its process, however that ends."""
+        """Let only one process train a run; the lock is released when it ends, even if killed."""
         with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

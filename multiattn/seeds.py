@@ -1,4 +1,4 @@
-"""Random seeds as a function of names: (seed, epoch, example id) and the like."""
+"""Derive random seeds from names such as (seed, epoch, example id)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import hashlib
 
 
 def derive(*parts: object) -> int:
-    """Give a 64-bit seed that is a function of ``parts`` alone, the same on every machine."""
+    """Return a 64-bit seed that depends on ``parts`` alone, the same on every machine."""
     named = "\0".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(named, digest_size=8).digest(), "little")

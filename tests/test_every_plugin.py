@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from multiattn import Record
 from multiattn.registry.host import load_host
-from multiattn.registry.records import Record
 from multiattn.registry.schema import Named
 
 FOLDERS = Path(__file__).parents[1] / "plugins"

@@ -1,8 +1,8 @@
-"""The command line: global options, the groups of commands, and how a user's mistake is said.
+"""The command line: global options, groups of commands, and the reporting of user errors.
 
-Commands are plain functions in small files, which import what is heavy inside the function: a test
-holds `multiattn --help` to a short list of modules. One that needs plugins takes
-``context: typer.Context`` and asks ``context.obj.host``.
+Commands are plain functions in small files, with heavy imports inside the function: a test limits
+`multiattn --help` to a short list of modules. A command that needs plugins takes
+``context: typer.Context`` and uses ``context.obj.host``.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from multiattn.errors import UserError
 if TYPE_CHECKING:
     from multiattn.registry.host import Host
 
-MISTAKE = 2  # the exit code of a user's mistake, as of an unknown option
+MISTAKE = 2  # the exit code for user errors, as for an unknown option
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What the global options of one command line say."""
+    """The global options of one command line."""
 
     plugin_files: Sequence[Path] = ()
 
     @functools.cached_property
     def host(self) -> Host:
-        """The plugins of this invocation, loaded when first asked for."""
+        """The plugins of this invocation, loaded on first use."""
         from multiattn.registry.host import load_host
 
         return load_host(self.plugin_files)
 
 
 class Commands(TyperGroup):
-    """The commands; a UserError becomes one sentence on standard error and exit code 2."""
+    """The command group; prints a UserError to standard error and exits with code 2."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Let --debug stand anywhere: it is what one adds to a command that has failed."""
+        """Accept --debug anywhere, because users append it to a command that has failed."""
         end = args.index("--") if "--" in args else len(args)
         if "--debug" in args[:end]:
             args = ["--debug", *(each for each in args[:end] if each != "--debug"), *args[end:]]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the requested command."""
         try:
             return super().invoke(ctx)
         except UserError as mistake:
@@ -83,7 +83,7 @@ def options(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Read the options that every command shares; all but --debug stand before the command."""
+    """Read the global options; all but --debug come before the command."""
     context.obj = Invocation(plugin or ())
 
 

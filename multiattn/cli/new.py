@@ -1,4 +1,4 @@
-"""`multiattn plugins new`: a small distribution that already passes `multiattn check`."""
+"""`multiattn plugins new`: create a small distribution that passes `multiattn check`."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn import hookimpl
-from multiattn import {record}, Record
+from multiattn import {record}, Record, hookimpl
 
 
 @hookimpl
@@ -60,7 +59,7 @@ TEST = '''\
 """The conformance suite over this plugin."""
 
 import pytest
-from multiattn.registry.host import load_host
+from multiattn import load_host
 from multiattn.testing import cases
 
 CASES = cases(load_host(), "{name}")
@@ -77,7 +76,7 @@ def new(
     kind: Annotated[str, typer.Option(help=f"What it brings: {', '.join(KINDS)}.")] = "encoder",
     folder: Annotated[Path, typer.Option("--in", help="Where its folder is made.")] = Path(),
 ) -> None:
-    """Start a plugin: a folder to install, whose one component works and is yours to change."""
+    """Create a plugin: an installable folder with one working component for you to change."""
     from multiattn.registry.host import NAME_PATTERN
 
     if not NAME_PATTERN.fullmatch(name):
@@ -94,7 +93,7 @@ def new(
 
 
 def _files(name: str, kind: str) -> dict[str, str]:
-    """Every file of the new distribution, by its path in it."""
+    """The content of every file of the new distribution, by its relative path."""
     package = name.replace("-", "_")
     attribute = "".join(part.capitalize() for part in name.split("-"))
     words = {

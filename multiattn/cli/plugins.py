@@ -1,6 +1,6 @@
-"""`multiattn plugins`, `plugins -v`, `plugins why`, `check`: who is here and what is wrong with it.
+"""`multiattn plugins`, `plugins -v`, `plugins why` and `check`: list and diagnose plugins.
 
-`plugins` alone reads metadata and imports no plugin, so it works whatever a plugin does.
+`plugins` without -v reads only metadata and imports no plugin, so it works even if one is broken.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiattn.registry.host import Host, Plugin
     from multiattn.testing import Case
 
-plugins = typer.Typer(help="List plugins; say why one is broken; start a new one.")
+plugins = typer.Typer(help="List plugins, explain why one is broken, or create a new one.")
 plugins.command()(new)
 
 
@@ -28,10 +28,10 @@ plugins.command()(new)
 def listing(
     context: typer.Context,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Load them; list their components.")
+        bool, typer.Option("--verbose", "-v", help="Load the plugins and list their components.")
     ] = False,
 ) -> None:
-    """List the installed plugins from their metadata, or, with -v, what they give."""
+    """List the installed plugins from their metadata or, with -v, their components."""
     if context.invoked_subcommand is not None:
         return
     if verbose:
@@ -58,7 +58,7 @@ def why(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A plugin, a distribution or a component.")],
 ) -> None:
-    """Say why a plugin is broken, or who gives a component."""
+    """Explain why a plugin is broken, or which plugin provides a component."""
     host: Host = context.obj.host
     left_out = [
         found
@@ -98,7 +98,9 @@ def _explain(plugin: Plugin) -> None:
 
 def check(
     context: typer.Context,
-    distribution: Annotated[str, typer.Argument(metavar="DIST", help="As `plugins` lists it.")],
+    distribution: Annotated[
+        str, typer.Argument(metavar="DIST", help="A name listed by `plugins`.")
+    ],
 ) -> None:
     """Check every component of a distribution against the contract of its kind."""
     from multiattn.testing import cases
@@ -117,7 +119,7 @@ def check(
 
 
 def _tried(case: Case) -> str:
-    """Run one check; say what it found unless all is well."""
+    """Run one check; return a description of the problem, if there is one."""
     try:
         case.run()
     except SkipTest as reason:

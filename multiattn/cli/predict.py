@@ -1,4 +1,4 @@
-"""`multiattn predict`: your own inputs in, a line each out. The work is `multiattn.prediction.predictor`'s."""
+"""`multiattn predict`: print one line per input; see `multiattn.prediction.predictor`."""
 
 from __future__ import annotations
 
@@ -31,22 +31,24 @@ def predict(
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A JSON object per line instead of the text.")
+        bool, typer.Option("--json", help="Print one JSON object per line instead of text.")
     ] = False,
     attention: Annotated[
         Path | None,
-        typer.Option("--attention", metavar="DIR", help="Draw where the model looked."),
+        typer.Option("--attention", metavar="DIR", help="Save attention maps to this folder."),
     ] = None,
     text: Annotated[
-        bool, typer.Option("--text", help="Take every input as text, whatever files there are.")
+        bool, typer.Option("--text", help="Treat every input as text, even if it names a file.")
     ] = False,
-    prefix: Annotated[str, typer.Option("--prefix", help="What outputs must begin with.")] = "",
+    prefix: Annotated[
+        str, typer.Option("--prefix", help="Text that outputs must start with.")
+    ] = "",
     settings: Settings = None,
     lm: LanguageModelRun = None,
     lm_weight: LanguageModelWeight = None,
     ensemble: EnsembleRuns = None,
 ) -> None:
-    """Write for inputs of your own, one line each."""
+    """Predict outputs for your own inputs, one line each."""
     from multiattn.prediction.inputs import InputParser
     from multiattn.prediction.predictor import load
     from multiattn.prediction.rendering import save_attention_maps
@@ -80,6 +82,6 @@ def predict(
 
 
 def _refuse(number: int, error: UserError, as_json: bool) -> None:
-    """Keep the line of an input that is refused, so that outputs belong to inputs by number."""
+    """Print a line for an invalid input too, so that outputs match inputs by line number."""
     typer.echo(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else "")
     typer.echo(f"input {number}: {error}", err=True)

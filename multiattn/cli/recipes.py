@@ -1,4 +1,4 @@
-"""`multiattn recipes`: what can be run by name. It checks none of them; `run --dry-run` does."""
+"""`multiattn recipes`: list the named recipes without checking them; `run --dry-run` checks one."""
 
 from __future__ import annotations
 

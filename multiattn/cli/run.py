@@ -1,6 +1,6 @@
-"""`multiattn run`, `train`, `evaluate` and `report`: options in, what was done said in words.
+"""`multiattn run`, `train`, `evaluate` and `report`: parse options and print the outcome.
 
-What is done is in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multiattn.report.page`.
+The work is done in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multiattn.report.page`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run(
     lm_weight: LanguageModelWeight = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Train (or continue), evaluate, and say how to use what came of it."""
+    """Train (or resume), evaluate, and show how to use the trained model."""
     host = context.obj.host
     overrides = [*_given(settings, seed, tokenizer, host), *search_overrides(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
@@ -84,7 +84,7 @@ def train(
     tokenizer: TokenizerOf = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Train (or continue) and stop there; `multiattn evaluate` does the rest."""
+    """Train (or resume) without evaluating; use `multiattn evaluate` afterwards."""
     host = context.obj.host
     start = _start(recipe, _given(settings, seed, tokenizer, host), host, data, out, init)
     if dry_run:
@@ -109,7 +109,9 @@ def train(
 def evaluate(
     context: typer.Context,
     path: RunPath,
-    split: Annotated[str | None, typer.Option("--split", help="Else the recipe's test.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Default: the recipe's test.")
+    ] = None,
     name: ResultsTag = "",
     data: Data = None,
     settings: Settings = None,
@@ -117,7 +119,7 @@ def evaluate(
     lm_weight: LanguageModelWeight = None,
     ensemble: EnsembleRuns = None,
 ) -> None:
-    """Write outputs for a split and score them; results with other settings are kept apart."""
+    """Decode a split and score the outputs; results with other settings are kept separately."""
     from multiattn.data.corpus import open_corpus
     from multiattn.data.splits import Splits
     from multiattn.run_folder import RunFolder
@@ -143,12 +145,13 @@ def evaluate(
 
 def report(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Else RUN/report.html, or report.html for several.")
+        Path | None,
+        typer.Option("--out", help="Default: RUN/report.html; report.html for several."),
     ] = None,
 ) -> None:
-    """Write a page with scores, curves and examples of one run or several."""
+    """Write an HTML page with scores, curves and examples of one or more runs."""
     from multiattn.report.page import write_report
     from multiattn.run_folder import RunFolder
 
@@ -161,7 +164,7 @@ def report(
 def _given(
     settings: list[str] | None, seed: int | None, tokenizer: Path | None, host: Host
 ) -> list[str]:
-    """Options of a new run as the overrides of its recipe that they are short for."""
+    """The recipe overrides that a new run's options are short for."""
     import json
 
     from multiattn.recipe.loading import load_recipe
@@ -200,7 +203,7 @@ def _start(
 
 
 def _continuable(work: Callable[[], T]) -> T:
-    """Say to whoever interrupts that nothing is lost; exit code 130, as shells expect."""
+    """On an interrupt, say that the run can be resumed; exit code 130, as shells expect."""
     try:
         return work()
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """`multiattn score` and `multiattn compare`: any system's outputs against references.
 
-Reading is in `outputs.py`, arithmetic in `multiattn.scoring.intervals`; this is options, table and JSON.
+Files are read in `multiattn.scoring.output_files` and scores computed in
+`multiattn.scoring.intervals`; here are the options, tables and JSON output.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SIGNIFICANT = 0.05
 _FACTORS = {
     "0-1": 100.0,
     "0-10": 100.0,
-}  # scales that tables show as papers print them; JSON keeps the scale
+}  # tables multiply by these, as papers do; JSON keeps the original scale
 
 FILE = "FILE"
 OUTPUTS_HELP = (
@@ -48,7 +49,7 @@ ReferenceFiles = Annotated[
 ]
 MetricSettings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Setting of the metrics: tokenize=none."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a metric's setting: tokenize=none."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on the official scale instead.")]
 
@@ -61,7 +62,7 @@ def score(
     settings: MetricSettings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a system's outputs, with 95 % interval and signature."""
+    """Score a system's outputs, with 95 % confidence interval and signature."""
     from multiattn.scoring import intervals
 
     metrics = _metrics(context.obj.host, _named(metric, settings))
@@ -78,16 +79,20 @@ def score(
 def compare(
     context: typer.Context,
     first: Annotated[str, typer.Argument(metavar="A", help=OUTPUTS_HELP)],
-    second: Annotated[str, typer.Argument(metavar="B", help="The other system's, likewise.")],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help="The other system's outputs, likewise.")
+    ],
     ref: ReferenceFiles = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option(metavar="METRIC", help="May be repeated; if A is a run, those of its recipe."),
+        typer.Option(
+            metavar="METRIC", help="May be repeated; default: the recipe's, if A is a run."
+        ),
     ] = None,
     settings: MetricSettings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Test whether two systems differ: paired bootstrap interval and approximate randomisation."""
+    """Test whether two systems differ, by paired bootstrap and approximate randomisation."""
     from multiattn.scoring import intervals
 
     host = context.obj.host
@@ -107,7 +112,7 @@ def compare(
 
 
 def score_table(scores: Mapping[str, Score]) -> Table:
-    """Scores as papers print them, a row each; the unit says what was multiplied."""
+    """Scores as papers print them, one per row; the unit shows the scale."""
     table = _table("metric", "score", "95 % interval", "unit", "examples")
     for name, found in scores.items():
         value, low, high = (
@@ -118,21 +123,22 @@ def score_table(scores: Mapping[str, Score]) -> Table:
 
 
 def group_table(results: Results) -> Table:
-    """A row per group, such as a speaker, with each metric's own value and interval."""
+    """One row per group, such as a speaker, with each metric's main value and interval."""
     columns = [f"{name} [95 %]" for name in results.metrics]
     table = _table(results.grouped_by, "examples", *columns)
     for group, scores in results.groups.items():
         found = [scores[name] for name in results.metrics]
         cells = [
-            f"{_format_score(one.value, one)} [{_format_score(one.low, one)}, {_format_score(one.high, one)}]"
-            for one in found
+            f"{_format_score(score.value, score)} "
+            f"[{_format_score(score.low, score)}, {_format_score(score.high, score)}]"
+            for score in found
         ]
         table.add_row(group, str(found[0].count), *cells)
     return table
 
 
 def comparison_table(found: Mapping[str, Comparison], better: Mapping[str, str]) -> Table:
-    """Comparisons, a row each; ``better`` names the better system of each metric."""
+    """Comparisons, one per row; ``better`` names the better system by each metric."""
     table = _table("metric", "A", "B", "B - A", "95 % interval", "unit", "p", "better")
     for name, comparison in found.items():
         first = comparison.first
@@ -156,7 +162,7 @@ def _table(*columns: str) -> Table:
     from rich import box
     from rich.table import Column, Table
 
-    folding = [Column(column, overflow="fold") for column in columns]  # never cut a number off
+    folding = [Column(column, overflow="fold") for column in columns]  # never truncate a number
     return Table(*folding, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
@@ -178,7 +184,7 @@ def _print(table: Table, notes: Sequence[str]) -> None:
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:  # a file or a pipe has no edge to wrap at
+    if not console.is_terminal:  # do not wrap lines in a file or a pipe
         console.width = 1000
     console.print(table)
     for note in notes:
@@ -193,7 +199,7 @@ def _print_json(results: Mapping[str, Score] | Mapping[str, Comparison]) -> None
 def _read(
     systems: Sequence[str], references: Sequence[str]
 ) -> tuple[list[SystemOutputs], Sequence[tuple[str, ...]]]:
-    """Read every file; the examples of all are put in the order of the first system's."""
+    """Read every file, with all examples in the order of the first system's."""
     from multiattn.scoring.output_files import align_by_id, read_outputs, read_references
 
     sources = [*systems, *references]
@@ -230,7 +236,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) -> list[Named]:
-    """The metrics that the run behind these outputs is evaluated by, with its settings."""
+    """The metrics, with settings, in the recipe of the run that these outputs are from."""
     from multiattn.run_folder import RunFolder
     from multiattn.scoring.output_files import hypotheses_file
 
@@ -247,7 +253,7 @@ def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) ->
 
 
 def _evaluated_by(recipe: Path) -> Sequence[Named]:
-    # the schema alone: checking components would import the model's, and torch with them
+    # validate the schema only: checking components would import the model's, and torch with them
     from pydantic import ValidationError
 
     from multiattn.recipe import yamlfile
@@ -264,7 +270,7 @@ def _evaluated_by(recipe: Path) -> Sequence[Named]:
 
 
 def _metrics(host: Host, named: Sequence[Named]) -> list[tuple[records.Metric, Metric]]:
-    """Build the metrics; every mistake in their names and settings is said at once."""
+    """Build the metrics, reporting all mistakes in names and settings at once."""
     from multiattn.registry import records
 
     mistakes = [each for item in named for each in host.mistakes("metric", item, item.name)]

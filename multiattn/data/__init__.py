@@ -1,1 +1,1 @@
-"""From a corpus to padded batches."""
+"""Read corpora and turn them into padded batches."""

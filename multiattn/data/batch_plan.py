@@ -1,17 +1,17 @@
-"""Which examples make which optimiser step. It knows lengths, and refuses to know what is long.
+"""Plan which examples go into which optimiser step, from their lengths alone.
 
 The plan of an epoch is a pure function of (costs, settings, seed, epoch, world):
 
     plan = Plan(costs, training, seed=1, world=2)
     steps = plan.steps(epoch=0)                           # every example once, within budget
-    for step in plan.follow(Position(epoch=3, step=17)):  # for ever, from anywhere: resuming
+    for step in plan.follow(Position(epoch=3, step=17)):  # endless, from any position: resuming
         mine = step.shards_of(rank)                       # `accumulate` tuples of example indices
         ...
-        position = step.after                             # what a checkpoint keeps
+        position = step.after                             # what a checkpoint stores
 
-Which examples meet in a step depends on neither ``world`` nor ``accumulate``: only the cut into
-``world × accumulate`` shards does. Summed over its shards, a step is the same on one process and
-on eight. A step with fewer examples than shards has empty ones: ``()``.
+Which examples share a step depends on neither ``world`` nor ``accumulate``; these only decide how
+it is cut into ``world × accumulate`` shards. Summed over its shards, a step is the same on one
+process and on eight. A step with fewer examples than shards has empty shards: ``()``.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ from multiattn.seeds import derive
 
 Lengths = NDArray[np.int64]
 
-# Examples are put in order of length inside a pool of about so many steps, by target into strips of
-# about so many steps, by source inside a strip. Larger pools pad less and mix less.
+# Examples are sorted by length within a pool of about POOL_STEPS steps: by target length into
+# strips of about STRIP_STEPS steps, by source length within a strip. Larger pools need less padding
+# but mix examples less.
 POOL_STEPS = 64
 STRIP_STEPS = 8
-# The last so many steps of an epoch share what is left over.
+# The last EVENED_STEPS steps of an epoch share its remaining examples evenly.
 EVENED_STEPS = 8
 
 
 @dataclass(frozen=True)
 class Costs:
-    """How long the examples of a split are, measured once.
+    """The lengths of a split's examples, measured once.
 
-    ids: a name per example (E), for errors.
+    ids: a name per example (E), for error messages.
     target: (E,) target tokens, EOS included.
-    sources: per source (E,) lengths as its reader measures them; 0 where an example lacks it.
+    sources: per source (E,) lengths as its reader measures them; 0 if an example lacks it.
     """
 
     ids: Sequence[str]
@@ -55,7 +56,7 @@ class Costs:
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """Where in the endless sequence of steps a run stands."""
+    """The position of a run in the endless sequence of steps."""
 
     epoch: int = 0
     step: int = 0
@@ -63,9 +64,9 @@ class Position:
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step: indices of examples, cut into world × accumulate shards.
+    """One optimiser step: example indices, cut into world × accumulate shards.
 
-    position: of this step; after: of the next one, which is what a checkpoint keeps.
+    position: of this step; after: of the next step, which is what a checkpoint stores.
     """
 
     position: Position
@@ -75,17 +76,17 @@ class Step:
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """Every example of the step, ascending: the same whatever the shards."""
+        """Every example of the step in ascending order, independent of the shards."""
         return tuple(sorted(index for shard in self.shards for index in shard))
 
     def shards_of(self, rank: int) -> tuple[tuple[int, ...], ...]:
-        """Give the ``accumulate`` shards of one process; some may be empty."""
+        """Return the ``accumulate`` shards of one process; some may be empty."""
         return self.shards[rank * self.accumulate : (rank + 1) * self.accumulate]
 
 
 @dataclass(frozen=True)
 class _Side:
-    """The target or one source: its lengths (E,), its budget per step, the settings that say so."""
+    """The target or one source: lengths (E,), budget per step, and the names of its settings."""
 
     name: str
     lengths: Lengths
@@ -95,16 +96,16 @@ class _Side:
 
     @cached_property
     def relative(self) -> NDArray[np.float64]:
-        """Lengths in units of their mean, so that frames and words can be added (E,)."""
+        """Lengths divided by their mean (E,), so that frames and words can be added."""
         mean: float = self.lengths.mean()
         return self.lengths / (mean or 1.0)
 
 
 class Plan:
-    """Optimiser steps of every epoch, within the budgets of ``training``.
+    """The optimiser steps of every epoch, within the budgets of ``training``.
 
-    A budget bounds the padded whole of a step: examples that have the side × the longest of them.
-    Raises UserError if an example does not fit into a step alone.
+    A budget bounds the padded size of a step: the number of examples that have the source (or
+    target) × the length of the longest. Raises UserError if a single example exceeds a budget.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class Plan:
         self._per_step = min(self._most, *means)  # examples, about
 
     def steps(self, epoch: int) -> list[Step]:
-        """Give the steps of one epoch, in order; every example is in exactly one."""
+        """Return the steps of one epoch, in order; every example is in exactly one."""
         generator = np.random.default_rng(derive("plan", self._seed, epoch))
         shuffled = generator.permutation(len(self._whole))
         pools = np.array_split(shuffled, math.ceil(len(shuffled) / self._per_step / POOL_STEPS))
@@ -142,14 +143,14 @@ class Plan:
         ]
 
     def follow(self, start: Position) -> Iterator[Step]:
-        """Every step from ``start`` on, epoch after epoch, without end."""
+        """Yield every step from ``start`` on, epoch after epoch, without end."""
         epoch, first = start.epoch, start.step
         while True:
             yield from self.steps(epoch)[first:]
             epoch, first = epoch + 1, 0
 
     def _in_order(self, pool: Lengths) -> Lengths:
-        """Put alike neighbours side by side: strips by target, back and forth by source."""
+        """Place similar lengths together: strips by target, alternately up and down by source."""
         by_target = pool[np.argsort(self._target.lengths[pool], kind="stable")]
         strips = math.ceil(len(pool) / self._per_step / STRIP_STEPS)
         ordered = []
@@ -159,7 +160,7 @@ class Plan:
         return np.concatenate(ordered)
 
     def _fill_evenly(self, ordered: Lengths) -> list[list[int]]:
-        """Cut like ``_fill``, but share out the last groups: the last is not all but empty."""
+        """Cut like ``_fill``, but even out the last groups so that none is almost empty."""
         filled = self._fill(ordered)
         last = filled[-EVENED_STEPS:]
         indices = np.concatenate(last)
@@ -168,7 +169,7 @@ class Plan:
         return filled[:-EVENED_STEPS] + self._fill(indices, shares[enough])
 
     def _fill(self, ordered: Lengths, share: float = 1.0) -> list[list[int]]:
-        """Cut ``ordered`` into groups, each as large as this share of the budgets allows."""
+        """Cut ``ordered`` into groups as large as this share of the budgets allows."""
         lengths = [side.lengths[ordered].tolist() for side in self._sides]
         budgets = [side.budget * share for side in self._sides]
         most = self._most * share
@@ -185,13 +186,13 @@ class Plan:
         return groups
 
     def _cut(self, group: list[int]) -> tuple[tuple[int, ...], ...]:
-        """Deal the longest first round the shards: they differ by one example at most."""
+        """Deal examples to the shards in turn, longest first: sizes differ by at most one."""
         longest_first = sorted(group, key=lambda index: (-self._whole[index], index))
         return tuple(tuple(longest_first[shard :: self._shards]) for shard in range(self._shards))
 
 
 def _with(held: list[tuple[int, int]], row: Sequence[int]) -> list[tuple[int, int]]:
-    """Add an example's lengths to (how many have the side, the longest of them) per side."""
+    """Add an example's lengths to each side's (number of examples, longest length)."""
     return [
         (count + (length > 0), max(longest, length))
         for (count, longest), length in zip(held, row, strict=True)

@@ -1,10 +1,10 @@
-"""Rows -> one batch: read by contract, pad. It refuses to know what a value shows.
+"""Turn rows into one batch: read each source, tokenize the targets, pad.
 
 Every random choice (subword sampling, a reader's augmentation) is drawn from a generator seeded
-with (seed, epoch, example id, part): batches, their order and the process that reads them change
-nothing.
+with (seed, epoch, example id, source or target), so it does not depend on how rows are batched, on
+the order of batches or on which process reads them.
 
-Letters: B examples of a batch, R of them that have a source, L its padded length, T target steps.
+Letters: B examples in a batch, R of them with a given source, L its padded length, T target steps.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from multiattn.errors import UserError
 from multiattn.seeds import derive
 from multiattn.symbols import EOS, PAD, UNK
 
-# What has been read once and is the same every time is kept, up to so much per source or target.
+# Deterministic tensors are kept after the first read, up to this size per source or target.
 CACHED_BYTES = 512 * 2**20
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """What the target of a ``Reader`` record is: raw value -> tensor.
+    """The target of a ``Reader`` record: turns a raw value into a tensor.
 
-    A value of a corpus is a text or a path; from Python a reader may take others (bytes, arrays).
-    spec: what an encoder must know of the input, its ``input_spec``.
+    A value from a corpus is a text or a path; from Python a reader may accept other types (bytes,
+    arrays). spec: what an encoder must know about its input, passed on as ``input_spec``.
     """
 
     @property
@@ -42,79 +42,80 @@ class Reader(Protocol):
         """What the encoder is built with, such as a vocabulary size."""
 
     def labels(self, value: Any) -> Sequence[str]:
-        """A name per slot, for attention maps; none where slots have no names."""
+        """One label per slot, for attention maps; empty where slots have no labels."""
 
     def measure(self, value: Any) -> int:
-        """Give the size of what ``read`` returns, in the reader's own unit.
+        """Return the size of what ``read`` returns, in the reader's own unit.
 
-        Ids of a text, hundredths of a second of a recording: what ``training.source_budget`` and
-        ``training.max_source`` count. A reader whose sizes a generator changes says which it gives.
-        Raises UserError for a value that cannot be used, as far as the reader looks into it.
+        For example ids of a text or hundredths of a second of a recording; this is the unit of
+        ``training.source_budget`` and ``training.max_source``. A reader whose sizes depend on the
+        generator documents which size it returns. Raises UserError for an unusable value, as far as
+        the reader can tell without reading it in full.
         """
 
     def read(self, value: Any, generator: torch.Generator | None = None) -> Tensor:
-        """Give the tensor (L, …); a generator means training. Raises UserError."""
+        """Return the tensor (L, …); a generator is given in training only. Raises UserError."""
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pad: R items (L, …) -> (R, L, …) and lengths (R,)."""
+        """Pad R items (L, …) to (R, L, …) and return the lengths (R,) too."""
 
 
 @runtime_checkable
 class FittedReader(Protocol):
-    """A reader that learns from the training split; what it learned is kept in the run folder."""
+    """A reader fitted on the training split; its fitted state is kept in the run folder."""
 
     def fit(self, values: Iterable[str], tokenizer: Tokenizer) -> None:
-        """Learn. tokenizer: the target's, for readers that share it."""
+        """Fit to these values. tokenizer: the target's, for readers that share it."""
 
     def save(self, folder: Path) -> None:
-        """Write into an empty folder."""
+        """Write the fitted state into an empty folder."""
 
     def load(self, folder: Path, tokenizer: Tokenizer) -> None:
-        """Read what ``save`` wrote. Raises UserError where it is damaged."""
+        """Read what ``save`` wrote. Raises UserError if it is damaged."""
 
 
 @runtime_checkable
 class DeterministicReader(Protocol):
-    """A reader with ``random = False``: a generator changes nothing, so tensors may be kept."""
+    """A reader with ``random = False``: it ignores the generator, so tensors may be cached."""
 
     random: bool
 
 
 @runtime_checkable
 class JointReader(Protocol):
-    """A reader of texts with ``joint = True``: it uses the target's tokenizer."""
+    """A text reader with ``joint = True``: it shares the target's tokenizer."""
 
     joint: bool
 
 
 @runtime_checkable
 class TokenizingReader(Protocol):
-    """A reader of texts that shows its tokenizer."""
+    """A text reader that exposes its tokenizer."""
 
     tokenizer: Tokenizer
 
 
 @runtime_checkable
 class ObjectReader(Protocol):
-    """A reader that takes Python objects of these types besides texts and paths."""
+    """A reader that accepts Python objects of these types besides texts and paths."""
 
     accepts: tuple[type, ...]
 
 
 @runtime_checkable
 class CachedFeatures(Protocol):
-    """A reader with ``gives_features = True``: tensors are an encoder's cached features."""
+    """A reader with ``gives_features = True``: its tensors are an encoder's cached features."""
 
     gives_features: bool
 
 
 def is_random(reader: object) -> bool:
-    """Whether reading the same value twice may give two tensors; unless it says so, it may."""
+    """Whether reading a value twice may give different tensors; by default it may."""
     return not isinstance(reader, DeterministicReader) or reader.random
 
 
 class Collator:
-    """Rows -> Batch. Without a tokenizer no targets; without a seed nothing is random."""
+    """Turn rows into a Batch: no targets without a tokenizer, nothing random without a seed."""
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class Collator:
         self.target = None if tokenizer is None else _Target(tokenizer, seed)
 
     def __call__(self, rows: Sequence[Row], epoch: int = 0) -> Batch:
-        """Read, encode and pad these rows (at least one) as they are in this epoch."""
+        """Read, tokenize and pad these rows (at least one), with this epoch's random choices."""
         sources = {name: source(rows, epoch) for name, source in self.sources.items()}
         return Batch(
             ids=tuple(row.id for row in rows),
@@ -138,7 +139,7 @@ class Collator:
         )
 
     def measure(self, row: Row) -> tuple[int, ...]:
-        """Give the target's length with EOS, then each source's; 0 for what is not there.
+        """Return the target's length with EOS, then each source's; 0 for an absent one.
 
         Raises UserError for a value or a target that cannot be used.
         """
@@ -150,7 +151,7 @@ class Collator:
 
 
 class _Source:
-    """One source of a batch: values are read, those that never change are kept."""
+    """Reads one source of a batch, and caches tensors that are the same at every read."""
 
     def __init__(self, name: str, reader: Reader, seed: int | None) -> None:
         self._name = name
@@ -158,9 +159,9 @@ class _Source:
         self._seed = seed
         self._features = isinstance(reader, CachedFeatures) and reader.gives_features
         self._random = is_random(reader)
-        # Features lie in a mapped file, and what is read there the system keeps for all processes.
+        # Features are read from a memory-mapped file, which the system already caches.
         self._kept = _TensorCache(0 if self._features else CACHED_BYTES)
-        self._lengths: dict[str, int] = {}  # five captions, one picture: measured once
+        self._lengths: dict[str, int] = {}  # an image with five captions is measured once
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Inputs | None:
         items, present = [], []
@@ -190,10 +191,10 @@ class _Source:
 
 
 class _Target:
-    """The targets of a batch, and how many texts the tokenizer does not give back."""
+    """Encodes the targets of a batch, and notes texts that do not survive the tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int | None) -> None:
-        self.lossy: list[str] = []  # what rows are called that the tokenizer does not give back
+        self.lossy: list[str] = []  # descriptions of rows whose target decodes differently
         self._tokenizer = tokenizer
         self._seed = seed if tokenizer.settings.sampling else None
         self._kept = _TensorCache(CACHED_BYTES)
@@ -207,9 +208,10 @@ class _Target:
         return len(self.ids(row))
 
     def check(self, row: Row, *, taught: bool) -> None:
-        """Note a target that the tokenizer does not give back.
+        """Note a target that does not survive encoding and decoding.
 
-        Raises UserError where a letter is ``taught`` that an alphabet lacks.
+        Raises UserError if ``taught`` (the row is trained on) and a character tokenizer lacks one
+        of its characters.
         """
         (text,) = row.targets
         ids = self.ids(row).tolist()
@@ -224,7 +226,7 @@ class _Target:
             self.lossy.append(row.description)
 
     def ids(self, row: Row) -> Tensor:
-        """Encode without sampling; what is drawn may be longer."""
+        """Encode without subword sampling; a sampled encoding may be longer."""
         (text,) = row.targets
         return self._ids(text, None) if self._seed is not None else self._encode(row, 0)
 
@@ -244,7 +246,7 @@ class _Target:
 
 
 class _TensorCache:
-    """Tensors made once of a text or a path, until they fill ``limit`` bytes."""
+    """Keeps the tensor made for each text or path, up to ``limit`` bytes in total."""
 
     def __init__(self, limit: int) -> None:
         self._room = limit

@@ -1,4 +1,4 @@
-"""The rows of a split as batches, in the order of a plan.
+"""Serve the rows of a split as batches, in the order of a plan.
 
     train = Dataset.training(splits, readers, tokenizer, settings.training, settings.seed)
     plan = Plan(train.costs, settings.training, seed=settings.seed, world=world)
@@ -7,7 +7,7 @@
     for batch in Dataset.evaluation(splits, "test", readers).sweep(batch_size=32):
         ...                                    # every example once, longest first: reorder by id
 
-Reading, encoding and padding are in ``collation.py``.
+Reading, tokenizing and padding are in ``collation.py``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from multiattn.engine.batch import Batch
 from multiattn.errors import UserError
 from multiattn.recipe.settings import TrainingSettings
 
-# A row, its target's ids and its sources' sizes -> UserError where something cannot use it.
+# Takes a row, its target's ids and its sources' sizes; raises UserError if the row is unusable.
 RowCheck = Callable[[Row, Sequence[int], Mapping[str, int]], None]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -38,7 +38,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Dataset:
-    """The rows of one split, measured once, and how they become batches."""
+    """The rows of one split, measured once, and the collator that batches them."""
 
     rows: tuple[Row, ...]
     costs: Costs
@@ -54,9 +54,10 @@ class Dataset:
         training: TrainingSettings,
         seed: int,
     ) -> Dataset:
-        """The training split: one row per target text, too long ones left out; augmented, sampled.
+        """The training split, with augmentation and subword sampling: one row per target text.
 
-        Raises UserError at a bad row (unless the recipe skips them) and if no row remains.
+        Rows over the recipe's length limits are left out. Raises UserError at a bad row (unless the
+        recipe skips bad rows) and if no row remains.
         """
         _check_source_names(training, splits.fields.sources)
         collate = Collator(readers, tokenizer, seed=seed)
@@ -72,30 +73,30 @@ class Dataset:
         readers: Mapping[str, Reader],
         tokenizer: Tokenizer,
     ) -> Dataset:
-        """One row per target text, all of them, nothing random: what a loss is measured on."""
+        """Every target text as a row, nothing random: the data for measuring a loss."""
         rows, bad_rows = splits.training_rows(split)
         return _measure_rows(rows, bad_rows, split, Collator(readers, tokenizer))
 
     @classmethod
     def evaluation(cls, splits: Splits, split: str, readers: Mapping[str, Reader]) -> Dataset:
-        """One row per example with all its references; batches without targets, to be decoded."""
+        """One row per example with all its references; batches for decoding, without targets."""
         rows, bad_rows = splits.evaluation_rows(split)
         return _measure_rows(rows, bad_rows, split, Collator(readers))
 
     def batches(
         self, steps: Iterable[Step], *, rank: int = 0, workers: int = 0
     ) -> Iterator[tuple[Step, list[Batch | None]]]:
-        """Per optimiser step, this process's micro-batches: one per shard, None where it is empty.
+        """Yield each step with the rank's micro-batches: one per shard, None for an empty shard.
 
-        The list is ``accumulate`` long on every process. ``workers`` processes read ahead; they
-        change nothing but time. ``steps`` may be endless. Raises UserError if a reader does.
+        The list has ``accumulate`` entries on every process. ``workers`` processes read ahead,
+        which affects speed only. ``steps`` may be endless. Raises UserError if a reader does.
         """
         return _load_in_order(partial(self._micro_batches, rank), steps, workers)
 
     def sweep(
         self, batch_size: int, *, rank: int = 0, world: int = 1, workers: int = 0
     ) -> Iterator[Batch]:
-        """Every row once over all ranks, longest first: memory runs out at once or never."""
+        """Every row once over all ranks, longest first: memory runs out at once or not at all."""
         lengths = [*self.costs.sources.values(), self.costs.target]
         longest_first = np.lexsort(lengths[::-1])[::-1].tolist()
         starts = range(rank * batch_size, len(self.rows), world * batch_size)
@@ -103,11 +104,11 @@ class Dataset:
         return _load_in_order(self._batch, indices, workers)
 
     def first(self, count: int | None) -> Dataset:
-        """The first rows of the split, all of them for None."""
+        """The first ``count`` rows of the split; all of them if None."""
         return self._keep(range(min(count or len(self.rows), len(self.rows))))
 
     def within_limits(self, training: TrainingSettings) -> Dataset:
-        """Leave out rows longer than the recipe's limits, count them. UserError if none is left."""
+        """Leave out and count rows over the recipe's limits. Raises UserError if none is left."""
         limits = {"target": training.max_target_tokens, **training.max_source}
         lengths = {"target": self.costs.target, **self.costs.sources}
         long = {side: lengths[side] > limit for side, limit in limits.items()}  # (E,) bool
@@ -122,7 +123,7 @@ class Dataset:
         return replace(kept, report=replace(kept.report, too_long=counts))
 
     def drop_refused(self, check: RowCheck, policy: BadRowPolicy) -> Dataset:
-        """Leave out rows that ``check`` refuses, each with the reason, or stop at the first."""
+        """Leave out rows that ``check`` refuses, reporting why, or stop at the first."""
         target = self.collate.target
         if target is None:
             return self
@@ -139,14 +140,14 @@ class Dataset:
         return self._keep_and_report(keep, bad_rows.sentences)
 
     def drop_values(self, source: str, refused: Mapping[str, str]) -> Dataset:
-        """Leave out rows whose value of a source could not be read, and say why (by value)."""
+        """Leave out rows whose source value is in ``refused``, which gives the reason by value."""
         values = [row.sources[source] for row in self.rows]
         keep = [index for index, value in enumerate(values) if value not in refused]
         sentences = [refused[value] for value in dict.fromkeys(values) if value in refused]
         return self._keep_and_report(keep, sentences)
 
     def _keep_and_report(self, keep: Sequence[int], sentences: Sequence[str]) -> Dataset:
-        """Keep these rows, and say why not the others."""
+        """Keep these rows, and report why the rest were dropped."""
         if not keep:
             raise UserError(f"expected rows to learn from, all were refused: {sentences[0]}")
         kept = self._keep(keep)
@@ -172,7 +173,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class _MapDataset(Generic[Key, Value]):
-    """What a loader asks, in this process or in another one, which would wrap what is raised."""
+    """The loader's dataset. It returns errors, as a worker process would wrap raised ones."""
 
     make: Callable[[Key], Value]
 
@@ -186,14 +187,14 @@ class _MapDataset(Generic[Key, Value]):
 def _load_in_order(
     make: Callable[[Key], Value], given: Iterable[Key], workers: int
 ) -> Iterator[Value]:
-    """Map ``make`` over ``given`` in order, ``workers`` processes ahead."""
+    """Map ``make`` over ``given`` in order, with ``workers`` processes reading ahead."""
     loader: DataLoader[Value | UserError] = DataLoader(
         _MapDataset(make),  # type: ignore[arg-type]
         batch_size=None,
         sampler=given,
         num_workers=workers,
         collate_fn=_identity,
-        # Its own, because a loader otherwise takes a number from the one that dropout draws from.
+        # By default a loader draws a number from the global generator, which dropout uses.
         generator=torch.Generator(),
     )
     for made in loader:
@@ -209,7 +210,7 @@ def _identity(made: object) -> object:
 def _measure_rows(
     candidates: Sequence[Row], bad_rows: BadRows, split: str, collate: Collator
 ) -> Dataset:
-    """Measure every row, leaving out those that cannot be used where the recipe skips them."""
+    """Measure every row; unusable rows are left out where the recipe skips bad rows."""
     rows, measured = [], []
     for row in candidates:
         lengths = bad_rows.attempt(partial(collate.measure, row))
@@ -230,7 +231,7 @@ def _measure_rows(
 
 
 def _check_source_names(training: TrainingSettings, sources: Collection[str]) -> None:
-    """Limits and budgets of an unknown source would silently do nothing."""
+    """Raise UserError for limits or budgets of unknown sources, which would have no effect."""
     limits = {"max_source": training.max_source, "source_budget": training.source_budget}
     for setting, by_source in limits.items():
         for name in by_source:

@@ -1,6 +1,7 @@
-"""A corpus's examples as a recipe sees them. It knows fields by name and opens no file.
+"""A corpus's examples as a recipe uses them: one raw value per source, and target texts.
 
-Free of torch: what trains a tokenizer and what checks splits for overlap need no more than rows.
+Opens no files and imports no torch: training a tokenizer and checking splits for overlap need rows
+only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ BadRowPolicy = Literal["stop", "skip"]
 
 @dataclass(frozen=True)
 class Fields:
-    """Which fields of a corpus a recipe uses: one per source, by source name, and the target's."""
+    """The corpus fields that a recipe uses: one per source, by source name, and the target's."""
 
     sources: Mapping[str, str]
     target: str
@@ -29,25 +30,25 @@ class Fields:
 class Row:
     """A raw value per source (None: absent) and target texts.
 
-    A value is a text or a path, or, asked for from Python, whatever else its reader takes.
-    A row to learn from has one target text; a row to score has every reference.
+    A value is a text or a path, or, from Python, any other object that its reader accepts.
+    A training row has one target text; an evaluation row has every reference.
     """
 
     id: str
     sources: Mapping[str, Any]
     targets: tuple[str, ...] = ()
-    location: str = ""  # file and line in the corpus, where these are known
-    references: tuple[str, ...] = ()  # all targets of the example, where a row has but one of them
+    location: str = ""  # file and line in the corpus, if known
+    references: tuple[str, ...] = ()  # all targets of the example, if the row has only one of them
 
     @property
     def description(self) -> str:
-        """What a sentence about the row calls it."""
+        """The row's id and location, for messages."""
         return f"example {self.id!r}" + (f" ({self.location})" if self.location else "")
 
 
 @dataclass
 class BadRows:
-    """What a recipe wants at a row that cannot be used: stop there, or skip it and say why."""
+    """The policy for unusable rows: stop at the first, or skip each and record why."""
 
     policy: BadRowPolicy
     sentences: list[str] = field(default_factory=list)
@@ -55,11 +56,11 @@ class BadRows:
 
     @property
     def handler(self) -> Callable[[str], None] | None:
-        """Give what ``Corpus.examples`` takes."""
+        """The ``on_bad_row`` argument of ``Corpus.examples``."""
         return self.sentences.append if self.policy == "skip" else None
 
     def attempt(self, make: Callable[[], Made]) -> Made | None:
-        """Make, or None if making raised a UserError that is to be skipped."""
+        """Return what ``make`` returns, or None for a UserError that the policy skips."""
         try:
             return make()
         except UserError as error:
@@ -67,7 +68,7 @@ class BadRows:
             return None
 
     def refuse(self, sentence: str, example: str | None = None) -> None:
-        """Raise a UserError, or remember what was skipped; of an ``example`` only once."""
+        """Raise a UserError, or record the skipped row (once per ``example``, if given)."""
         if self.policy == "stop":
             raise UserError(sentence)
         if example is None or example not in self._examples:
@@ -78,10 +79,10 @@ class BadRows:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What became of a split's examples, for the log.
+    """What happened to a split's examples, for the log.
 
-    skipped: a sentence per bad row; too_long: rows left out, per side;
-    lossy: what the rows are called whose target does not survive encoding and decoding.
+    skipped: a sentence per bad row. too_long: number of rows left out, per source or target.
+    lossy: descriptions of rows whose target does not survive encoding and decoding.
     """
 
     rows: int
@@ -90,7 +91,7 @@ class SplitReport:
     lossy: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Say it, one line per thing worth knowing."""
+        """The report as text, one line per fact."""
         lines = [f"{self.rows} rows"]
         if self.skipped:
             lines.append(f"{len(self.skipped)} bad rows skipped; the first: {self.skipped[0]}")
@@ -134,7 +135,7 @@ def training_rows(
 def evaluation_rows(
     examples: Sequence[Example], split: str, fields: Fields, bad_rows: BadRows
 ) -> list[Row]:
-    """One row per example with every reference; none where a test set is not published.
+    """One row per example with every reference (none if the references are unpublished).
 
     Raises UserError at an example with two values for a source.
     """

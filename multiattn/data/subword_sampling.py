@@ -15,7 +15,7 @@ _CACHED_SEGMENTS = 2**16
 
 
 class _BpeDropout:
-    """BPE-dropout (Provilkov et al. 2020, algorithm 1): at every step each merge may be missed."""
+    """BPE-dropout (Provilkov et al. 2020, algorithm 1): each merge may be dropped at every step."""
 
     def __init__(self, model: dict[str, Any], probability: float) -> None:
         self._ids: dict[str, int] = model["vocab"]
@@ -24,9 +24,9 @@ class _BpeDropout:
         self._merges = lru_cache(_CACHED_SEGMENTS)(self._merges_uncached)
 
     def __call__(self, segment: str, generator: random.Random) -> list[int]:
-        """Do the best merge that is not missed, until none is left or all are missed.
+        """Apply the best merge that is not dropped, until none is left or all are dropped.
 
-        Drawing best first, until one is kept, has the distribution of drawing for all at once.
+        Drawing best first until one is kept gives the same distribution as drawing for all at once.
         """
         pieces, missed, draw = tuple(segment), self._probability, generator.random
         while True:
@@ -39,7 +39,7 @@ class _BpeDropout:
                 return [self._ids.get(piece, UNK) for piece in pieces]
 
     def _merges_uncached(self, pieces: tuple[str, ...]) -> tuple[int, ...]:
-        """Places of adjacent pieces that may be merged, the earliest-learned merge first."""
+        """Positions of adjacent pieces that can be merged, the earliest-learned merge first."""
         ranks = self._ranks
         found = [
             (ranks[pair], place) for place, pair in enumerate(pairwise(pieces)) if pair in ranks
@@ -50,12 +50,12 @@ class _BpeDropout:
 class _UnigramSampling:
     """Subword regularisation (Kudo 2018, section 3): forward filtering, backward sampling.
 
-    With the given probability a segment is drawn from P(segmentation) ** smoothing, over all of
-    its segmentations; otherwise it is the best one.
+    With the given probability a segmentation is drawn from P(segmentation) ** smoothing, over all
+    segmentations of the segment; otherwise the best one is used.
     """
 
     smoothing = 0.2  # Kudo 2018, section 5.1: α of the small corpora (IWSLT), all segmentations
-    unknown_penalty = 10.0  # below the rarest piece, as in the library and in sentencepiece
+    unknown_penalty = 10.0  # below the rarest piece, as in ``tokenizers`` and sentencepiece
 
     def __init__(
         self, model: dict[str, Any], probability: float, best: Callable[[str], Sequence[int]]
@@ -80,7 +80,7 @@ class _UnigramSampling:
         return ids[::-1]
 
     def _columns_uncached(self, segment: str) -> list[tuple[list[int], list[float]]]:
-        """For each end: where its last piece may start, and the cumulative weight of each start."""
+        """For each end: the possible starts of its last piece, and their cumulative weights."""
         forward = [0.0]  # log of the summed weight of all segmentations of segment[:end]
         columns = []
         for end in range(1, len(segment) + 1):

@@ -1,7 +1,6 @@
-"""Rows of tables: JSON lines, or cells between tabs or commas with column names first. No torch.
+"""Read tables: JSON lines, or TSV and CSV files with a header line. Imports no torch.
 
-It refuses to know which columns there are: the corpora of plugins do. A wrong row is named by file
-and line.
+The corpora of plugins define which columns there are. Errors name a bad row by file and line.
 """
 
 from __future__ import annotations
@@ -35,20 +34,20 @@ Cells = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row: what stands in its columns, and where. What it refuses is a BadRowError."""
+    """One row of a table: its cells and its location. Its methods raise BadRowError."""
 
     cells: Cells
     place: FileLine
 
     def text(self, column: str) -> str:
-        """The one text of a column."""
+        """The text of a column that holds exactly one."""
         value = self.value(column)
         if isinstance(value, str):
             return value
         raise self._refused(column, self.cells[column], "write a string")
 
     def value(self, column: str) -> Value:
-        """The text, the texts (a JSON list) or the null of a column."""
+        """The value of a column: a text, a JSON list of texts, or null."""
         value = self._cell(column)
         texts = value if isinstance(value, list) else [] if value is None else [value]
         for text in texts:
@@ -68,7 +67,7 @@ class TableRow:
         )
 
     def has(self, column: str) -> bool:
-        """Whether something stands in a column that a row may lack: neither null nor empty."""
+        """Whether an optional column has a value: present, and neither null nor empty."""
         return self.cells.get(column) not in (None, "")
 
     def _cell(self, column: str) -> Any:
@@ -87,9 +86,9 @@ class TableRow:
 
 
 def column_names(names: Sequence[str], given: Mapping[str, str] | None) -> dict[str, str]:
-    """What a table calls each of the columns ``names``: as ``given``, else the same.
+    """Map each column in ``names`` to the table's own name for it: from ``given``, or unchanged.
 
-    Raises UserError where something else is given.
+    Raises UserError if ``given`` has a key that is not in ``names``.
     """
     unknown = [name for name in given or {} if name not in names]
     if unknown:
@@ -106,17 +105,17 @@ def table_splits(folder: Path) -> tuple[str, ...]:
 
 
 def table_path(folder: Path, split: str, kinds: Sequence[str] = KINDS) -> Path:
-    """The table of a split, plain or .gz. Raises UserError where there is none."""
+    """The table of a split, plain or .gz. Raises UserError if there is none."""
     return first_existing(folder, [f"{split}.{kind}" for kind in kinds])
 
 
 def table_examples(
     path: Path, make: Callable[[TableRow], Example], on_bad_row: OnBadRow | None = None
 ) -> list[Example]:
-    """Make an example of every row of a table.
+    """Make an example from every row of a table.
 
-    Raises UserError for a file that cannot be read, and BadRowError at a bad row; where
-    ``on_bad_row`` is given, such a row is left out and told to it.
+    Raises UserError for an unreadable file and BadRowError at a bad row. If ``on_bad_row`` is
+    given, a bad row is left out instead, and ``on_bad_row`` is called with the message.
     """
     lines = enumerate(read_lines(path), start=1)
     cells_of = _json_cells
@@ -150,12 +149,12 @@ Cut = Callable[[str, FileLine], list[str]]
 
 
 def _cut_at_tabs(text: str, place: FileLine) -> list[str]:
-    """Quotes mean nothing: they belong to the text."""
+    """Split at tabs. Quotes have no special meaning: they belong to the text."""
     return text.split("\t")
 
 
 def _cut_at_commas(text: str, place: FileLine) -> list[str]:
-    """A cell with a comma stands in double quotes; a row is one line."""
+    """Split at commas. A cell with a comma needs double quotes; a row is one line."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     try:
         (cells,) = csv.reader([text], strict=True) if text else ([""],)
@@ -168,7 +167,7 @@ def _cut_at_commas(text: str, place: FileLine) -> list[str]:
 
 
 def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[str]:
-    """Take the column names from the first line. Raises UserError where one stands there twice."""
+    """Read the column names from the first line. Raises UserError for a repeated name."""
     line, raw = next(lines)
     columns = cut(decode_line(raw, FileLine(path, line)), FileLine(path, line))
     if len(set(columns)) < len(columns):
@@ -190,7 +189,7 @@ def _separated_cells(cut: Cut, columns: Sequence[str], text: str, place: FileLin
 
 
 def _encodable(text: str) -> bool:
-    r"""Tell apart text from what JSON can also spell: half a surrogate pair (``\ud83d``)."""
+    r"""Return False for a lone surrogate (``\ud83d``), which JSON can spell but UTF-8 cannot."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

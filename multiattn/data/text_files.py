@@ -1,6 +1,6 @@
-"""Lines of text files, plain or .gz, with every mistake named by file and line. For corpora.
+"""Read lines of text files, plain or .gz, for corpora. Errors name the file and line.
 
-It refuses to know what a line means: ``tables.py`` and the corpora of plugins do. No torch.
+Interpreting a line is left to ``tables.py`` and the corpora of plugins. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OnBadRow = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FileLine:
-    """Where a text stands, as an error names it. Lines count from 1."""
+    """The location of a text, for error messages. Lines count from 1."""
 
     path: Path
     line: int
@@ -33,7 +33,7 @@ class FileLine:
 
 
 def first_existing(folder: Path, names: Sequence[str]) -> Path:
-    """Find the first of these files in the folder, each plain or with ``.gz`` behind its name."""
+    """Find the first of these files in the folder, each plain or with ``.gz`` appended."""
     candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
     for path in candidates:
         if path.is_file():
@@ -45,9 +45,9 @@ def first_existing(folder: Path, names: Sequence[str]) -> Path:
 
 
 def find_splits(folder: Path, pattern: str) -> set[str]:
-    """What ``{split}`` of a pattern such as ``{split}.en`` stands for in the folder's files.
+    """Every split for which the folder has a file matching a pattern such as ``{split}.en``.
 
-    Raises UserError for a pattern that leads elsewhere.
+    Raises UserError for an absolute pattern.
     """
     if Path(pattern).is_absolute():
         raise UserError(
@@ -63,9 +63,9 @@ def find_splits(folder: Path, pattern: str) -> set[str]:
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """Read all lines, undecoded: one that is not UTF-8 is one bad row, not a bad file.
+    """Read all lines undecoded, so that invalid UTF-8 makes one bad row, not a bad file.
 
-    Raises UserError for a file that cannot be read, a damaged .gz, a file without a line.
+    Raises UserError for an unreadable file, a damaged .gz or an empty file.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -84,14 +84,14 @@ def read_lines(path: Path) -> list[bytes]:
 
 
 def split_lines(file: Iterable[bytes]) -> list[bytes]:
-    """Cut where a line feed stands and nowhere else; a byte order mark is no text."""
+    """Split at line feeds only, and remove line ends and a byte order mark."""
     lines = [line.rstrip(b"\r\n") for line in file]
     lines[:1] = [line.removeprefix(b"\xef\xbb\xbf") for line in lines[:1]]
     return lines
 
 
 def decode_line(raw: bytes, place: FileLine) -> str:
-    """Decode a line. Raises BadRowError where it is not UTF-8."""
+    """Decode a line. Raises BadRowError if it is not UTF-8."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -102,7 +102,7 @@ def decode_line(raw: bytes, place: FileLine) -> str:
 
 
 def require_text(text: str, what: str, place: FileLine) -> str:
-    """Pass on a text that says something. Raises BadRowError where it is empty."""
+    """Return a text that is not blank. Raises BadRowError for a blank one."""
     if text.strip():
         return text
     raise BadRowError(
@@ -116,9 +116,10 @@ def collect_examples(
     make: Callable[[int, Raw], Example],
     on_bad_row: OnBadRow | None,
 ) -> list[Example]:
-    """Make an example of every row and its line number.
+    """Make an example from every row and its line number.
 
-    A bad row raises BadRowError, or, where ``on_bad_row`` is given, is left out and told to it.
+    A bad row raises BadRowError. If ``on_bad_row`` is given, the row is left out instead, and
+    ``on_bad_row`` is called with the message.
     """
     examples = []
     for line, row in rows:

@@ -1,8 +1,8 @@
-"""Text <-> ids, a thin layer over the ``tokenizers`` library. It refuses to know what texts say.
+"""Convert text to ids and back: a thin layer over the ``tokenizers`` library.
 
-Text is whitespace-normalised before anything else. A space is then an ordinary character that opens
-the piece which starts a word (`` the``, `` transl``, ``ation``): a space cannot occur inside a
-word, so ``decode(encode(text)) == text`` for every text whose characters were seen in training.
+Whitespace is normalised first. A space is then an ordinary character at the start of a word's first
+piece (`` the``, `` transl``, ``ation``). No piece has a space inside, so
+``decode(encode(text)) == text`` for every text whose characters were seen in training.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from multiattn.files import write_json
 from multiattn.recipe.settings import TokenizerSettings
 from multiattn.symbols import UNK
 
-# Spelled with a space inside, which no piece has: no text, whatever it says, becomes one of them.
+# Spelled with a space inside, which no piece has, so that no text can encode to one of them.
 _SPECIALS = ["< pad >", "< s >", "</ s >", "< unk >"]
 _DISPLAYED = ["<pad>", "<s>", "</s>", "<unk>"]
 
-# What the model is trained on and applied to, one match at a time. Subwords never join letters and
-# punctuation; "&quot;", as the Moses tokeniser writes it, stays whole.
+# Each match is a segment that the model is trained on or applied to. Subwords never join letters
+# and punctuation; an entity such as "&quot;", as the Moses tokeniser writes it, stays whole.
 _SUBWORD_SEGMENT = (
     r" ?&#?[\p{L}\p{N}]+;| ?[\p{L}\p{M}\p{N}]+| ?[^ \p{L}\p{M}\p{N}]+"  # entity, word, the rest
 )
 _SEGMENTS = {"char": ".", "word": " [^ ]+", "bpe": _SUBWORD_SEGMENT, "unigram": _SUBWORD_SEGMENT}
 
 
-# The library's threads gain nothing here, and warn whenever a data loader forks.
+# The library's threads bring no speed-up here, and it warns whenever a data loader forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 _Sampler = Callable[[str, random.Random], Sequence[int]]
@@ -45,7 +45,7 @@ _Sampler = Callable[[str, random.Random], Sequence[int]]
 class Tokenizer:
     """A trained tokenizer. Ids 0 to 3 are padding, beginning, end and unknown.
 
-    Training ``char``, ``word`` and ``bpe`` twice on the same texts gives the same bytes. Training
+    Training ``char``, ``word`` or ``bpe`` twice on the same texts gives identical files. Training
     ``unigram`` does not: the library's scores and pieces differ from process to process.
     """
 
@@ -68,8 +68,8 @@ class Tokenizer:
     def train(cls, texts: Iterable[str], settings: TokenizerSettings) -> Self:
         """Learn a vocabulary of at most ``settings.size`` pieces, specials included.
 
-        Raises UserError without any text, or where ``size`` cannot hold every character (``bpe``
-        and ``unigram``; ``char`` and ``word`` leave out what is rare).
+        Raises UserError if there is no text, or if ``size`` cannot hold every character (``bpe``
+        and ``unigram``; ``char`` and ``word`` leave out rare pieces).
         """
         lines = [line for text in texts if (line := _normalise_spaces(text, settings))]
         if not lines:
@@ -92,19 +92,19 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """How many ids there are, specials included."""
+        """The number of ids, specials included."""
         return len(self._texts)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Every id as a person may read it, in their order."""
+        """The readable form of every id, in order."""
         return tuple(self.pieces(range(self.size)))
 
     def encode(self, text: str, generator: random.Random | None = None) -> list[int]:
-        """Turn a text into ids, without beginning and end.
+        """Turn a text into ids, without BOS and EOS.
 
-        A generator asks for subword sampling as ``settings.sampling`` says; the result is a
-        function of the text and of what the generator draws. Raises UserError for half a character.
+        A generator turns on subword sampling as set in ``settings.sampling``; the result depends
+        only on the text and on the generator. Raises UserError for a lone surrogate.
         """
         line = _normalise_spaces(text, self.settings)
         try:
@@ -121,21 +121,21 @@ class Tokenizer:
         return [piece for segment in segments for piece in sampled(segment, generator)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turn ids into a text; padding, beginning and end say nothing."""
+        """Turn ids into a text; padding, BOS and EOS add nothing to it."""
         return " ".join("".join(self._texts[index] for index in ids).split())
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """Each id as a person may read it: ``▁`` opens a word, specials stand in brackets."""
+        """The readable form of each id: ``▁`` marks a word's start; specials are in brackets."""
         return [
             _DISPLAYED[index] if index < len(_DISPLAYED) else self._texts[index].replace(" ", "▁")
             for index in ids
         ]
 
     def words(self, ids: Iterable[int]) -> list[tuple[str, int, int]]:
-        """Subwords joined to words: (word, position of its first id, position after its last).
+        """Join subwords into words: (word, position of its first id, position after its last).
 
         The words joined by spaces are what ``decode`` returns. Ids that add nothing to a word
-        (specials, the space between spelled words) lie in no range or inside one.
+        (specials, the spaces of a ``char`` tokenizer) are outside every range or inside one.
         """
         words: list[tuple[str, int, int]] = []
         open_word = False
@@ -152,13 +152,13 @@ class Tokenizer:
         return words
 
     def save(self, path: Path) -> None:
-        """Write one JSON file, beside and renamed. Raises UserError when the disk refuses."""
+        """Write one JSON file atomically. Raises UserError if it cannot be written."""
         library = json.loads(self._library.to_str())
         write_json(path, {"settings": self.settings.model_dump(), "library": library})
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote. Raises UserError naming the file when it is not that."""
+        """Read what ``save`` wrote. Raises UserError naming the file if it is anything else."""
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
             settings = TokenizerSettings.model_validate(saved["settings"])
@@ -167,7 +167,9 @@ class Tokenizer:
             raise UserError(
                 f"expected a tokenizer in {path}, got {error.strerror}; check the run folder"
             ) from error
-        except Exception as error:  # the library raises bare Exception on what is not its own
+        except (
+            Exception
+        ) as error:  # the library raises bare Exception for a file that it did not write
             raise UserError(
                 f"expected a tokenizer written by multiattn in {path}, got something else; "
                 "the file is damaged or of another version: restore it or train again"
@@ -205,7 +207,7 @@ def _untrained(settings: TokenizerSettings) -> tuple[models.Model, trainers.Trai
         "show_progress": False,
     }
     unknown = _SPECIALS[UNK]
-    if settings.kind == "bpe":  # a merge that happened once is a memory of one text
+    if settings.kind == "bpe":  # a pair seen only once is not worth a merge
         return models.BPE(unk_token=unknown), trainers.BpeTrainer(min_frequency=2, **shared)
     if settings.kind == "unigram":
         return models.Unigram(), trainers.UnigramTrainer(unk_token=unknown, **shared)

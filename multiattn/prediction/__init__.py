@@ -1,1 +1,1 @@
-"""A trained run as a function."""
+"""Prediction: a trained run as a function."""

@@ -1,8 +1,8 @@
-"""What a user writes on a command line -> values of a recipe's sources. It decodes no media.
+"""Parse command-line arguments into values of a recipe's sources. No media are decoded here.
 
 "A dog ."                        the value of the only source
-photo=a.jpg english='A dog.'     one input of two sources; a name that comes again starts the next
-my.jpg, a folder/, notes.txt     files that a reader recognises by suffix; of a text, its lines
+photo=a.jpg english='A dog.'     one input with two sources; a repeated name starts the next input
+my.jpg, a folder/, notes.txt     files that a reader recognises by suffix; a text file's lines
 -                                the lines of standard input
 """
 
@@ -26,7 +26,7 @@ STANDARD_INPUT = "-"
 class InputParser:
     """Turns arguments into inputs.
 
-    readers: the record of each source's reader. as_text: take everything literally.
+    readers: the record of each source's reader. as_text: treat every argument as literal text.
     """
 
     readers: Mapping[str, records.Reader]
@@ -34,7 +34,7 @@ class InputParser:
 
     @classmethod
     def of(cls, settings: RecipeSettings, host: Host, as_text: bool) -> InputParser:
-        """For the sources of a recipe."""
+        """Create the parser for the sources of a recipe."""
         found = {}
         for name, source in settings.sources.items():
             record = host.find("reader", source.reader.name).record
@@ -43,9 +43,9 @@ class InputParser:
         return cls(found, as_text)
 
     def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
-        """One mapping of source names to values per input; ``-`` is standard input's lines.
+        """One mapping of source names to values per input; ``-`` stands for standard input's lines.
 
-        Raises UserError for what no source takes.
+        Raises UserError for an argument that no source accepts.
         """
         named: dict[str, str] = {}
         for argument in arguments:
@@ -63,7 +63,7 @@ class InputParser:
             yield named
 
     def _refuse_other_source(self, name: str) -> None:
-        """What looks like SOURCE=VALUE is meant so, unless everything is text."""
+        """Refuse SOURCE=VALUE with an unknown source, unless everything is text."""
         if re.fullmatch(SOURCE_NAME_PATTERN, name) and not self.as_text:
             raise UserError(
                 f"expected one of the sources {', '.join(self.readers) or '(none)'} before the =, "
@@ -102,7 +102,7 @@ class InputParser:
         return [argument]
 
     def _checked(self, name: str, value: str) -> str:
-        """A path must exist; a text may say anything but nothing."""
+        """Check that a path exists or that a text is not empty."""
         reader = self.readers[name]
         if reader.produces == "text":
             if not value.strip():
@@ -120,7 +120,7 @@ def _reader_by_suffix(path: Path, reader: records.Reader) -> bool:
 
 
 def _content(path: Path, reader: records.Reader) -> list[str]:
-    """The values that a recognised file holds: the lines of a text, else the file itself."""
+    """The values in a recognised file: the lines of a text file, otherwise the file itself."""
     if reader.produces != "text":
         return [str(path)]
     if not _is_kind_of_path(path, Path.is_file):
@@ -132,7 +132,7 @@ def _content(path: Path, reader: records.Reader) -> list[str]:
 
 
 def _lines(lines: Iterable[bytes], path: Path) -> Iterator[str]:
-    """One text a line, none of them blank: outputs belong to inputs by their number."""
+    """One text per line; blank lines are errors because outputs match inputs by line number."""
     for number, raw in enumerate(lines, start=1):
         line = decode_line(raw, FileLine(path, number))
         if not line.strip():
@@ -143,7 +143,7 @@ def _lines(lines: Iterable[bytes], path: Path) -> Iterator[str]:
 
 
 def _is_kind_of_path(path: Path, question: object) -> bool:
-    """A long sentence is no path, and asking the disk about it is an error."""
+    """Test a path; a long sentence is not a path, and querying the disk for it raises OSError."""
     try:
         return bool(question(path))  # type: ignore[operator]
     except OSError:

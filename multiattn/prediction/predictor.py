@@ -1,10 +1,8 @@
-"""A trained run as a function: inputs in; text, score, tokens and attention out.
+"""A trained run as a function: from inputs to text, score, tokens and attention.
 
     predictor = multiattn.load("runs/translation")
     prediction = predictor("A dog runs .")
     prediction.text, prediction.score, prediction.attention["en"]        # (T + 1, S)
-
-It refuses to know where inputs come from (``inputs.py``) and how attention is drawn.
 
 Letters: T output tokens, S memory slots.
 """
@@ -47,7 +45,7 @@ from multiattn.search.panel import primary_memories
 OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
 UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
 InputValue = (
-    Any  # a text, a path, what else a reader accepts, or a mapping of source names to these
+    Any  # a text, a path, any other value that a reader accepts, or source names mapped to these
 )
 
 
@@ -55,13 +53,13 @@ InputValue = (
 class Prediction:
     """One output for one input.
 
-    score: what the search ranked it by. log_probability: the model's own, its end included.
-    tokens: its T pieces as a person may read them. words: (word, first, end) over the tokens.
-    attention: per source (T + 1, S): where each token, and the end, looked; each row sums to 1.
+    score: the search's ranking score. log_probability: the model's own, including the end token.
+    tokens: its T tokens in readable form. words: (word, first, end) over the tokens.
+    attention: per source the weights (T + 1, S) of each token and the end; each row sums to 1.
     labels: per source a name for each of the S slots. layouts: per source what the slots are.
-    times: per source when each word was said, where a plugin can tell it of such a layout.
-    doubts: what may be wrong with it, in sentences.
-    alternatives: the next best, where ``search.n_best`` asks for them.
+    times: per source when each word was said, if a plugin can align that layout.
+    doubts: warnings about the output, in sentences.
+    alternatives: the next best outputs, if ``search.n_best`` is above 1.
     """
 
     inputs: Mapping[str, Any]
@@ -78,7 +76,7 @@ class Prediction:
     alternatives: tuple[Prediction, ...] = ()
 
     def records(self) -> Iterator[AttentionRecord]:
-        """What a renderer draws: per source, output words by slots (by words of a text)."""
+        """Records to draw, one per source: output words by slots (by words for a text source)."""
         for source, weights in self.attention.items():
             rows, labels = average_over_words(weights, self.words), self.labels[source]
             if self.layouts[source].kind == "tokens":
@@ -90,7 +88,7 @@ class Prediction:
             yield AttentionRecord(source, value, labels, words, rows, layout)
 
     def as_json(self) -> dict[str, Any]:
-        """The input, the output, its score and word times; attention is in the records."""
+        """The input, the output, its score and word times; attention is in ``records``."""
         found = {
             "input": {name: display_value(value) for name, value in self.inputs.items()},
             "text": self.text,
@@ -112,7 +110,7 @@ class Prediction:
 
 
 class Predictor:
-    """A run, ready to write; its outputs do not depend on what else is asked for."""
+    """A run that is ready to decode; each output is independent of the other inputs."""
 
     def __init__(self, system: System, device: torch.device) -> None:
         self.system = system
@@ -123,21 +121,21 @@ class Predictor:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of what one input consists of."""
+        """The names of the sources that make up one input."""
         return tuple(self.system.settings.sources)
 
     def __call__(self, source: InputValue = "", *, prefix: str = "") -> Prediction:
-        """Write for one input: a text or path, or one per source name (None: it lacks that one).
+        """Decode one input: a text or path, or one per source name (None for a missing source).
 
-        prefix: what the output must begin with. Raises UserError for an unknown source.
+        prefix: text that the output must start with. Raises UserError for an unknown source.
         """
         (prediction,) = self.each([source], prefix=prefix)
         return prediction
 
     def each(self, sources: Iterable[InputValue], *, prefix: str = "") -> Iterator[Prediction]:
-        """Write for many inputs, in their order, ``search.batch_size`` at a time.
+        """Decode many inputs, in order, ``search.batch_size`` at a time.
 
-        Raises UserError at an input that is refused, after everything before it.
+        Raises UserError at an invalid input, after yielding the predictions before it.
         """
         for found in self.attempts(sources, prefix=prefix):
             if isinstance(found, UserError):
@@ -147,7 +145,7 @@ class Predictor:
     def attempts(
         self, sources: Iterable[InputValue], *, prefix: str = ""
     ) -> Iterator[Prediction | UserError]:
-        """As ``each``, but an input that is refused is its error, and the others go on."""
+        """As ``each``, but yield the error of an invalid input and continue with the next."""
         if isinstance(sources, str | Path):
             raise UserError(f"expected a list of inputs, got {sources!r} alone; call the predictor")
         numbered = enumerate(sources, start=1)
@@ -157,14 +155,14 @@ class Predictor:
     def _attempt(
         self, group: Sequence[tuple[int, InputValue]], prefix: str
     ) -> list[Prediction | UserError]:
-        """What is refused together is tried in halves: it may be one of them, or their number."""
+        """Decode a group; if it fails, retry its halves to isolate a bad input or save memory."""
         try:
             rows = [Row(f"input {number}", self._named(source)) for number, source in group]
             return [*self._write(rows, prefix)]
         except UserError as error:
             if len(group) == 1:
                 return [error]
-        half = len(group) // 2  # after the error is let go, and with it the memory that it holds
+        half = len(group) // 2  # outside the except block, so that the error's memory is freed
         return self._attempt(group[:half], prefix) + self._attempt(group[half:], prefix)
 
     @torch.inference_mode()
@@ -261,7 +259,7 @@ class Predictor:
         }
 
     def _checked(self, name: str, value: object) -> object:
-        """A text or a path as a string; what else the reader says that it ``accepts``, as it is."""
+        """A text or a path as a string; any other type that the reader ``accepts``, unchanged."""
         reader = self.system.processors.readers[name]
         accepted = reader.accepts if isinstance(reader, ObjectReader) else ()
         if isinstance(value, accepted) and not isinstance(value, str | Path):
@@ -284,7 +282,7 @@ def _truncation_warnings(found: Hypothesis, limit: int) -> Iterator[str]:
 
 
 def _unknown_input_warnings(labels: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Readers call a symbol that they have never seen ``<unk>``; other specials say nothing."""
+    """Warn of ``<unk>``, a reader's label for unknown symbols; other specials need no warning."""
     for source, names in labels.items():
         letters = [name.strip("▁") for name in names]
         said = {name for name in letters if name and name not in SILENT}
@@ -302,10 +300,10 @@ def load(
     device: str | torch.device | None = None,
     host: Host | None = None,
 ) -> Predictor:
-    """Open a run folder to write with it.
+    """Load a run folder for prediction.
 
-    overrides: ``("search.beam=1",)``, checked like the recipe. device: else the first accelerator
-    there is. Raises UserError for a folder that holds no whole run.
+    overrides: ``("search.beam=1",)``, checked like the recipe. device: by default the first
+    accelerator available. Raises UserError for a folder without a complete run.
     """
     if isinstance(overrides, str):
         raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
@@ -325,7 +323,7 @@ def _available_device(device: str | torch.device) -> torch.device:
 def attention_images(
     system: System, inputs: Mapping[str, Any], device: torch.device
 ) -> dict[str, NDArray[np.uint8]]:
-    """Attention maps of the output for one example, by the name a log shows them under."""
+    """Attention maps of the output for one example, by their names in a log."""
     prediction = Predictor(system, device)(inputs)
     return {
         f"attention/{record.source}": image_of(record, system.host)

@@ -1,8 +1,8 @@
-"""Attention as a picture: where the model looked when it wrote each word. It imports no torch.
+"""Attention maps: figures of the attention weights of each output word. It imports no torch.
 
 A renderer draws one ``AttentionRecord`` into a figure, for memories of one layout; this file has
-the one for texts, which whatever has nothing better falls back on: a heat map with the output's
-words as rows. It refuses to know how the weights came about.
+the one for texts, which is also the fallback for other layouts: a heat map with the output's words
+as rows.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Span = tuple[str, int, int]  # a word and the tokens [first, end) that spell it
 
 @dataclass(frozen=True)
 class AttentionRecord:
-    """Where one output looked in one of its sources.
+    """The attention weights of one output over one of its sources.
 
-    value: the raw input, as the reader got it.
+    value: the raw input, as passed to the reader.
     labels: a name per slot, S, or none.
     words: the output's words, W.
-    weights: (W, S), each row what the word's tokens gave to each slot, on average.
+    weights: (W, S), each row the mean weights of the word's tokens.
     layout: what the slots are (``memory.Layout``).
     """
 
@@ -46,7 +46,7 @@ class AttentionRecord:
     layout: Any
 
     def as_json(self) -> dict[str, Any]:
-        """The same numbers, for other people's programs."""
+        """The record as plain data, for other programs."""
         return {
             "source": self.source,
             "value": display_value(self.value),
@@ -57,23 +57,23 @@ class AttentionRecord:
 
 
 def display_value(value: Any) -> str:
-    """A raw input in JSON: a text or a path as it is, of anything else what it is."""
+    """A raw input for JSON: a text or a path unchanged, any other value described."""
     return value if isinstance(value, str) else f"<{type(value).__name__}>"
 
 
 @runtime_checkable
 class Renderer(Protocol):
-    """What a ``renderer`` record's target is, built without settings."""
+    """The target of a ``renderer`` record, built without settings."""
 
     def draw(self, figure: Figure, record: AttentionRecord) -> None:
-        """Fill an empty figure; its size may be set."""
+        """Draw into an empty figure; its size may be changed."""
 
 
 class HeatMap:
-    """Slots as columns, the output's words as rows, darker where more attention went."""
+    """Slots as columns, the output's words as rows; darker means more attention."""
 
     def draw(self, figure: Figure, record: AttentionRecord) -> None:
-        """Fill an empty figure, as large as its labels need."""
+        """Draw into an empty figure, sized to fit its labels."""
         words, slots = record.weights.shape
         figure.set_size_inches(min(40.0, 1.6 + 0.3 * slots), min(40.0, 1.4 + 0.3 * words))
         axes = figure.add_subplot()
@@ -107,7 +107,7 @@ def sum_over_words(
 
 
 def label_spans(labels: Sequence[str]) -> list[Span]:
-    """Labels of a text's slots joined to words: ``▁`` opens one, a special stands by itself."""
+    """Join the labels of a text's slots into words: ``▁`` starts one, specials stand alone."""
     spans: list[Span] = []
     alone = True
     for place, label in enumerate(labels):
@@ -123,7 +123,7 @@ def label_spans(labels: Sequence[str]) -> list[Span]:
 
 
 def renderer_for(layout: str, host: Host) -> Renderer:
-    """The renderer that a plugin brings for a layout; the heat map where none does."""
+    """The renderer that a plugin provides for a layout, otherwise the heat map."""
     for row in host.records("renderer"):
         if isinstance(row.record, records.Renderer) and row.record.layout == layout:
             renderer: Renderer = host.target("renderer", row.full_name)()
@@ -132,7 +132,7 @@ def renderer_for(layout: str, host: Host) -> Renderer:
 
 
 def figure_of(record: AttentionRecord, host: Host, dpi: int = 120) -> Figure:
-    """The record, drawn by the renderer of its layout."""
+    """A figure of the record, drawn by the renderer of its layout."""
     figure = Figure(dpi=dpi)
     renderer_for(record.layout.kind, host).draw(figure, record)
     return figure
@@ -156,14 +156,14 @@ def image_of(record: AttentionRecord, host: Host, dpi: int = 120) -> NDArray[np.
 
 @contextmanager
 def quiet_drawing() -> Iterator[None]:
-    """Hide matplotlib's warnings about letters that the font lacks and labels that are too long."""
+    """Hide matplotlib's warnings about missing glyphs and labels that are too long."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
 
 
 def save_attention_maps(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
-    """Per source ``STEM-SOURCE.png`` and the same numbers in ``STEM-SOURCE.json``."""
+    """Write ``STEM-SOURCE.png`` per source, and its data to ``STEM-SOURCE.json``."""
     pictures = []
     for record in drawn:
         picture = stem.with_name(f"{stem.name}-{record.source}.png")

@@ -1,7 +1,7 @@
-"""When each word of an output was said: what an aligner is given, and what it gives back.
+"""Word times of an output: what an aligner receives and what it returns.
 
-An aligner is found by the layout of a memory (``records.Aligner``). This file refuses to know what
-the slots show, and how places in them become seconds.
+An aligner is found by the layout of a memory (``records.Aligner``); it alone interprets the slots
+and converts their positions to seconds.
 
 Letters: T output tokens, S memory slots, D memory width.
 """
@@ -21,9 +21,9 @@ from multiattn.registry.host import Host
 
 @dataclass(frozen=True)
 class TimedWord:
-    """A word of an output and where in the input it was, in the unit of the layout (seconds).
+    """A word of an output and its position in the input, in the unit of the layout (seconds).
 
-    confidence: between 0 and 1, how sure the model is of the word. method: how it was found.
+    confidence: between 0 and 1, how certain the model is of the word. method: how it was aligned.
     """
 
     word: str
@@ -33,7 +33,7 @@ class TimedWord:
     method: str
 
     def as_json(self) -> dict[str, Any]:
-        """The same, rounded to what is meant by it."""
+        """The word as plain data, rounded to a meaningful precision."""
         return {
             "word": self.word,
             "start": round(self.start, 3),
@@ -45,12 +45,12 @@ class TimedWord:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One output, one of its sources, and all that the model knows about the two.
+    """One output, one of its sources, and the model's information about both.
 
     memories: of this input alone, leaves (1, S, …) without padding; ``source`` is one of them.
     heads: the model's. tokens: T ids without the end. words: (word, first, end) over the tokens.
-    log_probabilities: the decoder's own of each token, and of the end: T + 1.
-    weights: (T + 1, S), where each token and the end looked; None where nothing was looked at.
+    log_probabilities: the decoder's, of each token and of the end: T + 1.
+    weights: (T + 1, S), the attention of each token and of the end; None without attention.
     """
 
     source: str
@@ -63,20 +63,20 @@ class Evidence:
 
     @property
     def memory(self) -> Memory:
-        """That of the source."""
+        """The memory of the source."""
         return self.memories[self.source]
 
 
 @runtime_checkable
 class Aligner(Protocol):
-    """What an ``aligner`` record's target is, built without settings."""
+    """The target of an ``aligner`` record, built without settings."""
 
     def align(self, evidence: Evidence) -> Sequence[TimedWord]:
-        """A ``TimedWord`` for every word, in their order; nothing where it cannot be told."""
+        """A ``TimedWord`` for every word, in order; empty if the words cannot be aligned."""
 
 
 def aligner_for(layout: str, host: Host) -> Aligner | None:
-    """The aligner that a plugin brings for a layout, if any does."""
+    """The aligner that a plugin provides for a layout, if any."""
     for row in host.records("aligner"):
         if isinstance(row.record, records.Aligner) and row.record.layout == layout:
             aligner: Aligner = host.target("aligner", row.full_name)()
@@ -85,7 +85,7 @@ def aligner_for(layout: str, host: Host) -> Aligner | None:
 
 
 def single_row(memory: Memory, row: int) -> Memory:
-    """One row of a memory as a batch of one, its real slots only."""
+    """One row of a memory as a batch of one, without padding."""
     real = memory.mask[row]
     return replace(
         memory,

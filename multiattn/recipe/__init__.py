@@ -1,1 +1,1 @@
-"""YAML to checked settings. No torch."""
+"""Recipes: from YAML to checked settings. It imports no torch."""

@@ -1,7 +1,7 @@
-"""Recipe file -> validated settings, every mistake reported at once. It builds nothing.
+"""Recipe file -> validated settings, with all mistakes reported at once. Nothing is built.
 
-A recipe is found by name (`translation`, `translation/multi30k`), among the shipped ones and those
-of plugins, or by path. Overrides are checked like the file.
+A recipe is found by name (`translation`, `translation/multi30k`), among those shipped with
+multiattn and its plugins, or by path. Overrides are checked like the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from multiattn.registry.schema import (
 CORE_DISTRIBUTION = "multiattn"
 RECIPE_SUFFIXES = (".yaml", ".yml")
 
-# Where a recipe names components: dotted place (* is any key or index), kind, how it is written.
+# Where a recipe names components: dotted key (* is any key or index), kind, type of the value.
 COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
     ("corpus", "corpus", TypeAdapter(CorpusSettings)),
     ("sources.*.reader", "reader", TypeAdapter(NamedComponent)),
@@ -45,7 +45,7 @@ COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe that can be called by name, and the distribution that brings it."""
+    """A recipe with a name, and the distribution that provides it."""
 
     name: str
     distribution: str
@@ -53,7 +53,7 @@ class RecipeFile:
 
 
 def shipped(folder: str) -> Path:
-    """Find `recipes` or `data`: inside the installed package, else at the repository root."""
+    """Find `recipes` or `data`: inside the installed package, or at the repository root."""
     package = Path(__file__).parents[1]
     candidates = (package / "_shipped" / folder, package.parent / folder)
     for candidate in candidates:
@@ -66,7 +66,7 @@ def shipped(folder: str) -> Path:
 
 
 def recipe_files(host: Host) -> list[RecipeFile]:
-    """List every recipe that has a name: `folder`, which is its default.yaml, or `folder/file`."""
+    """List every named recipe: `folder` (its default.yaml) or `folder/file`."""
     files = [
         RecipeFile(_recipe_name(path.parent.name, path), CORE_DISTRIBUTION, path)
         for path in shipped("recipes").glob("*/*.yaml")
@@ -81,7 +81,7 @@ def recipe_files(host: Host) -> list[RecipeFile]:
 
 
 def _recipe_folders(target: str) -> list[Path]:
-    """Find the folder of ``package:folder``; nothing where there is no such package."""
+    """Find the folder of ``package:folder``; empty if there is no such package."""
     package, _, inside = target.partition(":")
     try:
         spec = importlib.util.find_spec(package)
@@ -95,7 +95,7 @@ def _recipe_name(folder: str, path: Path) -> str:
 
 
 def read_summary(path: Path) -> str:
-    """Read the summary of a recipe file and check nothing else; say so where it cannot be read."""
+    """Read a recipe file's summary without checking the rest; say so if it cannot be read."""
     try:
         value = _parse(path).value
     except UserError as mistake:
@@ -104,9 +104,9 @@ def read_summary(path: Path) -> str:
 
 
 def find_recipe(name_or_path: str, host: Host) -> Path:
-    """Find a recipe's file: what ends in .yaml is a path, anything else a name or a folder.
+    """Find a recipe's file: an argument ending in .yaml is a path, any other a name or a folder.
 
-    Raises UserError for an unknown name (with close ones) and for a name that two plugins give.
+    Raises UserError for an unknown name (with close matches) and for one that two plugins provide.
     """
     path = Path(name_or_path)
     if path.suffix in RECIPE_SUFFIXES:
@@ -136,7 +136,7 @@ def load_recipe(
     """Read and check a whole recipe: schema, component names, component settings, overrides.
 
     overrides: ``training.steps=5``, ``objectives.0.weight=2``; values are YAML.
-    Raises UserError with one line per mistake: file and line (or --set), dotted place, sentence.
+    Raises UserError with one line per mistake: file and line (or --set), dotted key, sentence.
     """
     host = load_host() if host is None else host
     path = find_recipe(str(name_or_path), host)
@@ -191,7 +191,7 @@ def _report(
 
 
 def _apply_override(tree: Any, override: str) -> Any:
-    """Apply ``dotted.key=value`` to plain data; the data given stays as it was."""
+    """Apply ``dotted.key=value`` to a copy of plain data."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
         raise UserError("expected key=value with a dotted key; write it like training.steps=5")
@@ -208,7 +208,7 @@ def _validate(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
 
 
 def _component_mistakes(tree: object, host: Host) -> list[Mistake]:
-    """Check every component of a recipe that is at least written as one."""
+    """Check every entry of a recipe that has the form of a component."""
     mistakes = []
     components: dict[str, Named] = {}
     for pattern, kind, written in COMPONENTS:
@@ -216,13 +216,13 @@ def _component_mistakes(tree: object, host: Host) -> list[Mistake]:
             try:
                 components[key] = written.validate_python(value)
             except ValidationError:
-                continue  # the schema has said so
+                continue  # already reported by the schema
             mistakes += host.mistakes(kind, components[key], key)
     return [*mistakes, *_mismatched_encoders(components, host)]
 
 
 def _mismatched_encoders(components: Mapping[str, Named], host: Host) -> Iterator[Mistake]:
-    """Find the sources whose encoder does not consume what their reader produces."""
+    """Find the sources whose encoder cannot consume their reader's output."""
     for key, named in components.items():
         source, _, role = key.rpartition(".")
         if role != "encoder" or f"{source}.reader" not in components:
@@ -245,12 +245,12 @@ def _mismatched_encoders(components: Mapping[str, Named], host: Host) -> Iterato
 
 
 def dump_recipe(settings: RecipeSettings) -> str:
-    """Write settings as YAML, every default spelled out; ``load_recipe`` reads the same."""
+    """Write settings as YAML with all defaults included; ``load_recipe`` reads them back."""
     return yamlfile.dump(settings.model_dump(mode="json"))
 
 
 def differing_keys(first: RecipeSettings, second: RecipeSettings) -> list[str]:
-    """Name the dotted keys in which two recipes differ."""
+    """List the dotted keys in which two recipes differ."""
     flat = [dict(yamlfile.leaves(each.model_dump(mode="json"))) for each in (first, second)]
     missing = object()
     places = dict.fromkeys([*flat[0], *flat[1]])

@@ -1,7 +1,7 @@
-"""What a recipe may say, with types and defaults. Frozen; it imports neither torch nor a plugin.
+"""The schema of recipes: keys, types and defaults. It imports neither torch nor a plugin.
 
 Components are named, not imported: ``{name: additive, dim: 256}`` or just ``additive``. Their own
-settings are checked against the component's signature by ``recipe.py``.
+settings are checked against the component's signature by ``loading.py``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ SOURCE_NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
 class CorpusSettings(Named):
-    """A corpus and the folder where it lies, relative to the data root."""
+    """A corpus and its folder, relative to the data root."""
 
     folder: str = "."
 
 
 class SplitNames(Strict):
-    """Names of the corpus's splits. Choosing happens on ``validation``; ``test`` is only scored."""
+    """Names of the corpus's splits. ``validation`` selects checkpoints; ``test`` is only scored."""
 
     train: str = "train"
     validation: str = "validation"
@@ -45,35 +45,35 @@ class SplitNames(Strict):
 
 
 class SourceSettings(Strict):
-    """One input: which field of the corpus, who reads it, who encodes it."""
+    """One input: its field in the corpus, its reader and its encoder."""
 
     field: str
     reader: NamedComponent
     encoder: NamedComponent
-    cache: bool = False  # what frozen parts of the encoder give is computed once and kept on disk
+    cache: bool = False  # compute the output of frozen encoder parts once and keep it on disk
 
 
 class TokenizerSettings(Strict):
-    """Text <-> ids of one side."""
+    """The tokenizer of a source or of the target: text <-> ids."""
 
     kind: Literal["char", "word", "bpe", "unigram"] = "bpe"
-    size: int = Field(default=8000, gt=4, le=10_000_000)  # four are specials
+    size: int = Field(default=8000, gt=4, le=10_000_000)  # includes the four special tokens
     lowercase: bool = False
     sampling: Probability = 0.0
 
 
 class TargetSettings(Strict):
-    """The output: a text field of the corpus. Several values of a field are several targets."""
+    """The output: a text field of the corpus. A field with several values gives several targets."""
 
     field: str
     tokenizer: TokenizerSettings = TokenizerSettings()
     tokenizer_of: str | None = (
-        None  # a run whose tokenizer, of the same settings, is taken as it is
+        None  # a run whose tokenizer, trained with the same settings, is reused unchanged
     )
 
 
 class ParameterGroup(Strict):
-    """Parameters whose name ``pattern`` (a regular expression) finds learn otherwise."""
+    """Optimiser settings for parameters whose names match ``pattern`` (a regular expression)."""
 
     pattern: str
     learning_rate_factor: float = Field(default=1.0, ge=0.0)
@@ -82,7 +82,7 @@ class ParameterGroup(Strict):
 
 
 class ScheduledSamplingSettings(Strict):
-    """The share of fed words that are the model's own (Bengio 2015), rising linearly over steps."""
+    """The probability of feeding back the model's own token (Bengio 2015), rising linearly."""
 
     start: Probability = 0.0
     end: Probability = 0.25
@@ -90,15 +90,15 @@ class ScheduledSamplingSettings(Strict):
 
 
 class TrainingSettings(Strict):
-    """One run of the optimiser. Budgets are in optimiser steps, not in time."""
+    """How to train. Budgets are in optimiser steps, not in time."""
 
     steps: PositiveInt = 10_000
-    batch_tokens: PositiveInt = 2_000  # padded target tokens of one optimiser step
-    batch_size: PositiveInt | None = None  # at most so many examples in one optimiser step
-    source_budget: Mapping[str, PositiveInt] = {}  # at most so much padded input, per source
+    batch_tokens: PositiveInt = 2_000  # padded target tokens per optimiser step
+    batch_size: PositiveInt | None = None  # maximum number of examples per optimiser step
+    source_budget: Mapping[str, PositiveInt] = {}  # maximum padded input, per source
     accumulate: PositiveInt = 1
     max_target_tokens: PositiveInt = 200
-    max_source: Mapping[str, PositiveInt] = {}  # longer examples are left out and counted
+    max_source: Mapping[str, PositiveInt] = {}  # longer examples are skipped and counted
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "linear", "cosine", "inverse-sqrt"] = "cosine"
     warmup_steps: int = Field(default=0, ge=0)
@@ -109,40 +109,42 @@ class TrainingSettings(Strict):
     groups: tuple[ParameterGroup, ...] = ()
     scheduled_sampling: ScheduledSamplingSettings | None = None
     validate_every: PositiveInt = 500
-    validation_limit: PositiveInt | None = None  # decode only the first so many validation examples
-    patience: PositiveInt | None = None  # validations without a better score
-    average: PositiveInt = 1  # the best so many checkpoints, averaged
+    validation_limit: PositiveInt | None = None  # decode only the first N validation examples
+    patience: PositiveInt | None = None  # stop after N validations without improvement
+    average: PositiveInt = 1  # average the N best checkpoints
     checkpoint_every: PositiveInt = 500
     log_every: PositiveInt = 50
-    workers: int = Field(default=0, ge=0)  # processes that read ahead; they change only time
+    workers: int = Field(default=0, ge=0)  # processes that read ahead; they affect only speed
     bad_rows: Literal["stop", "skip"] = "stop"
 
 
 class FusedLanguageModel(Strict):
-    """A trained run without sources whose log-probabilities join the search."""
+    """A trained run without sources whose log-probabilities are added in the search."""
 
     run: str
     weight: float = 0.2
 
 
 class SearchSettings(Strict):
-    """How outputs are found. ``beam: 1`` is greedy."""
+    """How to decode. ``beam: 1`` is greedy search."""
 
-    method: Literal["beam", "sample", "ctc"] = "beam"  # ctc: its head proposes, all others rescore
+    method: Literal["beam", "sample", "ctc"] = (
+        "beam"  # ctc: the CTC head proposes, the rest rescore
+    )
     beam: PositiveInt = 5
     n_best: PositiveInt = 1
     batch_size: PositiveInt = 32
     max_length: PositiveInt = 200
-    max_length_ratio: PositiveFloat | None = None  # of the longest source's slots, plus 10
+    max_length_ratio: PositiveFloat | None = None  # times the longest source's slots, plus 10
     min_length: int = Field(default=0, ge=0)
-    length_penalty: float = 1.0  # score / length ** penalty; 0 is the plain sum
-    block_ngrams: int = Field(default=0, ge=0)  # no n-gram of this order twice; 0 is off
+    length_penalty: float = 1.0  # score / length ** penalty; 0 keeps the plain sum
+    block_ngrams: int = Field(default=0, ge=0)  # never repeat an n-gram of this order; 0 is off
     temperature: PositiveFloat = 1.0
     top_k: int = Field(default=0, ge=0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     scorers: tuple[Weighted, ...] = ()
     language_model: FusedLanguageModel | None = None
-    ensemble: tuple[str, ...] = ()  # runs whose probabilities are averaged with this one's
+    ensemble: tuple[str, ...] = ()  # runs whose probabilities are averaged with this run's
 
     @field_validator("n_best")
     @classmethod
@@ -163,11 +165,11 @@ class SearchSettings(Strict):
 
 
 class EvaluationSettings(Strict):
-    """Metrics of a split; ``select`` is the one that chooses among checkpoints."""
+    """The metrics of a split; ``select`` names the one that selects checkpoints."""
 
     metrics: tuple[NamedComponent, ...] = ()
     select: str | None = None
-    group: str | None = None  # a field or note of the corpus (speaker): scores for each value too
+    group: str | None = None  # corpus field or note (speaker) to also score by
 
     @field_validator("metrics")
     @classmethod

@@ -1,8 +1,8 @@
-"""YAML as recipes write it: safe, YAML 1.2's plain words, the line of every key, dotted places.
+"""The YAML of recipes: loaded safely, with YAML 1.2's scalars and the line of every dotted key.
 
 PyYAML reads YAML 1.1, where ``no`` is false, ``1e-3`` is a string and ``12:30`` is a number; here
-only true and false are booleans and numbers look like numbers. It knows nothing of recipes: a
-place is a dotted path of keys and list indices, such as ``objectives.0.weight``.
+only true and false are booleans and numbers look like numbers. A dotted key is a path of keys and
+list indices, such as ``objectives.0.weight``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PLAIN_WORDS = (
 
 
 class Loader(yaml.SafeLoader):
-    """The safe loader with our plain words."""
+    """The safe loader with YAML 1.2's scalars."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the library's own way to start afresh
 
@@ -50,7 +50,7 @@ for _style in (Loader, Dumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Quote where Unicode's line separators stand: other styles fold them into spaces."""
+    """Quote text with Unicode line separators: other styles fold them into spaces."""
     style = '"' if not {"\x85", "\u2028", "\u2029"}.isdisjoint(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
@@ -60,21 +60,21 @@ Dumper.add_representer(str, _represent_text)
 
 @dataclass(frozen=True)
 class Document:
-    """What a file says, the line of every dotted key, and the keys that it gives twice."""
+    """A file's content, the line of every dotted key, and the duplicate keys."""
 
     value: Any
     lines: dict[str, int] = field(default_factory=dict)
     repeated: tuple[str, ...] = ()
 
     def line(self, place: str) -> int:
-        """The line of a dotted key, or of the nearest key above it that the file has."""
+        """The line of a dotted key, or of its nearest ancestor in the file."""
         while place and place not in self.lines:
             place = place.rpartition(".")[0]
         return self.lines.get(place, 1)
 
 
 def parse(text: str, name: str) -> Document:
-    """Parse a document; ``name`` is what an error calls it. Raises UserError for broken YAML."""
+    """Parse a document; ``name`` is used in errors. Raises UserError for malformed YAML."""
     try:
         loader = Loader(text)
         node = loader.get_single_node()
@@ -101,7 +101,7 @@ def parse(text: str, name: str) -> Document:
 
 
 def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, int]]:
-    """Every dotted key below ``node`` with its line; what an alias repeats is listed once."""
+    """Every dotted key below ``node`` with its line; aliased nodes are listed once."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -120,7 +120,7 @@ def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, in
 def values_at(
     tree: object, pattern: Sequence[str], place: str = ""
 ) -> Iterator[tuple[str, object]]:
-    """Every place that matches the steps of a pattern, * being any, and what stands there."""
+    """Every dotted key that matches the steps of a pattern (* matches any), with its value."""
     if not pattern:
         yield place, tree
         return
@@ -130,7 +130,7 @@ def values_at(
 
 
 def leaves(tree: object, place: str = "") -> Iterator[tuple[str, object]]:
-    """Every place that holds no further place, and what stands there."""
+    """Every dotted key without keys below it, with its value."""
     children = _children(tree)
     if not children:
         yield place, tree
@@ -147,10 +147,10 @@ def _children(tree: object) -> list[tuple[str, object]]:
 
 
 def with_value(tree: Any, steps: Sequence[str], value: object) -> Any:
-    """A copy of ``tree`` with ``value`` at a place; a list grows by one at its end.
+    """A copy of ``tree`` with ``value`` set at a key path; index ``len(list)`` appends to a list.
 
-    A string on the way becomes ``{name: string}``: that is a component written by its name alone.
-    Raises UserError where the way leads through anything else, or to an index beyond the list.
+    A string on the path becomes ``{name: string}``, a component given by its name alone.
+    Raises UserError if the path leads through any other scalar, or to an index past the list's end.
     """
     if not steps:
         return value
@@ -171,5 +171,5 @@ def with_value(tree: Any, steps: Sequence[str], value: object) -> Any:
 
 
 def dump(value: object) -> str:
-    """Write plain data so that ``parse`` reads the same."""
+    """Write plain data as YAML that ``parse`` reads back unchanged."""
     return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True)

@@ -1,1 +1,1 @@
-"""What can be plugged in: records, hooks, the loader. No torch."""
+"""The plugin registry: records, hooks and the loader. It imports no torch."""

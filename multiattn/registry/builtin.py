@@ -1,4 +1,4 @@
-"""The core as a plugin: what multiattn itself brings, through the door that every plugin uses."""
+"""The core as a plugin: multiattn registers its own components the way every plugin does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def multiattn_components() -> Iterator[Record]:
 
 
 def attentions() -> Iterator[Record]:
-    """Yield the ways in which a query looks at one memory."""
+    """Yield the attentions: ways for a query to attend to one memory."""
     yield Attention(
         name="additive",
         target="multiattn.engine.attention:Additive",
@@ -82,7 +82,7 @@ def attentions() -> Iterator[Record]:
 
 
 def fusions() -> Iterator[Record]:
-    """Yield the ways in which the contexts of several memories become one."""
+    """Yield the fusions: ways to combine the contexts of several memories into one."""
     yield Fusion(
         name="concat",
         target="multiattn.engine.fusion:Concat",
@@ -103,7 +103,7 @@ def fusions() -> Iterator[Record]:
 
 
 def decoders() -> Iterator[Record]:
-    """Yield the decoder and what it is put together from."""
+    """Yield the decoder and the parts it is assembled from."""
     yield Decoder(
         name="lstm",
         target="multiattn.engine.decoder:LSTMDecoder",
@@ -161,7 +161,7 @@ def decoders() -> Iterator[Record]:
 
 
 def objectives() -> Iterator[Record]:
-    """Yield what training minimises."""
+    """Yield the training objectives."""
     yield Objective(
         name="cross-entropy",
         target="multiattn.training.objectives:CrossEntropy",
@@ -201,7 +201,7 @@ def objectives() -> Iterator[Record]:
 
 
 def scorers() -> Iterator[Record]:
-    """Yield what may join a beam."""
+    """Yield the scorers that can take part in a beam search."""
     yield Scorer(
         name="length",
         target="multiattn.search.scorers:LengthReward",
@@ -223,7 +223,7 @@ def scorers() -> Iterator[Record]:
 
 
 def renderers() -> Iterator[Record]:
-    """Yield what draws attention."""
+    """Yield the renderers of attention weights."""
     yield Renderer(
         name="heat-map",
         target="multiattn.prediction.rendering:HeatMap",

@@ -1,7 +1,7 @@
-"""Which plugins there are and which are allowed, from metadata alone: it never imports a plugin.
+"""Discover the available and the allowed plugins from metadata alone, without importing any.
 
-This is the recovery path: whatever an installed plugin does when it is imported, `multiattn
-plugins` still lists it. Standard library only, so that listing stays quick.
+This is the recovery path: even if an installed plugin crashes when it is imported, `multiattn
+plugins` still lists it. Standard library only, so that listing stays fast.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ALLOW_LIST = "MULTIATTN_PLUGINS"
 
 @dataclass(frozen=True)
 class PluginEntry:
-    """A plugin that somebody installed or named: where it is, and how it would be loaded."""
+    """A plugin that is installed or was given as a file: where it is and how to load it."""
 
     distribution: str
     name: str
@@ -37,24 +37,24 @@ class PluginEntry:
 
     @property
     def label(self) -> str:
-        """What it is registered as: nobody can shadow anybody."""
+        """The name it is registered under, unique so that no plugin can shadow another."""
         return f"{self.distribution}/{self.name}"
 
 
 def is_switched_on(variable: str) -> bool:
-    """Whether an environment variable is set to something other than nothing or 0."""
+    """Whether an environment variable is set to anything but the empty string or 0."""
     return os.environ.get(variable, "") not in ("", "0")
 
 
 def canonical_name(distribution: str) -> str:
-    """Spell a distribution's name as package indexes compare it: My_Plugin is my-plugin."""
+    """Normalise a distribution's name as package indexes do: My_Plugin becomes my-plugin."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def installed_plugins() -> list[PluginEntry]:
-    """List the plugins of the environment, by distribution and name; nothing is imported.
+    """List the plugins of the environment, by distribution and name, without importing them.
 
-    Those that the allow-list names without being there are listed too: loading one says so.
+    Plugins on the allow-list that are not installed are listed too; loading one reports that.
     """
     allow_list = _allow_list()
     found = []
@@ -78,7 +78,7 @@ def installed_plugins() -> list[PluginEntry]:
 
 
 def plugin_from_file(path: Path) -> PluginEntry:
-    """Take a Python file as a plugin; its distribution is called like the file."""
+    """Treat a Python file as a plugin; its distribution is named after the file."""
     if not path.is_file():
         raise UserError(f"expected a Python file after --plugin, got {path}; name one that exists")
     return PluginEntry(
@@ -91,7 +91,7 @@ def plugin_from_file(path: Path) -> PluginEntry:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a Python file under its own name, so that its records can name ``stem:Attribute``."""
+    """Import a Python file under its own name, so that its targets can be ``stem:Attribute``."""
     path = path.resolve()
     loaded = sys.modules.get(path.stem)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
@@ -117,7 +117,7 @@ def _hides_another_module(path: Path) -> bool:
 
 
 def _allow_list() -> frozenset[str] | None:
-    """Read the allowed ``dist`` and ``dist/name``; None where the variable is not set at all."""
+    """Read the allowed ``dist`` and ``dist/name`` entries; None if the variable is not set."""
     if (value := os.environ.get(ALLOW_LIST)) is None:
         return None
     entries = (entry.strip().partition("/") for entry in value.split(","))
@@ -138,12 +138,12 @@ def _missing_entry(entry: str) -> PluginEntry:
 
 
 def find_plugins(files: Sequence[Path]) -> list[PluginEntry]:
-    """List the installed plugins, then the files; a file is an explicit act and always allowed."""
+    """List the installed plugins, then the files; files are named explicitly, so always allowed."""
     return [*installed_plugins(), *map(plugin_from_file, files)]
 
 
 def versions(distributions: set[str]) -> dict[str, str]:
-    """Version numbers of Python, the libraries that compute, and these distributions."""
+    """Version numbers of Python, the numerical libraries and the given distributions."""
     names = sorted({"multiattn", "torch", "accelerate", "tokenizers", "numpy"} | distributions)
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in names:

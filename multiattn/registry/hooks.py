@@ -1,7 +1,7 @@
-"""The hook specifications: one that registers components, three that watch a run.
+"""The hook specifications: one that registers components, three that observe a run.
 
-They say what may be called and with what; who is called, and what happens when a plugin fails, is
-``plugins.py``. A plugin decorates its functions of the same names with ``hookimpl``.
+They define the hooks and their arguments; ``host.py`` calls them and handles plugins that fail.
+A plugin decorates its functions of the same names with ``hookimpl``.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ hookimpl = HookimplMarker("multiattn")
 
 @hookspec
 def multiattn_components() -> Iterable[Record]:
-    """Yield a record for every component: the plugin's table of contents.
+    """Yield a record for every component of the plugin.
 
-    It is called once when plugins are loaded, so it imports nothing heavy: records hold strings.
+    It is called once, when plugins are loaded, so it must import nothing heavy: records hold
+    strings.
     """
     raise NotImplementedError
 
 
 @hookspec
 def multiattn_run_started(run: Path) -> None:
-    """Watch a run begin: it has its folder and is about to train, perhaps to continue."""
+    """Called when a run has its folder and is about to start or resume training."""
 
 
 @hookspec
 def multiattn_epoch_finished(run: Path, epoch: int, metrics: Mapping[str, float]) -> None:
-    """Watch a pass over the training data end; ``metrics`` are the latest figures by name."""
+    """Called after each epoch; ``metrics`` are the latest values by name."""
 
 
 @hookspec
 def multiattn_run_finished(run: Path, metrics: Mapping[str, float]) -> None:
-    """Watch training end by itself; ``metrics`` are those of the weights that were kept."""
+    """Called when training has finished normally; ``metrics`` are those of the kept weights."""

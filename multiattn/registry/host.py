@@ -1,7 +1,8 @@
-"""Admit plugins one by one, look components up, build them; a broken plugin is a row in a table.
+"""Load plugins one by one, look up components and build them; broken plugins are only recorded.
 
-pluggy calls hooks; loading is ours, over its public names, because its own entry-point loader stops
-at the first bad import. Nothing here imports torch: a target is imported when it is asked for.
+pluggy calls the hooks, but plugins are loaded here, through its public API, because its own
+entry-point loader stops at the first failing import. Nothing here imports torch: a target is
+imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ log = logging.getLogger("multiattn.registry.host")
 
 @dataclass(frozen=True)
 class Plugin:
-    """One row of the table of plugins: who it is, what it gives, or why it gives nothing."""
+    """A plugin with its records, or with the error that kept it from loading."""
 
     found: PluginEntry
     records: tuple[Record, ...] = ()
@@ -50,7 +51,7 @@ class Plugin:
 
     @property
     def reason(self) -> str:
-        """Why it is broken, in one line; empty where it is not."""
+        """Why the plugin is broken, in one line; empty if it is not."""
         if self.error is None:
             return ""
         return " ".join(f"{type(self.error).__name__}: {self.error}".split())
@@ -58,22 +59,22 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Component:
-    """A component: its record and the distribution that gives it."""
+    """A component: its record and the distribution that provides it."""
 
     record: Record
     distribution: str
 
     @property
     def full_name(self) -> str:
-        """``dist/name``, which always works."""
+        """``dist/name``, which is always unambiguous."""
         return f"{self.distribution}/{self.record.name}"
 
 
 def load_host(extra_files: Sequence[Path] = ()) -> Host:
-    """Load every allowed plugin and the named files, each under its own ``try``.
+    """Load every allowed plugin and the given files, each under its own ``try``.
 
-    ``MULTIATTN_STRICT=1`` raises a plugin's error instead of keeping it, ``MULTIATTN_TRACE=1``
-    writes every hook call to standard error. Raises UserError where a file does not exist.
+    ``MULTIATTN_STRICT=1`` raises a plugin's error instead of recording it, ``MULTIATTN_TRACE=1``
+    writes every hook call to standard error. Raises UserError if a file does not exist.
     """
     manager = pluggy.PluginManager("multiattn")
     manager.add_hookspecs(hooks)
@@ -94,7 +95,7 @@ def load_host(extra_files: Sequence[Path] = ()) -> Host:
 def _load_plugin(
     manager: pluggy.PluginManager, found: PluginEntry, taken: set[tuple[str, str]]
 ) -> Plugin:
-    """Import, register and check one plugin; keep what it raises, and nothing else of it."""
+    """Import, register and check one plugin; if it raises, keep only its error."""
     try:
         plugin = found.load()
         manager.register(plugin, name=found.label)
@@ -132,7 +133,7 @@ def _fields(kind: str) -> TypeAdapter[Record]:
 
 
 def _checked_record(candidate: object) -> Record:
-    """Check type, field types, name and target; raises TypeError or ValueError with a sentence."""
+    """Check type, field types, name and target. Raises TypeError or ValueError with the reason."""
     if not isinstance(candidate, Record) or type(candidate) not in KINDS.values():
         raise TypeError(f"expected a record of multiattn.registry.records, got {candidate!r}")
     try:
@@ -162,7 +163,7 @@ def _components(plugins: Sequence[Plugin]) -> list[Component]:
 
 
 class Host:
-    """The admitted plugins: looks names up, checks settings, builds components, tells observers."""
+    """The loaded plugins: find components, check settings, build components, notify observers."""
 
     def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[Plugin]) -> None:
         self.plugins = tuple(plugins)
@@ -172,18 +173,18 @@ class Host:
 
     @property
     def broken(self) -> tuple[Plugin, ...]:
-        """The plugins that could not be admitted, each with its error."""
+        """The plugins that could not be loaded, each with its error."""
         return tuple(plugin for plugin in self.plugins if plugin.error is not None)
 
     def records(self, kind: str) -> tuple[Component, ...]:
-        """Every component of one kind, clashing names included."""
+        """Every component of one kind, including those with clashing names."""
         return tuple(row for row in self.rows if row.record.kind == kind)
 
     def find(self, kind: str, name: str) -> Component:
         """Look up ``name`` or ``dist/name``.
 
         Raises UserError for an unknown name (with close matches, and the broken plugins that may
-        have had it) and for a short name that several distributions give.
+        provide it) and for a short name that several distributions provide.
         """
         distribution, slash, short = name.rpartition("/")
         given = self.records(kind)
@@ -216,7 +217,7 @@ class Host:
         )
 
     def target(self, kind: str, name: str) -> Any:
-        """Import what the record points to; UserError where that fails, with its reason."""
+        """Import the record's target. Raises UserError, with the reason, if that fails."""
         row = self.find(kind, name)
         try:
             return pkgutil.resolve_name(row.record.target)
@@ -227,16 +228,16 @@ class Host:
             ) from error
 
     def mistakes(self, kind: str, named: Named, key: str) -> list[Mistake]:
-        """Everything that is wrong with a component and its settings, which stand at ``key``.
+        """List all mistakes in a component and its settings, which are at ``key`` of the recipe.
 
-        Nothing is built. Components among its settings are checked with it.
+        Nothing is built. Components among its settings are checked too.
         """
         return self._bind(kind, named, key)[1]
 
     def factory(self, kind: str, named: Named) -> Callable[..., Any]:
-        """The target with its settings bound; call it with what the engine supplies.
+        """The target with its settings bound; call it with the arguments that the engine supplies.
 
-        Raises UserError with every mistake.
+        Raises UserError listing every mistake.
         """
         bound, mistakes = self._bind(kind, named, kind)
         if bound is None or mistakes:
@@ -244,13 +245,13 @@ class Host:
         return bound
 
     def build(self, kind: str, named: Named, *supplied: object) -> Any:
-        """Build a component from its settings and the positional values the engine supplies."""
+        """Build a component from its settings and the positional arguments the engine supplies."""
         return self.factory(kind, named)(*supplied)
 
     def _bind(
         self, kind: str, named: Named, key: str
     ) -> tuple[functools.partial[Any] | None, list[Mistake]]:
-        """Bind the valid settings to the target; list what is wrong with the others."""
+        """Bind the valid settings to the target; list the mistakes in the invalid ones."""
         try:
             target = self.target(kind, named.name)
             settings = settings_of(target)
@@ -276,7 +277,7 @@ class Host:
         return functools.partial(target, **bound), mistakes
 
     def _value(self, setting: Setting, value: object, key: str) -> tuple[object, list[Mistake]]:
-        """Turn a recipe's value into the keyword's, a component's name into a factory."""
+        """Convert a recipe's value to the keyword argument, a component's name to a factory."""
         if setting.slot is None:
             value, wrong = validate(setting, value)
             return value, [
@@ -295,19 +296,19 @@ class Host:
         return self._bind(setting.slot.kind, named, key)
 
     def run_started(self, run: Path) -> None:
-        """Tell the observers that a run is about to train."""
+        """Notify the observers that a run is about to train."""
         self._tell("multiattn_run_started", run=run)
 
     def epoch_finished(self, run: Path, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Tell the observers that a pass over the training data is over."""
+        """Notify the observers that an epoch has finished."""
         self._tell("multiattn_epoch_finished", run=run, epoch=epoch, metrics=metrics)
 
     def run_finished(self, run: Path, metrics: Mapping[str, float]) -> None:
-        """Tell the observers that training has ended."""
+        """Notify the observers that training has finished."""
         self._tell("multiattn_run_finished", run=run, metrics=metrics)
 
     def _tell(self, hook: str, **values: object) -> None:
-        """Call each plugin's observer by itself; one that raises is logged once."""
+        """Call each plugin's observer separately; one that raises is logged once."""
         for label, plugin in self._manager.list_name_plugin():
             others = [other for other in self._manager.get_plugins() if other is not plugin]
             try:

@@ -1,6 +1,6 @@
 """The frozen records a plugin yields, one class per kind. Strings only: nothing here imports torch.
 
-A record says what a thing is called, in one line what it does, and where it lives
+A record holds a component's name, a one-line summary and its location
 (``target="module:Attribute"``). The target is imported when a recipe builds it, never to list it.
 """
 
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """Anything that a recipe can name.
+    """A component that a recipe can name.
 
     Positional parameters of the target are supplied by the engine, in the order that ``supplied``
     lists; its keyword-only parameters, with types and defaults, are the user's settings.
@@ -30,7 +30,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder(Record):
-    """``nn.Module(input_spec, *, …)``: what a reader produces goes in, a ``Memory`` comes out."""
+    """``nn.Module(input_spec, *, …)``: encodes a reader's output into a ``Memory``."""
 
     kind: ClassVar[str] = "encoder"
     supplied: ClassVar[tuple[str, ...]] = ("input_spec",)
@@ -40,7 +40,7 @@ class Encoder(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Reader(Record):
-    """Raw value (a path, a sentence) -> tensor. ``suffixes`` are the file names it recognises."""
+    """Raw value (a path, a sentence) -> tensor. ``suffixes``: the file suffixes it recognises."""
 
     kind: ClassVar[str] = "reader"
 
@@ -50,7 +50,7 @@ class Reader(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(Record):
-    """Examples of a split from a folder; ``fields`` maps each field to what it holds."""
+    """Examples of a split from a folder; ``fields`` maps each field to the kind of its values."""
 
     kind: ClassVar[str] = "corpus"
     supplied: ClassVar[tuple[str, ...]] = ("folder",)
@@ -60,7 +60,7 @@ class Corpus(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Attention(Record):
-    """``nn.Module(query_dim, memory_dim, *, …)``: a query looks at one memory."""
+    """``nn.Module(query_dim, memory_dim, *, …)``: a query attends to one memory."""
 
     kind: ClassVar[str] = "attention"
     supplied: ClassVar[tuple[str, ...]] = ("query_dim", "memory_dim")
@@ -68,7 +68,7 @@ class Attention(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion(Record):
-    """``nn.Module(query_dim, memories, attention, *, …)``: a query looks at several memories."""
+    """``nn.Module(query_dim, memories, attention, *, …)``: a query attends to several memories."""
 
     kind: ClassVar[str] = "fusion"
     supplied: ClassVar[tuple[str, ...]] = ("query_dim", "memories", "attention")
@@ -76,7 +76,7 @@ class Fusion(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrence(Record):
-    """How cell and attention are chained in the decoder: before, after, between."""
+    """How the decoder orders its cell and attention: attention before, after or between cells."""
 
     kind: ClassVar[str] = "recurrence"
     supplied: ClassVar[tuple[str, ...]] = ("embedding_dim", "hidden_dim", "fusion")
@@ -84,7 +84,7 @@ class Recurrence(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Output(Record):
-    """From what the decoder knows at a step to scores over the vocabulary."""
+    """Maps the decoder's state at a step to scores over the vocabulary."""
 
     kind: ClassVar[str] = "output"
     supplied: ClassVar[tuple[str, ...]] = ("features_dim", "embedding")
@@ -107,14 +107,14 @@ class Objective(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer(Record):
-    """What may join a beam: penalties, CTC prefix scores, a language model."""
+    """Adds to a beam search's scores: penalties, CTC prefix scores, a language model."""
 
     kind: ClassVar[str] = "scorer"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Record):
-    """Scores of outputs against references; its module must import without torch."""
+    """Scores outputs against references; its module must import without torch."""
 
     kind: ClassVar[str] = "metric"
 
@@ -124,7 +124,7 @@ class Metric(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Normaliser(Record):
-    """Text -> text, before a metric counts; named and versioned in the metric's signature.
+    """Text -> text, applied before a metric; its name and version are in the metric's signature.
 
     Built from its settings, it is called with a text and has a ``signature()``.
     """
@@ -134,9 +134,9 @@ class Normaliser(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Aligner(Record):
-    """Says where in its input each word of an output was, for memories of one ``layout``.
+    """Locates each word of an output in the input, for memories of one ``layout``.
 
-    Built without settings: ``align(evidence)`` gives a ``TimedWord`` per word, or nothing.
+    Built without settings: ``align(evidence)`` returns a ``TimedWord`` per word, or nothing.
     """
 
     kind: ClassVar[str] = "aligner"

@@ -1,7 +1,4 @@
-"""A target's signature is the schema of its settings: read it, check values against it.
-
-It knows neither who registered the target nor how it is built; ``plugins.py`` does.
-"""
+"""A target's signature is the schema of its settings: read it, check values against it."""
 
 from __future__ import annotations
 
@@ -27,10 +24,10 @@ from multiattn.errors import UserError
 
 @dataclass(frozen=True)
 class Slot:
-    """Marks a keyword as a component of one kind, built by the target itself.
+    """Marks a keyword as a component of one kind, which the target itself builds.
 
     ``of: Annotated[Callable[..., nn.Module], Slot("attention")] = Additive`` takes ``of: dot`` or
-    ``of: {name: additive, dim: 64}`` in a recipe; the target is given a callable that builds it.
+    ``of: {name: additive, dim: 64}`` in a recipe; the target receives a callable that builds it.
     """
 
     kind: str
@@ -38,7 +35,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong with the value at a dotted key of a recipe, in a sentence."""
+    """A mistake in the value at a dotted key of a recipe, described in a sentence."""
 
     key: str
     sentence: str
@@ -49,7 +46,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Setting:
-    """One keyword-only parameter: its type, its default, the kind of component that it takes."""
+    """One keyword-only parameter: its type, its default and, for a slot, the kind of component."""
 
     name: str
     annotation: Any
@@ -58,15 +55,15 @@ class Setting:
 
     @property
     def required(self) -> bool:
-        """Whether a recipe has to give it."""
+        """Whether a recipe has to set it."""
         return self.default is inspect.Parameter.empty
 
 
 def settings_of(target: Callable[..., object]) -> dict[str, Setting]:
-    """Read the settings of a target, by name: its keyword-only parameters.
+    """Read a target's settings, which are its keyword-only parameters, by name.
 
-    A class without an ``__init__`` of its own has none. Raises UserError for a signature that
-    cannot be a schema: ``**kwargs``, an untyped keyword, a type that no recipe could write.
+    A class without its own ``__init__`` has none. Raises UserError for a signature that cannot
+    be a schema: ``**kwargs``, an untyped keyword, a type that a recipe cannot express.
     """
     if inspect.isclass(target) and "__init__" not in vars(target):
         return {}
@@ -83,7 +80,7 @@ def settings_of(target: Callable[..., object]) -> dict[str, Setting]:
 
 
 def signature_of(target: Callable[..., object]) -> inspect.Signature:
-    """Read the signature, annotations evaluated; a UserError where one cannot be."""
+    """Read the signature with its annotations evaluated; raises UserError if one cannot be."""
     try:
         return inspect.signature(target, eval_str=True)
     except (NameError, TypeError, ValueError, AttributeError) as error:
@@ -111,7 +108,7 @@ def _setting(target: Callable[..., object], parameter: inspect.Parameter) -> Set
 
 
 def _slot(annotation: Any) -> Slot | None:
-    """Find the slot of ``Annotated[Callable[..., X], Slot(kind)]``, or of that ``| None``."""
+    """Find the slot of ``Annotated[Callable[..., X], Slot(kind)]``, optionally ``| None``."""
     for part in (annotation, *get_args(annotation)):
         for note in getattr(part, "__metadata__", ()):
             if isinstance(note, Slot):
@@ -124,7 +121,7 @@ def _target_path(target: Callable[..., object]) -> str:
 
 
 def validate(setting: Setting, value: object) -> tuple[Any, list[tuple[str, str]]]:
-    """Take ``value`` as the setting's type; if it cannot be, its ``validation_problems`` come with it."""
+    """Convert ``value`` to the setting's type; also return its ``validation_problems``, if any."""
     try:
         return TypeAdapter(setting.annotation).validate_python(value), []
     except ValidationError as error:
@@ -134,10 +131,10 @@ def validate(setting: Setting, value: object) -> tuple[Any, list[tuple[str, str]
 def validation_problems(
     error: ValidationError, expected: Any, value: object
 ) -> list[tuple[str, str]]:
-    """Say what pydantic found wrong: a dotted place within ``value`` and a sentence, for each.
+    """List pydantic's errors, each as a dotted key within ``value`` and a sentence.
 
-    expected: the type that was asked for. Of a union, pydantic reports every alternative; here
-    the one that got furthest speaks, or all in one sentence.
+    expected: the type to validate against. For a union, pydantic reports every alternative; here
+    only the one that matched furthest is reported, or all of them in one sentence.
     """
     details: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
@@ -150,7 +147,7 @@ def validation_problems(
 
 
 def _location(detail: ErrorDetails, value: Any) -> tuple[str, ...]:
-    """The steps into ``value``; pydantic's own names for a union's alternatives are left out."""
+    """The keys leading into ``value``, without pydantic's names for a union's alternatives."""
     steps = []
     for step in detail["loc"]:
         if isinstance(value, Mapping) and step in value:
@@ -182,7 +179,7 @@ def _shorten(value: object, width: int = 80) -> str:
 
 
 def _fields_at(expected: Any, place: Sequence[str]) -> list[str]:
-    """The keys of the pydantic model at a place of a type; mappings' keys are passed over."""
+    """The fields of the pydantic model at a key path within a type; mapping keys are skipped."""
     model = next(_models(expected), BaseModel)
     for step in place:
         if step in model.model_fields:
@@ -198,7 +195,7 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Say what to write instead of an unknown word: the nearest known ones, or all there are."""
+    """Suggest replacements for an unknown word: the closest known words, or all of them."""
     names = sorted(set(known))
     close = difflib.get_close_matches(word, names)
     if close:
@@ -210,13 +207,13 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Strict(BaseModel):
-    """Unknown keys are mistakes, values do not change."""
+    """An immutable model that rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Named(BaseModel):
-    """A component by name; what else stands beside the name are its settings."""
+    """A component by name; all other keys are its settings."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
@@ -224,7 +221,7 @@ class Named(BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything but the name."""
+        """Every key but the name."""
         return dict(self.model_extra or {})
 
 

@@ -1,4 +1,4 @@
-"""The page's pictures, as text that stands in the page itself: curves as SVG, attention as PNG."""
+"""The report's figures, embedded in the page itself: curves as SVG, attention as PNG."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Curve:
 
 
 def curves_of(name: str, run: RunFolder) -> Iterator[Curve]:
-    """A curve for every number that the log follows; validation dashed."""
+    """A curve for every logged value; validation curves are dashed."""
     for kind in ("training", "validation"):
         lines = [line for line in read_log(run) if line["kind"] == kind]
         figures = dict.fromkeys(key for line in lines for key in line if key not in UNPLOTTED_KEYS)
@@ -56,7 +56,7 @@ def curves_svg(title: str, curves: Sequence[Curve]) -> Markup:
     if len(curves) > 1:
         axes.legend(fontsize=7)
     content = io.StringIO()
-    # with this salt the same curves give the same page
+    # a fixed salt makes the SVG reproducible
     with quiet_drawing(), rc_context({"svg.hashsalt": title}):
         figure.savefig(content, format="svg", metadata={"Date": None})
     svg = content.getvalue()
@@ -64,7 +64,7 @@ def curves_svg(title: str, curves: Sequence[Curve]) -> Markup:
 
 
 def attention_image(record: AttentionRecord, host: Host) -> Markup:
-    """An attention picture as an image element that holds its own bytes."""
+    """An attention map as an image element with its data inline."""
     encoded = base64.b64encode(png_of(record, host, dpi=80)).decode()
     template = '<img alt="attention over {}" src="data:image/png;base64,{}">'
     return Markup(template).format(record.source, encoded)  # noqa: S704

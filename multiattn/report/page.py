@@ -1,9 +1,9 @@
-"""A page to look at: scores, curves and examples with attention of one run or several, in one file.
+"""The HTML report: scores, curves and examples with attention of one or more runs, in one file.
 
     write_report([RunFolder(Path("runs/translation"))], host, Path("report.html"))
 
-Everything comes from run folders; only the attention pictures need the corpus. The page loads
-nothing from anywhere.
+Everything comes from run folders; only the attention maps need the corpus. The page is
+self-contained and loads nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXAMPLE_COUNT = 5
 
 @dataclass(frozen=True)
 class ReportExample:
-    """One input, what was written, what should have been, and where the model looked."""
+    """One input with its hypothesis, its references and its attention maps."""
 
     id: str
     inputs: dict[str, str]
@@ -42,7 +42,7 @@ class ReportExample:
 
 @dataclass(frozen=True)
 class RunSection:
-    """What the page says of one run. ``missing``: why there are no examples, if so."""
+    """One run's section of the page. ``missing``: why there are no examples, if there are none."""
 
     name: str
     summary: str
@@ -57,9 +57,9 @@ class RunSection:
 def write_report(
     runs: Sequence[RunFolder], host: Host, path: Path, splits: Splits | None = None
 ) -> None:
-    """Write the page. Raises UserError for a folder that holds no run.
+    """Write the page. Raises UserError for a folder that contains no run.
 
-    splits: the corpus of the only run, if it is open already.
+    splits: the corpus, if there is only one run and its corpus is already open.
     """
     names = _names(runs)
     curves = [
@@ -78,13 +78,13 @@ def write_report(
 
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:
-    """The folders' names, or whole paths where two are called alike."""
+    """The folders' names, or their full paths if two have the same name."""
     names = [run.require().path.resolve().name for run in runs]
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
 def _charts(curves: Sequence[Curve]) -> list[Markup]:
-    """A chart per figure, all runs in it; loss in training and validation together."""
+    """One chart per value, with all runs; training and validation loss share a chart."""
     figures = dict.fromkeys(curve.figure for curve in curves)
     return [
         curves_svg(figure, [curve for curve in curves if curve.figure == figure])
@@ -119,7 +119,7 @@ def _part(name: str, run: RunFolder, host: Host, splits: Splits | None) -> RunSe
 def _examples(
     run: RunFolder, settings: RecipeSettings, host: Host, splits: Splits | None
 ) -> tuple[tuple[ReportExample, ...], str]:
-    """Examples of the test split, spread over it; or none, and why."""
+    """Examples spread evenly over the test split; or none, and the reason."""
     from multiattn.data.corpus import open_corpus
     from multiattn.prediction.predictor import load
 

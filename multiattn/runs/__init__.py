@@ -1,1 +1,1 @@
-"""One run, from recipe to results."""
+"""Train and evaluate one run, from recipe to results."""

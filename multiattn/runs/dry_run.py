@@ -1,4 +1,4 @@
-"""A dry run: settings, sizes, the plan, one batch forward and back, peak memory. Writes nothing."""
+"""Dry run: settings, sizes, plan, one forward and backward pass, peak memory. Writes nothing."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from multiattn.training.trainer import OUT_OF_MEMORY_REMEDY, start_accelerator
 
 
 def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterator[str]:
-    """Lines that say what a run would do whose splits ``evaluated`` are scored at its end.
+    """Lines that describe what a run would do. evaluated: the splits that it scores at its end.
 
-    Raises UserError for whatever would stop it.
+    Raises UserError for any mistake that would stop the run.
     """
     settings, evaluated = request.settings, tuple(evaluated)
     splits = Splits(open_corpus(settings.corpus, host, request.data_root), settings)
@@ -63,7 +63,7 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
 
 
 def parameter_lines(model: nn.Module) -> Iterator[str]:
-    """Parameters per part of the model, two names deep; shared ones count once."""
+    """Parameter counts per part of the model, two levels deep; shared ones count once."""
     counts: Counter[str] = Counter()
     for name, parameter in model.named_parameters():
         counts[".".join(name.split(".")[:2])] += parameter.numel()
@@ -72,7 +72,7 @@ def parameter_lines(model: nn.Module) -> Iterator[str]:
 
 
 def plan_line(data: Dataset, steps: list[Step]) -> str:
-    """Optimiser steps of an epoch, and how much of the padded target is padding."""
+    """The optimiser steps of an epoch, and the share of padding in the padded targets."""
     padded = sum(padded_tokens(data, step) for step in steps)
     real = int(data.costs.target.sum())
     return (
@@ -82,13 +82,13 @@ def plan_line(data: Dataset, steps: list[Step]) -> str:
 
 
 def padded_tokens(data: Dataset, step: Step) -> int:
-    """Target tokens of a step, padded shard by shard."""
+    """The target tokens of a step, including each shard's padding."""
     lengths = data.costs.target
     return sum(len(shard) * int(lengths[list(shard)].max()) for shard in step.shards if shard)
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory this process has held: of the device, else of the machine."""
+    """The peak memory of this process in bytes: on a CUDA device, otherwise in main memory."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,6 +1,7 @@
 """Evaluate a run on a split: decode it, score it, write the results folder.
 
-Splits are divided over the processes and gathered by id. Decoding is in full precision.
+A split is divided among the processes and its results are gathered by id. Decoding uses full
+precision.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from multiattn.scoring.metric import PERPLEXITY, Perplexity
 from multiattn.scoring.results import Results
 from multiattn.training.loss import Losses
 
-UNGROUPED = "(none)"  # the group of examples without a value where others have one
+UNGROUPED = "(none)"  # the group of examples that have no value for the grouping field
 
 
 def evaluate(
@@ -37,8 +38,8 @@ def evaluate(
 ) -> dict[str, Score]:
     """Decode and score a split into the folder ``RUN/results/SPLIT[@TAG]``.
 
-    Results that are there already for these settings and weights are returned; results of other
-    settings are never overwritten. Raises UserError.
+    Existing results for the same settings and weights are returned; results for other settings are
+    never overwritten. Raises UserError.
     """
     if "/" in tag:
         raise UserError(f"expected a name without / for the results, got {tag!r}; use - instead")
@@ -71,13 +72,13 @@ def check_splits(splits: Splits, names: Iterable[str], group: str | None) -> Non
 
 
 def check_inputs(splits: Splits, split: str, readers: Mapping[str, Reader]) -> None:
-    """Raise UserError for an input of a split that cannot be used, as far as measuring tells."""
+    """Raise UserError for an unusable input of a split, as far as measuring it can tell."""
     Dataset.evaluation(splits, split, readers)
 
 
 @dataclass(frozen=True)
 class SplitResults:
-    """A decoded and scored split, as it is written to the results folder."""
+    """The decoded outputs and scores of a split, as written to the results folder."""
 
     lines: list[dict[str, Any]]
     scores: dict[str, Score]
@@ -101,9 +102,9 @@ def _evaluate_outputs(
 
 
 def _groups(splits: Splits, split: str, group: str | None) -> dict[str, str]:
-    """The value of ``evaluation.group`` by example id: of a field, or of the corpus's meta.
+    """The value of ``evaluation.group`` by example id, from a field or from the corpus's meta.
 
-    Empty where the corpus has that name but no value of it. Raises UserError for another name.
+    Empty if no example of the split has a value for it. Raises UserError for an unknown name.
     """
     if group is None:
         return {}
@@ -122,7 +123,7 @@ def _groups(splits: Splits, split: str, group: str | None) -> dict[str, str]:
 def _evaluate_perplexity(
     system: System, splits: Splits, split: str, accelerator: Accelerator
 ) -> SplitResults:
-    """For a language model: the log-probability of each text, and the perplexity of all."""
+    """For a language model: the log-probability of each text, and the overall perplexity."""
     search = system.settings.search
     if search.ensemble or search.language_model:
         raise UserError(
@@ -143,7 +144,7 @@ def _evaluate_perplexity(
 
 
 def _decoding(system: System, split: str) -> dict[str, Any]:
-    """All that the results depend on besides the corpus."""
+    """Everything that the results depend on besides the corpus."""
     search = system.settings.search
     decoding = {
         "split": split,
@@ -158,22 +159,22 @@ def _decoding(system: System, split: str) -> dict[str, Any]:
 
 
 def _digest(run: RunFolder) -> str | None:
-    """Of the weights. None without any, as opening the run will say."""
+    """SHA-256 of the weights; None if there are none (opening the run will raise)."""
     if not run.weights.is_file():
         return None
     return hashlib.sha256(run.weights.read_bytes()).hexdigest()
 
 
 def _existing_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:
-    """Scores that are there already, if they are of the same settings; UserError if not.
+    """Scores already in the folder for the same settings. Raises UserError for other settings.
 
-    Those of weights that training has left behind since make room, under another name.
+    Results of older weights are moved aside, under another name.
     """
     if not folder.exists():
         return None
     kept = Results.read(folder)
     before = _with_defaults(kept.decoding)
-    before.setdefault("joined", decoding.get("joined"))  # it was not always noted
+    before.setdefault("joined", decoding.get("joined"))  # older results lack it
     changed = [key for key, value in decoding.items() if before.get(key) != value]
     if not changed:
         return dict(kept.scores)
@@ -189,7 +190,7 @@ def _existing_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Sco
 
 
 def _with_defaults(decoding: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that have come since the results were written had their defaults then."""
+    """Fill in settings added since the results were written, which had their defaults then."""
     current = {"search": SearchSettings(), "evaluation": EvaluationSettings()}
     defaults = {key: settings.model_dump(mode="json") for key, settings in current.items()}
     return {

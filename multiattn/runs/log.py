@@ -1,7 +1,7 @@
-"""What a run says while it trains: ``log.jsonl``, TensorBoard and the terminal.
+"""Log a run while it trains: to ``log.jsonl``, TensorBoard and the terminal.
 
-On a terminal there is one moving line with loss, throughput and time left; elsewhere a plain line
-each time something is logged. It refuses to know how the numbers came about.
+A terminal shows one progress line with loss, throughput and time left; any other output gets a
+plain line each time something is logged.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from multiattn.training.trainer import LogValues
 
 
 class Tracker(Protocol):
-    """Accelerate's tracker of curves and pictures; ``tracker`` is TensorBoard's own writer."""
+    """Accelerate's tracker of curves and images; ``tracker`` is TensorBoard's own writer."""
 
     tracker: Any
 
     def log(self, values: LogValues, step: int | None) -> None:
-        """Keep numbers under their names at a step."""
+        """Record named values at a step."""
 
     def finish(self) -> None:
-        """Write what is still held back."""
+        """Write everything that is still buffered."""
 
 
 class RunLog:
-    """Appends to the log of a run, from where a checkpoint left it."""
+    """The log of a run, cut to the size that it had at the checkpoint and appended to."""
 
     def __init__(self, run: RunFolder, size: int, tracker: Tracker, display: Display) -> None:
         truncate(run.log, size)
@@ -45,7 +45,7 @@ class RunLog:
         return self._path.stat().st_size
 
     def write(self, kind: str, step: int, values: LogValues) -> None:
-        """Append ``{"kind": …, "step": …, …}``; its numbers go to the tracker as ``kind/name``."""
+        """Append ``{"kind": …, "step": …, …}``; numbers also go to the tracker as ``kind/name``."""
         append_line(self._path, json.dumps({"kind": kind, "step": step, **values}))
         numbers = {f"{kind}/{name}": v for name, v in values.items() if not isinstance(v, str)}
         self._tracker.log(numbers, step=step)
@@ -60,17 +60,17 @@ class RunLog:
 
 
 class Display(Protocol):
-    """Where a person sees the run."""
+    """Where the user follows the run."""
 
     def show(self, kind: str, step: int, values: LogValues) -> None:
-        """Something was logged."""
+        """Show values that were logged."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """End the display; no more values follow."""
 
 
 class PlainLines:
-    """A line for everything logged: files, pipes, job logs."""
+    """Prints a line for each log entry, for files, pipes and job logs."""
 
     def __init__(self, console: Console, steps: int) -> None:
         self._console = console
@@ -84,7 +84,7 @@ class PlainLines:
 
 
 class MovingLine:
-    """One line that moves; what is not training stays above it."""
+    """A progress line for training; other log entries are printed above it."""
 
     def __init__(self, console: Console, steps: int, done: int) -> None:
         self._progress = Progress(
@@ -109,14 +109,14 @@ class MovingLine:
 
 
 def display_for(console: Console, steps: int, done: int) -> Display:
-    """A moving line on a terminal, plain lines elsewhere; ``done`` steps lie behind."""
+    """A progress line on a terminal, plain lines elsewhere. done: steps already taken."""
     return MovingLine(console, steps, done) if console.is_terminal else PlainLines(console, steps)
 
 
 def read_log(run: RunFolder) -> list[dict[str, Any]]:
-    """Every whole line of the log, oldest first; a kill may have torn the last.
+    """Every complete line of the log, oldest first; a kill may have left the last incomplete.
 
-    Raises UserError where it is no log.
+    Raises UserError if it is not a log.
     """
     if not run.log.exists():
         return []

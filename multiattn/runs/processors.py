@@ -1,7 +1,6 @@
-"""What a recipe names, built: corpus, tokenizer, readers, model; what is learned once is kept.
+"""Build a run's tokenizer and readers: fit them once, then load them from the run folder.
 
-A tokenizer or a reader that a run folder already holds is loaded, never trained again. It refuses
-to know what they learn.
+A tokenizer or reader that the run folder already holds is loaded, never fitted again.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from multiattn.recipe.settings import RecipeSettings, TargetSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 
-TARGET = ""  # no source is called so
+TARGET = ""  # not a valid source name
 
 
 @dataclass(frozen=True)
 class Processors:
-    """How texts become ids and sources tensors: the target's tokenizer, a reader per source."""
+    """The target's tokenizer, which makes ids of texts, and a reader per source, for tensors."""
 
     tokenizer: Tokenizer
     readers: Mapping[str, Any]
 
     @property
     def specs(self) -> dict[str, Any]:
-        """What each source's encoder must know."""
+        """What each source's encoder must know about its input."""
         return {name: reader.spec for name, reader in self.readers.items()}
 
     def tokenizer_of(self, side: str) -> Tokenizer | None:
-        """Of a source, or TARGET; None for a reader that has none, or does not show it."""
+        """The tokenizer of a source or TARGET; None if the reader has, or exposes, none."""
         reader = self.readers.get(side)
         if side == TARGET or _is_joint(reader):
             return self.tokenizer
@@ -46,9 +45,9 @@ class Processors:
 def fit_processors(
     settings: RecipeSettings, host: Host, splits: Splits, run: RunFolder | None
 ) -> Processors:
-    """Tokenizer and readers, loaded from the run where it has them, else learned and written there.
+    """Tokenizer and readers, loaded from the run folder, or fitted and written there.
 
-    Without a run they are learned and forgotten (``--dry-run``).
+    Without a run they are fitted but not written (``--dry-run``).
     """
     readers = {name: host.build("reader", s.reader) for name, s in settings.sources.items()}
     tokenizer = _tokenizer(settings.target, readers, splits, run)
@@ -65,7 +64,7 @@ def fit_processors(
 
 
 def load_processors(settings: RecipeSettings, host: Host, run: RunFolder) -> Processors:
-    """What the run learned; no corpus is needed. Raises UserError where a part is missing."""
+    """Load them from the run; no corpus is needed. Raises UserError if a part is missing."""
     tokenizer = Tokenizer.load(run.tokenizer)
     readers = {name: host.build("reader", s.reader) for name, s in settings.sources.items()}
     for name, reader in readers.items():
@@ -93,11 +92,11 @@ def _tokenizer(
     if run is None:
         return tokenizer
     tokenizer.save(run.tokenizer)
-    return Tokenizer.load(run.tokenizer)  # what every later start will see
+    return Tokenizer.load(run.tokenizer)  # as every resumed run loads it
 
 
 def _tokenizer_of(target: TargetSettings, run: str) -> Tokenizer:
-    """Another run's tokenizer as it is, so that the two can write together."""
+    """Another run's tokenizer, unchanged, so that the two runs can form an ensemble."""
     tokenizer = Tokenizer.load(RunFolder(Path(run)).require().tokenizer)
     if tokenizer.settings != target.tokenizer:
         said = ", ".join(f"{key}: {value}" for key, value in tokenizer.settings)
@@ -123,4 +122,4 @@ def _fit_reader(
         with atomic_replace(folder) as beside:
             beside.mkdir()
             reader.save(beside)
-    reader.load(folder, tokenizer)  # as every later start will see it
+    reader.load(folder, tokenizer)  # as every resumed run loads it

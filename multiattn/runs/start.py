@@ -1,7 +1,4 @@
-"""The folder of a run: made for a new one, checked for one that continues, and said what it holds.
-
-It refuses to know how a run is trained.
-"""
+"""Create the folder of a new run, or check that the run in it may resume, and record the run."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 
-# What a run that continues may change: limits, patience, logging.
+# Settings that may change when a run resumes: limits, patience, logging.
 CHANGEABLE = (
     "summary",
     "training.steps",
@@ -33,10 +30,11 @@ CHANGEABLE = (
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked for.
+    """The run that the user requested.
 
-    recipe: as it was called. data_root: where corpora lie. init: a run to take weights from.
-    Raises UserError for an ensemble: a run is trained, and chosen, by what it writes alone.
+    recipe: its name or path as given. data_root: the folder of the corpora. init: a run to take
+    initial weights from. Raises UserError for an ensemble: checkpoints are selected by the outputs
+    of this run alone.
     """
 
     recipe: str
@@ -55,7 +53,7 @@ class RunRequest:
 
 
 def open_run_folder(request: RunRequest, host: Host) -> None:
-    """Make the folder, or check that the run in it is this one. Raises UserError."""
+    """Create the folder, or check that the run in it may resume. Raises UserError."""
     run = request.run
     if run.exists():
         _check_resumable(request, load_recipe(run.recipe, (), host))
@@ -69,10 +67,10 @@ def open_run_folder(request: RunRequest, host: Host) -> None:
 
 
 def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Row]]) -> None:
-    """Say in the folder what runs there, now that everything it names has been found.
+    """Record the run in its folder, once everything that its recipe names has been found.
 
-    splits: the rows that training reads. Raises UserError where those of a run that continues are
-    others than it began with.
+    splits: the rows that training reads. Raises UserError if a run resumes with rows other than
+    those it started with.
     """
     run, init = request.run, initial_run(request)
     texts = {
@@ -96,7 +94,7 @@ def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Ro
 
 
 def _digest(rows: Sequence[Row], texts: Container[str]) -> str:
-    """Of what the rows say: their texts, and the names of their files, wherever these lie."""
+    """SHA-256 of the rows: their texts, and the names of their files without the folders."""
     digest = hashlib.sha256()
     for row in rows:
         sources = {
@@ -108,7 +106,7 @@ def _digest(rows: Sequence[Row], texts: Container[str]) -> str:
 
 
 def initial_run(request: RunRequest) -> str | None:
-    """The folder of the run whose weights this one begins with, or began with."""
+    """The folder of the run that this run takes, or took, its initial weights from."""
     if request.init is not None:
         return str(request.init.path.resolve())
     found: str | None = request.run.read_start()["init"] if request.run.start.exists() else None
@@ -118,13 +116,15 @@ def initial_run(request: RunRequest) -> str | None:
 def _check_resumable(request: RunRequest, old: RecipeSettings) -> None:
     run = request.run
     if not run.has_checkpoint and not run.weights.exists():
-        if old != request.settings:  # it ended before anything was learned but these
+        if old != request.settings:  # it ended before training; only these were fitted
             for folder in (run.tokenizer.parent, run.source("").parent):
                 shutil.rmtree(folder, ignore_errors=True)
             write_bytes(run.recipe, dump_recipe(request.settings).encode())
         return
     what = f"a run that continues in {run.path}"
-    caches = (f"sources.{name}.cache" for name in request.settings.sources)  # changes no number
+    caches = (
+        f"sources.{name}.cache" for name in request.settings.sources
+    )  # a cache does not change results
     refuse_differences(old, request.settings, (*CHANGEABLE, *caches), what)
     if not run.has_checkpoint:
         raise UserError(

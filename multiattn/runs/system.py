@@ -1,4 +1,4 @@
-"""A model built from a recipe, and a trained run opened for decoding."""
+"""Build a model from a recipe, and open a trained run for decoding."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build_model(
 ) -> tuple[Model, tuple[WeightedObjective, ...]]:
     """The model and the objectives of a recipe.
 
-    specs: what each source's reader says its encoder must know (``reader.spec``). Raises UserError.
+    specs: what each source's encoder must know about its input (``reader.spec``). Raises UserError.
     """
     for name in settings.sources:
         if hasattr(nn.ModuleDict(), name):
@@ -65,10 +65,9 @@ def check_row(
     ids: Sequence[int],
     sizes: Mapping[str, int],
 ) -> None:
-    """Ask every objective that looks at rows before training whether it can use this one.
+    """Raise UserError if an objective that checks rows before training cannot use this one.
 
-    ids: of its target, without EOS; sizes: what the readers measured, 0 where a source is absent.
-    Raises UserError.
+    ids: of its target, without EOS. sizes: as the readers measured them, 0 for an absent source.
     """
     encoders: dict[str, Any] = dict(model.encoders.items())
     slots = {
@@ -83,7 +82,7 @@ def check_row(
 
 @dataclass(frozen=True)
 class System:
-    """A trained run, opened: everything that writing needs."""
+    """An opened trained run: everything that decoding needs."""
 
     run: RunFolder
     settings: RecipeSettings
@@ -93,9 +92,9 @@ class System:
     objectives: tuple[WeightedObjective, ...]
 
     def generator(self) -> SequenceGenerator:
-        """The model with the search of its settings, and with the runs of its ensemble.
+        """A generator for the model, with its search settings and the models of its ensemble.
 
-        Raises UserError for one of these that reads or writes in another way.
+        Raises UserError for an ensemble run with other sources, readers or target tokens.
         """
         others = [
             _ensemble_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble
@@ -104,9 +103,10 @@ class System:
 
 
 def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
-    """Open a run with its best weights, in evaluation mode. Overrides: how to write and score.
+    """Open a run with its best weights, in evaluation mode.
 
-    Raises UserError for a folder without a run, damaged files, and other overrides.
+    overrides: of the sections ``search`` and ``evaluation`` only. Raises UserError for
+    a folder without a run, damaged files, and any other override.
     """
     settings = load_recipe(run.require().recipe, (), host)
     if overrides:
@@ -122,7 +122,7 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
 
 
 def _ensemble_member(system: System, run: RunFolder) -> Model:
-    """The model of another run, where it reads and writes as the system does."""
+    """The model of another run. Raises UserError unless its inputs and tokens are the system's."""
     other = open_system(run, system.host)
     differing = [
         name
@@ -142,7 +142,7 @@ def _ensemble_member(system: System, run: RunFolder) -> Model:
 
 
 def _reading_key(system: System, name: str) -> tuple[Any, ...] | None:
-    """How a source is read: settings, what its encoder is told, tokens. None without the source."""
+    """How a source is read: reader settings, spec, vocabulary. None if there is no such source."""
     source, tokenizer = system.settings.sources.get(name), system.processors.tokenizer_of(name)
     if source is None:
         return None
@@ -157,9 +157,9 @@ def make_generator(
     host: Host,
     others: Sequence[Model] = (),
 ) -> SequenceGenerator:
-    """The model with the search, the scorers and the language model of a recipe.
+    """A generator for the model, with the search, scorers and language model of a recipe.
 
-    Raises UserError where one of them asks for what the model has not, before anything is encoded.
+    Raises UserError, before anything is encoded, if a scorer needs something the model lacks.
     """
     search = settings.search
     scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
@@ -177,7 +177,7 @@ def make_generator(
 def open_language_model(
     named: FusedLanguageModel | None, host: Host
 ) -> tuple[tuple[Scorer, float], ...]:
-    """The language model that joins a search, with its weight; nothing where there is none.
+    """The language model of a search with its weight; empty if the search has none.
 
     Raises UserError for a folder without a run, and for a run that has sources.
     """

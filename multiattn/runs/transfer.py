@@ -1,7 +1,7 @@
-"""Start a new run from another's weights; what has a row per token is matched token by token.
+"""Initialise a run with another run's weights, matching vocabulary rows token by token.
 
-It refuses to know which module is which: a parameter is known by its name, and follows a vocabulary
-if it would be larger were the vocabulary larger.
+Parameters are matched by name. A dimension is indexed by a vocabulary if it grows when the model is
+built with a larger vocabulary.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from multiattn.runs.system import System, build_model
 
 
 def transfer_weights(model: Model, processors: Processors, other: System) -> str:
-    """Copy every weight that both models have; says how much of this one is from there.
+    """Copy every weight that both models have; return a sentence that says how much was copied.
 
-    Tokens that the other run did not know keep the rows they began with. Raises UserError where no
-    parameter fits.
+    Tokens that the other run lacks keep their initial rows. Raises UserError if no parameter fits.
     """
     followed = _vocabulary_dimensions(other)
     theirs = other.model.state_dict()
@@ -51,7 +50,7 @@ def transfer_weights(model: Model, processors: Processors, other: System) -> str
 
 
 def _vocabulary_dimensions(system: System) -> dict[str, dict[int, str]]:
-    """Per parameter the dimensions that follow a vocabulary, and whose (a source's or TARGET)."""
+    """Per parameter, the dimensions indexed by a vocabulary: a source's name or TARGET for each."""
     size, specs = system.processors.tokenizer.size, system.processors.specs
     plain = _shapes(system, specs, size)
     grown = {TARGET: _shapes(system, specs, size + 1)}
@@ -84,7 +83,7 @@ def _match_tokens(
     processors: Processors,
     others: Processors,
 ) -> Tensor | None:
-    """``own`` with the rows of ``given`` for the tokens that both know."""
+    """``own`` with the rows of ``given`` for shared tokens; None if the shapes do not fit."""
     if _learned_files(processors, side) == _learned_files(others, side):
         return given
     mine, theirs = processors.tokenizer_of(side), others.tokenizer_of(side)
@@ -100,7 +99,7 @@ def _match_tokens(
 
 
 def _learned_files(processors: Processors, side: str) -> dict[str, bytes]:
-    """Everything that a side would write into a run folder, by file name."""
+    """Every file that the source (or TARGET) would write into a run folder, by file name."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         if side in processors.readers:

@@ -1,1 +1,1 @@
-"""Texts to numbers. No torch."""
+"""Scoring of outputs. It imports no torch."""

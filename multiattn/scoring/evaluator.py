@@ -1,7 +1,4 @@
-"""What judges a model's outputs: the metrics of a recipe, and how surprised the model itself was.
-
-It refuses to know how outputs are found.
-"""
+"""Evaluate a model's outputs with the metrics of its recipe and with its own perplexity."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from multiattn.scoring.metric import DetailedMetric, NamesDetailsFile
 
 @dataclass(frozen=True)
 class DecodedExample:
-    """What the model wrote for one example, best first, with what it should have written."""
+    """The model's hypotheses for one example, best first, with the references."""
 
     id: str
     texts: tuple[str, ...]
@@ -28,7 +25,7 @@ class DecodedExample:
     references: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """One line of ``hypotheses.jsonl``; ``n_best`` only where there is more than one."""
+        """One line of ``hypotheses.jsonl``; ``n_best`` only if there are several hypotheses."""
         line: dict[str, Any] = {"id": self.id, "text": self.texts[0], "score": self.scores[0]}
         if len(self.texts) > 1:
             line["n_best"] = [
@@ -39,7 +36,7 @@ class DecodedExample:
 
 
 class Evaluator:
-    """The metrics of a recipe, built."""
+    """The metrics of a recipe, ready to use."""
 
     def __init__(self, settings: EvaluationSettings, host: Any) -> None:
         self._metrics = [
@@ -48,7 +45,7 @@ class Evaluator:
         ]
 
     def higher_is_better(self, name: str) -> bool:
-        """Whether the metric ``name`` should grow. Raises UserError for one the recipe lacks."""
+        """Whether higher is better for ``name``. Raises UserError if the recipe lacks it."""
         known = {record.name: record.higher_is_better for record, _ in self._metrics}
         known |= {"loss": False, "perplexity": False}
         if name not in known:
@@ -59,7 +56,7 @@ class Evaluator:
         return bool(known[name])
 
     def values(self, written: Sequence[DecodedExample]) -> dict[str, float]:
-        """Every value the metrics know, without intervals."""
+        """Every value of the metrics, without intervals."""
         hypotheses, references = self._texts(written)
         values: dict[str, float] = {}
         for _, metric in self._metrics:
@@ -68,7 +65,7 @@ class Evaluator:
         return {name: float(value) for name, value in values.items()}
 
     def scores(self, written: Sequence[DecodedExample]) -> dict[str, Score]:
-        """Every value with signature and interval."""
+        """Every value of the metrics, with signature and interval."""
         hypotheses, references = self._texts(written)
         scores: dict[str, Score] = {}
         for record, metric in self._metrics:
@@ -78,7 +75,7 @@ class Evaluator:
     def groups(
         self, written: Sequence[DecodedExample], groups: Sequence[str]
     ) -> dict[str, dict[str, Score]]:
-        """Every value for the examples of each group alone; ``groups[i]`` is that of row i."""
+        """Every value for each group separately; ``groups[i]`` is the group of example i."""
         hypotheses, references = self._texts(written)
         scores: dict[str, dict[str, Score]] = {group: {} for group in sorted(set(groups))}
         for record, metric in self._metrics:
@@ -88,7 +85,7 @@ class Evaluator:
         return scores
 
     def error_details(self, written: Sequence[DecodedExample]) -> dict[str, str]:
-        """Details of single examples by file name, from the metrics that have them."""
+        """Per-example error details by file name, from the metrics that provide them."""
         hypotheses, references = self._texts(written)
         ids = [row.id for row in written]
         return {

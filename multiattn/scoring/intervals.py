@@ -1,8 +1,8 @@
-"""Outputs in; scores with signature, interval and paired test out. It knows no metric by name.
+"""Scores with signatures, confidence intervals and paired tests, for any metric.
 
-A metric gives a row of statistics per example and turns sums of rows into values; everything that
-resamples examples is here, once for all metrics. Seed, order of draws and cut of the interval are
-sacrebleu's, so an equal signature means an equal interval. Neither torch nor a file is touched.
+A metric returns a row of statistics per example and turns sums of rows into values; all resampling
+of examples is here, once for all metrics. Seed, order of draws and interval bounds are sacrebleu's,
+so an equal signature means an equal interval. No torch is imported and no file is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TRIALS_AT_ONCE = 64  # keeps memory linear in the examples; a multiple of 32, s
 
 @dataclass(frozen=True)
 class Score:
-    """A value on the official scorer's scale, its 95 % interval, and all that it depends on."""
+    """A value on the official scorer's scale, its 95 % interval, and what it depends on."""
 
     value: float
     low: float
@@ -59,10 +59,10 @@ def score(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, Score]:
-    """Every value the metric knows, by name, with a bootstrap interval (Efron 1979; Koehn 2004).
+    """Every value of the metric, by name, with a bootstrap interval (Efron 1979; Koehn 2004).
 
     ``references[i]`` holds the references of ``hypotheses[i]``; their number may vary.
-    Raises UserError when there is nothing to score, or an example has no reference.
+    Raises UserError if there is nothing to score or an example has no reference.
     """
     statistics = _statistics(metric, hypotheses, references)  # (n, k)
     drawn = _bootstrap(metric, statistics, resamples, seed)
@@ -80,9 +80,9 @@ def score_groups(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, dict[str, Score]]:
-    """The same for the examples of each group alone, as ``groups[i]`` says; in alphabetical order.
+    """As ``score``, for each group separately, in alphabetical order; ``groups[i]`` is that of i.
 
-    What an example counts is what it counts in the whole set. Raises as ``score``.
+    The statistics of an example are those it has in the whole set. Raises as ``score``.
     """
     statistics = _statistics(metric, hypotheses, references)  # (n, k)
     found = {}
@@ -106,15 +106,15 @@ def compare(
     trials: int = TRIALS,
     seed: int = SEED,
 ) -> Comparison:
-    """Tell a difference between two systems from the luck of the examples.
+    """Test whether two systems differ by more than chance.
 
     The interval of the difference is from the paired bootstrap (Koehn 2004), the p-value from
-    approximate randomisation (Riezler & Maxwell 2005), which claims too much less often. Raises as
+    approximate randomisation (Riezler & Maxwell 2005), which makes fewer type I errors. Raises as
     ``score``.
     """
     name = record.name
     statistics = tuple(_statistics(metric, texts, references) for texts in (first, second))
-    # an equal seed draws the same examples for both systems: that is what pairs them
+    # the same seed draws the same examples for both systems, which makes the test paired
     drawn = [_bootstrap(metric, rows, resamples, seed) for rows in statistics]
     signature = _signature(record, metric, references, f"bs:{resamples}|seed:{seed}")
     one, other = (
@@ -128,7 +128,7 @@ def compare(
         abs(metric.aggregate(a, count)[name] - metric.aggregate(b, count)[name])
         for a, b in _swapped_sums(statistics[0], statistics[1], trials, seed)
     ]
-    # as large counts, up to rounding: or a system would differ significantly from itself
+    # equal differences count too, up to rounding: or a system would differ from itself
     as_large = sum(chance >= abs(difference) - 1e-12 for chance in by_chance)
     return Comparison(
         first=one,
@@ -179,13 +179,13 @@ def _scores(
 def _bootstrap(
     metric: Metric, statistics: Array, resamples: int, seed: int
 ) -> list[Mapping[str, float]]:
-    """Values of as many examples, drawn with replacement, ``resamples`` times."""
+    """Values of ``resamples`` samples, each of n examples drawn with replacement."""
     generator = np.random.default_rng(seed)
     count = len(statistics)
     values = []
     for _ in range(resamples):
         drawn = generator.integers(count, size=count)
-        # how often each was drawn, then one product: no copy of the drawn rows
+        # counting the draws of each example avoids copying the drawn rows
         times = np.bincount(drawn, minlength=count).astype(np.float64)  # (n,)
         values.append(metric.aggregate(times @ statistics, count))
     return values
@@ -194,10 +194,10 @@ def _bootstrap(
 def _swapped_sums(
     first: Array, second: Array, trials: int, seed: int
 ) -> Iterator[tuple[Array, Array]]:
-    """Sums of both systems (k,) after a coin per example decided whose output is whose."""
+    """Sums of both systems (k,) after swapping their outputs at random, per example."""
     generator = np.random.default_rng(seed)
     together = (first + second).sum(axis=0)  # (k,)
-    # numpy makes booleans 32 at a time, so blocks of 64 rows are what one large draw would be
+    # numpy draws booleans 32 at a time, so blocks of 64 rows equal one large draw
     for done in range(0, trials, _TRIALS_AT_ONCE):
         size = (min(_TRIALS_AT_ONCE, trials - done), len(first))
         kept = generator.integers(2, size=size, dtype=np.bool_).astype(np.float64)
@@ -206,7 +206,7 @@ def _swapped_sums(
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """What is left when 2.5 % of the values are cut off at either end."""
+    """The range of the values without the lowest and the highest 2.5 %."""
     cut = len(values) // 40
     ordered = sorted(values)
     return float(ordered[cut]), float(ordered[-1 - cut])

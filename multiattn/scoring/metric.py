@@ -1,4 +1,4 @@
-"""What a metric and a normaliser are; perplexity, the core's own metric."""
+"""The protocols of metrics and normalisers; perplexity, the core's own metric."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PERPLEXITY = records.Metric(
 
 
 class Perplexity:
-    """A metric of the model itself: per example its negative log-likelihood and its tokens."""
+    """The model's perplexity, from each example's negative log-likelihood and token count."""
 
     def __init__(self, statistics: NDArray[np.float64]) -> None:
         self._statistics = statistics  # (n, 2)
 
     def statistics(self, hypotheses: Sequence[str], references: object) -> NDArray[np.float64]:
-        """What was measured, whatever the texts."""
+        """The precomputed statistics (n, 2); the texts are ignored."""
         return self._statistics
 
     def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
@@ -35,7 +35,7 @@ class Perplexity:
         return {"perplexity": math.exp(min(700.0, sums[0] / sums[1]))}
 
     def signature(self) -> str:
-        """Per token of the run's own tokenizer."""
+        """States that it is per token of the run's own tokenizer."""
         return "unit:token"
 
 
@@ -47,14 +47,14 @@ References = Sequence[Sequence[str]]
 
 @runtime_checkable
 class Metric(Protocol):
-    """What the target of a ``Metric`` record is. Its module must import without torch."""
+    """The target of a ``Metric`` record. Its module must import without torch."""
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> NDArray[np.number]:
-        """One row per example: (n, k)."""
+        """One row of statistics per example: (n, k)."""
         ...
 
     def aggregate(self, sums: Array, count: int) -> Mapping[str, float]:
-        """Values by name, the record's among them, of rows that sum to ``sums`` (k,)."""
+        """Values by name, including the record's name, from summed rows ``sums`` (k,)."""
         ...
 
     def signature(self) -> str:
@@ -64,7 +64,7 @@ class Metric(Protocol):
 
 @runtime_checkable
 class DetailedMetric(Protocol):
-    """A metric that can show the errors of single examples."""
+    """A metric that provides per-example error details."""
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """The content of ``METRIC.txt`` beside the scores."""
@@ -73,14 +73,14 @@ class DetailedMetric(Protocol):
 
 @runtime_checkable
 class NamesDetailsFile(Protocol):
-    """A ``DetailedMetric`` whose details are no plain text: ``details_suffix`` is ``.json``, say."""
+    """A ``DetailedMetric`` whose details are not plain text; ``details_suffix``: e.g. ``.json``."""
 
     details_suffix: str
 
 
 @runtime_checkable
 class CorpusWeightedMetric(Protocol):
-    """A metric that weighs words by how frequent they are in a corpus."""
+    """A metric that weights words by their frequency in a corpus."""
 
     def fitted(self, references: References) -> Metric:
         """The same metric with its weights fixed on these references, as for a reward."""
@@ -89,10 +89,10 @@ class CorpusWeightedMetric(Protocol):
 
 @runtime_checkable
 class Normaliser(Protocol):
-    """What the target of a ``Normaliser`` record is; applying it twice equals applying it once."""
+    """The target of a ``Normaliser`` record; applying it twice equals applying it once."""
 
     def __call__(self, text: str) -> str:
-        """The text as a metric compares it."""
+        """The normalised text that a metric compares."""
         ...
 
     def signature(self) -> str:

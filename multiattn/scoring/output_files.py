@@ -1,6 +1,6 @@
-"""The files that outputs and references lie in, read strictly; nothing is scored here.
+"""Read files of outputs and references, strictly.
 
-A text per line; a run's JSON lines; COCO's JSON of results and of annotations.
+Formats: one text per line; a run's JSON lines; COCO's JSON of results and of annotations.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from multiattn.errors import UserError
 
 @dataclass(frozen=True)
 class SystemOutputs:
-    """A system's outputs: a text per example.
+    """A system's outputs: one text per example.
 
-    A run's outputs bring ids and references with them; elsewhere these are None.
+    A run's outputs come with ids and references; otherwise these are None.
     """
 
     name: str
@@ -34,9 +34,9 @@ class SystemOutputs:
 
 @dataclass(frozen=True)
 class ReferenceFile:
-    """A file of references: of every example one or several. ``whole``: it may hold other examples.
+    """References, one or several per example. ``whole``: the file may contain other examples too.
 
-    COCO's annotations are of whole sets of pictures, and splits of these have no files.
+    COCO's annotations cover a whole set of images; its splits have no files of their own.
     """
 
     name: str
@@ -49,10 +49,10 @@ Same = TypeVar("Same", SystemOutputs, ReferenceFile)
 
 
 def read_outputs(source: str) -> SystemOutputs:
-    """Texts of a file, a run's results, or ``-`` (stdin).
+    """Read the outputs in a file, a run's results or ``-`` (stdin).
 
-    A file has one per line, or is .jsonl, or COCO's results in .json; plain or .gz. Raises
-    UserError when that is missing, unreadable, empty, ambiguous or not UTF-8.
+    A file has one text per line, or is .jsonl, or COCO's results in .json; plain or .gz. Raises
+    UserError if it is missing, unreadable, empty, ambiguous or not UTF-8.
     """
     return _outputs(*_content(source))
 
@@ -67,9 +67,9 @@ def read_references(source: str) -> ReferenceFile:
 
 
 def hypotheses_file(path: Path) -> Path:
-    """The outputs that a run folder, or a folder of one split's results, holds; a file is itself.
+    """The outputs file of a run folder or of a split's results folder; a file is returned as is.
 
-    Raises UserError when a folder holds none, or those of several splits.
+    Raises UserError if a folder has no outputs, or those of several splits.
     """
     if not path.is_dir():
         return path
@@ -90,8 +90,8 @@ def hypotheses_file(path: Path) -> Path:
 def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
     """``other`` in the order of ``outputs``: by id if both have ids, else line by line.
 
-    Raises UserError when the two are not of the same examples; a whole set of references may be
-    of more.
+    Raises UserError if the two are not of the same examples; only a whole set of references may
+    have more.
     """
     whole = isinstance(other, ReferenceFile) and other.whole
     if whole and outputs.ids is None:
@@ -118,7 +118,7 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
 
 
 def _content(source: str) -> tuple[str, bytes]:
-    """What is read, by its name in errors, and its bytes, unpacked."""
+    """The name of a source in errors, and its decompressed bytes."""
     if source == "-":
         return "standard input", sys.stdin.buffer.read()
     path = hypotheses_file(Path(source))
@@ -158,12 +158,12 @@ def _lines(name: str, content: bytes) -> tuple[str, ...]:
         raise UserError(
             f"expected one output per line, got nothing in {name}; give a file with some"
         )
-    # not splitlines(): that would also cut at form feeds and other separators inside a sentence
+    # not splitlines(): it would also split at form feeds and other separators inside a sentence
     return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
 
 
 class _Row(BaseModel):
-    """One line of ``hypotheses.jsonl``, as far as scoring reads it."""
+    """The fields of a line of ``hypotheses.jsonl`` that scoring reads."""
 
     text: str
     id: str | None = None
@@ -193,7 +193,7 @@ def _from_rows(name: str, lines: Sequence[str]) -> SystemOutputs:
 
 
 class _Caption(BaseModel):
-    """One caption in COCO's JSON, a system's or a person's; other keys are passed over."""
+    """One caption in COCO's JSON, an output or a reference; other keys are ignored."""
 
     image_id: int | str
     caption: str
@@ -218,7 +218,7 @@ def _from_results(name: str, content: bytes) -> SystemOutputs:
 
 
 def _from_annotations(name: str, content: bytes) -> ReferenceFile:
-    """Captions by picture, both in the order of the file."""
+    """Captions by image, both in the order of the file."""
     try:
         rows = _Annotations.model_validate_json(content).annotations
     except ValidationError as error:

@@ -1,8 +1,8 @@
-"""What a folder of results holds, written whole and read by whoever shows scores. No torch.
+"""A results folder, written atomically and read to show scores. It imports no torch.
 
 hypotheses.jsonl     a line per example, in the order of the split
-scores.json          metric -> score; `groups`, where the recipe asks for them; `decoding`
-METRIC.txt           what a metric can show of single errors, such as alignments; some, in .json
+scores.json          metric -> score; `groups`, if set in the recipe; `decoding`
+METRIC.txt           per-example error details, for metrics that provide them; may be .json
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Scores = Mapping[str, Score]
 
 @dataclass(frozen=True)
 class Results:
-    """The scores of one split with one way to decode.
+    """The scores of one split, decoded with one set of settings.
 
-    decoding: all that they depend on besides the corpus. groups: the scores of each speaker, or
-    whatever ``evaluation.group`` names, by its value.
+    decoding: all that the scores depend on besides the corpus. groups: the scores for each value
+    of ``evaluation.group``, such as each speaker.
     """
 
     scores: Scores
@@ -34,7 +34,7 @@ class Results:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What ``write`` wrote. Raises UserError where there is nothing, or something else."""
+        """Read a folder that ``write`` wrote. Raises UserError if it is missing or malformed."""
         file = folder / "scores.json"
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ class Results:
     def write(
         self, folder: Path, lines: Sequence[Mapping[str, Any]], details: Mapping[str, str]
     ) -> None:
-        """Write the folder beside its place and rename it. details: texts by file name."""
+        """Write a temporary folder, then rename it to ``folder``. details: texts by file name."""
         content: dict[str, Any] = _as_plain_data(self.scores)
         if self.groups:
             content["groups"] = {
@@ -70,12 +70,12 @@ class Results:
 
     @property
     def grouped_by(self) -> str:
-        """The field or the note of the corpus that the groups are values of."""
+        """The field or note of the corpus that defines the groups."""
         return str(self.decoding["evaluation"]["group"])
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of the recipe's metrics, without what else each of them knows."""
+        """The names of the recipe's metrics, without the further values of each."""
         named = [metric["name"] for metric in self.decoding["evaluation"]["metrics"]]
         return tuple(name.rpartition("/")[2] for name in named)
 

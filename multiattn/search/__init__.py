@@ -1,1 +1,1 @@
-"""Memories to hypotheses."""
+"""Decode an encoder's memories into hypotheses: beam search, CTC search, sampling."""

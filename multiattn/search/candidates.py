@@ -1,9 +1,8 @@
-"""Which words come next: the best continuations of a beam, or words drawn at random.
+"""Select the next tokens of a search: the candidates, and the best continuations of a beam.
 
-A chooser is asked for all inputs at once and treats each by itself. It refuses to know where the
-scores come from, and when a search is over.
+A selector handles all inputs of a batch at once, each independently of the rest.
 
-Letters: B inputs that are still here, N hypotheses per input, K candidates, V vocabulary.
+Letters: B inputs not yet finished, N hypotheses per input, K candidates, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,31 +18,31 @@ from multiattn.search.panel import StepScores
 
 @dataclass(frozen=True)
 class Candidates:
-    """What was chosen at one step, best first; leaves (B, K)."""
+    """The tokens selected at one step, best first; leaves (B, K)."""
 
     tokens: Tensor
-    parents: Tensor  # which of the N hypotheses before it goes on with it
-    log_probabilities: Tensor  # of this token
-    totals: Tensor  # of the hypothesis so far, -inf where there is none
+    parents: Tensor  # index of the hypothesis (of N) that the token extends
+    log_probabilities: Tensor  # of this token alone
+    totals: Tensor  # of the extended hypothesis, -inf where there is none
 
 
 class CandidateSelector(Protocol):
-    """One way to go on."""
+    """A strategy for extending hypotheses."""
 
     @property
     def width(self) -> int:
-        """How many hypotheses of an input it keeps."""
+        """How many hypotheses per input it keeps."""
 
     def choose(self, scored: StepScores, totals: Tensor, rows: Tensor, step: int) -> Candidates:
-        """Go on from hypotheses with these totals (B, N); row r is input ``rows[r]`` (B,)."""
+        """Extend hypotheses with these totals (B, N); row r is input ``rows[r]`` (B,)."""
 
 
 @dataclass(frozen=True)
 class TopCandidates:
-    """Beam search's choice: the best continuations of all hypotheses of an input.
+    """Beam search's selector: the best continuations of all hypotheses of an input.
 
-    In two stages: the best tokens of each hypothesis, then the best of those. Of equal ones the
-    better hypothesis goes first, then the lower token.
+    In two stages: the best tokens of each hypothesis, then the best of those. Of equal candidates
+    the one with the better parent wins, then the one with the lower token.
     """
 
     width: int
@@ -58,15 +57,15 @@ class TopCandidates:
 
 
 def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` best of V scores and their tokens, best first, of equals the lower token.
+    """The ``count`` best of V scores and their tokens, best first; ties go to the lower token.
 
-    ``topk`` itself leaves the order of equals open. scores: (B, N, V) -> two of (B, N, K).
+    ``topk`` itself does not define the order of ties. scores: (B, N, V) -> two of (B, N, K).
     """
     if count >= scores.shape[2]:
         values, tokens = scores.sort(dim=2, descending=True, stable=True)
         return values, tokens
     if count == 1:
-        values, tokens = scores.max(dim=2, keepdim=True)  # the first of equals
+        values, tokens = scores.max(dim=2, keepdim=True)  # the first of tied scores
         return values, tokens
     values, tokens = scores.topk(count + 1, dim=2)
     tied = ((values[..., 1:] == values[..., :-1]) & (values[..., 1:] > -math.inf)).any(2)  # (B, N)
@@ -77,7 +76,7 @@ def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _stable_order(scores: Tensor, least: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """As ``top_tokens``, for rows (R, V) whose count-th best score is ``least`` (R, 1)."""
+    """Like ``top_tokens``, for rows (R, V) whose count-th best score is ``least`` (R, 1)."""
     above, equal = ~(scores <= least), scores == least
     wanted = count - above.sum(1, keepdim=True)
     chosen = above | (equal & (equal.cumsum(1) <= wanted))
@@ -87,12 +86,12 @@ def _stable_order(scores: Tensor, least: Tensor, count: int) -> tuple[Tensor, Te
 
 
 def pick(values: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
-    """Values (B, N, V) at parents and tokens (B, K) -> (B, K)."""
+    """Gather values (B, N, V) at parents and tokens (B, K) -> (B, K)."""
     return values.flatten(1).gather(1, parents * values.shape[2] + tokens)
 
 
 def make_candidates(
     scored: StepScores, parents: Tensor, tokens: Tensor, totals: Tensor
 ) -> Candidates:
-    """With each token's own log-probability; all (B, K)."""
+    """Candidates with the log-probability of each token looked up; all (B, K)."""
     return Candidates(tokens, parents, pick(scored.log_probabilities, parents, tokens), totals)

@@ -14,29 +14,29 @@ from multiattn.errors import UserError
 from multiattn.recipe.settings import SearchSettings
 from multiattn.symbols import BOS, EOS, PAD
 
-LENGTH_RATIO_SLACK = (
-    10  # what ``max_length_ratio`` allows beside the ratio: a source of two slots may need five
-)
+# Tokens that ``max_length_ratio`` allows on top of the ratio: a source of two slots may need five.
+LENGTH_RATIO_SLACK = 10
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What may not come next, per input; leaves (B, …).
+    """Which tokens may not come next, per input; leaves (B, …).
 
-    At its limit an input can only end, so that every hypothesis is a whole one and scores compare.
-    A forced prefix goes before everything else, a limit before the minimal length.
+    A hypothesis at its limit can only end, so every hypothesis is complete and scores are
+    comparable. A forced prefix overrides all other constraints; a limit overrides the minimum
+    length.
     """
 
-    limits: Tensor  # (B,) words, the end symbol not counted
-    prefixes: Tensor  # (B, P), PAD where nothing is forced
+    limits: Tensor  # (B,) tokens, the end symbol not counted
+    prefixes: Tensor  # (B, P), PAD where no token is forced
     min_length: int
     block_ngrams: int
-    soonest: int  # no limit is lower
+    soonest: int  # the lowest limit
 
     def apply(self, scores: Tensor, step: int, written: Tensor | None) -> None:
-        """Put -inf, in place, wherever ``scores`` (B, N, V) must not be chosen at ``step``.
+        """Set ``scores`` (B, N, V) of forbidden tokens at ``step`` to -inf, in place.
 
-        written: (B, N, step), the words so far; None where no n-gram is to be blocked.
+        written: (B, N, step), the tokens so far; None if no n-grams are blocked.
         """
         forcing = step < self.prefixes.shape[1]
         if forcing:
@@ -62,9 +62,10 @@ def make_constraints(
     batch_size: int,
     prefixes: Sequence[Sequence[int]],
 ) -> Constraints:
-    """The rules of each input, from its own slots and prefix alone.
+    """The constraints of each input, which depend on its own slots and prefix alone.
 
-    Errors: ``UserError`` where prefixes and inputs differ in number, or a prefix holds a symbol.
+    Raises UserError where prefixes and inputs differ in number, or a prefix contains PAD, BOS or
+    EOS.
     """
     if prefixes and len(prefixes) != batch_size:
         raise UserError(
@@ -95,7 +96,7 @@ def make_constraints(
 
 
 def _block_ngrams(scores: Tensor, written: Tensor, order: int) -> None:
-    """Forbid every word that would write an n-gram of this order a second time (Paulus 2018, 2.5).
+    """Forbid every token that would repeat an n-gram of this order (Paulus 2018, section 2.5).
 
     scores: (B, N, V), changed in place; written: (B, N, t).
     """

@@ -1,7 +1,7 @@
-"""CTC in the search: prefix scores of a trained head, and the head's own best outputs to rescore.
+"""CTC in the search: a scorer with the prefix scores of a trained CTC head.
 
-It refuses to know what the slots show; it takes the real ones of an input to come first, as the
-objective ``ctc`` does. PAD, which no output holds, is the blank.
+The real slots of an input must come first, as the objective ``ctc`` also expects. PAD, which
+occurs in no output, is the blank.
 
 Letters: B inputs, N hypotheses per input, K candidates, S memory slots, T output steps,
 V vocabulary.
@@ -22,11 +22,14 @@ from multiattn.errors import UserError
 from multiattn.search.scorers import Weights
 from multiattn.symbols import BOS, EOS, PAD
 
-TINY = torch.finfo(torch.double).tiny  # no symbol of a real slot is taken to be less likely
+TINY = torch.finfo(torch.double).tiny  # lower bound on the probability of a symbol in a real slot
 
 
 def ctc_source(asked: str | None, sources: Iterable[str], asker: str) -> str:
-    """The source that CTC listens to: the one asked for, or the only one. Raises UserError."""
+    """The source that CTC reads: the one named ``asked``, or the only one.
+
+    Raises UserError for an unknown name, or for None unless there is exactly one source.
+    """
     names = tuple(sources)
     if asked is None and len(names) == 1:
         return names[0]
@@ -39,16 +42,16 @@ def ctc_source(asked: str | None, sources: Iterable[str], asker: str) -> str:
 
 
 def ctc_head_name(source: str, sources: Iterable[str]) -> str:
-    """What the head on a source is called in the model: ``ctc``, or by its source among several."""
+    """The name of the head on a source: ``ctc``, or ``ctc-SOURCE`` if there are several sources."""
     return "ctc" if tuple(sources) == (source,) else f"ctc-{source}"
 
 
 class CTCPosteriors(NamedTuple):
-    """What the head says of the inputs, whatever is written.
+    """The head's output for the inputs, independent of any hypothesis.
 
-    shares: (B, V, S) probability of a symbol in a slot, 0 in slots that are not real.
+    shares: (B, V, S) probability of each symbol in each slot, 0 in padding.
     blanks: (B, S + 1) log-probability that the first t slots are all blank.
-    slots: (B,) how many are real. dtype: of the additions.
+    slots: (B,) number of real slots. dtype: of the scorer's additions.
     """
 
     shares: Tensor
@@ -58,12 +61,12 @@ class CTCPosteriors(NamedTuple):
 
     @property
     def real(self) -> Tensor:
-        """(B, 1, S)."""
+        """Mask of the real slots (B, 1, S)."""
         return length_mask(self.slots, self.shares.shape[2]).unsqueeze(1)
 
     @property
     def worst(self) -> Tensor:
-        """(B, 1, 1), the cost of what is impossible: no path is so unlikely."""
+        """The score (B, 1, 1) of an impossible token, lower than that of any path."""
         return (math.log(TINY) * (self.slots + 1).double())[:, None, None]
 
     def of(self, tokens: Tensor) -> Tensor:
@@ -73,10 +76,11 @@ class CTCPosteriors(NamedTuple):
 
 
 class CTCPrefixState(NamedTuple):
-    """Log-probabilities that the first t slots, t from 0 to S, say exactly what is written.
+    """Log-probabilities that the first t slots, t from 0 to S, emit exactly the hypothesis.
 
-    word: (B, N, S + 1), over the paths that end in the last token; blank: in a blank.
-    prefix: (B, N), that all slots say something that begins so. last: (B, N), the last token.
+    word, blank: (B, N, S + 1), over the paths that end in the last token, or in a blank.
+    prefix: (B, N), that all slots emit an output that begins with the hypothesis.
+    last: (B, N), the last token.
     """
 
     word: Tensor
@@ -86,22 +90,24 @@ class CTCPrefixState(NamedTuple):
 
     @property
     def either(self) -> Tensor:
-        """(B, N, S + 1)."""
+        """Over all paths, (B, N, S + 1)."""
         return torch.logaddexp(self.word, self.blank)
 
 
 class CTCPrefix:
     """log Ψ(g·c) − log Ψ(g): what CTC adds when token c follows g. Watanabe et al. 2017, alg. 2.
 
-    Ψ is the probability of all outputs that begin so, for the end that of this very output, so an
-    output's additions sum to minus its CTC loss. With weight w the beam ranks by log p_att + w ·
-    log p_ctc; the paper's λ is w / (1 + w), so λ = 0.3 is a weight of 0.43. CTC already tells how
-    long an output should be: use ``length_penalty: 0`` with it, as ESPnet does.
+    Ψ(g) is the probability of all outputs that begin with g; for the end symbol, of g itself as the
+    whole output. An output's additions therefore sum to minus its CTC loss. With weight w the beam
+    ranks by log p_att + w · log p_ctc; the paper's λ is w / (1 + w), so λ = 0.3 is a weight of
+    0.43. CTC already models the length of an output: use ``length_penalty: 0`` with it, as ESPnet
+    does.
 
-    source: the one that the head of the objective ``ctc`` listens to; not needed where there is
-    one. An input without it gets 0 for everything. A token that needs more slots than there are
-    costs more than any path (``CTCPosteriors.worst``), but not everything, so that a forced prefix or a
-    minimal length can be had. In float64: paths are improbable beyond single precision.
+    source: the one that the head of the objective ``ctc`` reads; not needed if there is only one.
+    An input without this source gets 0 for every token. A token that needs more slots than there
+    are scores lower than any path (``CTCPosteriors.worst``) but not -inf, so that a forced prefix
+    or a minimum length remains possible. Computed in float64: path probabilities are too small for
+    single precision.
     """
 
     ceiling = 0.0
@@ -112,7 +118,7 @@ class CTCPrefix:
     def start(
         self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[CTCPosteriors, None]:
-        """Raises UserError for a source that is not there, and for a model without the head."""
+        """Raises UserError for an unknown source, and for a model without the head."""
         source = ctc_source(self.source, memories, "scorer")
         name, memory = ctc_head_name(source, memories), memories[source]
         if name not in heads:
@@ -132,7 +138,7 @@ class CTCPrefix:
     def score(
         self, tokens: Tensor, weights: Weights, state: CTCPrefixState | None, shared: CTCPosteriors
     ) -> tuple[Tensor, CTCPrefixState]:
-        """Additions (B, N, V), never above 0. The first tokens read are BOS."""
+        """Additions (B, N, V), never above 0. The first tokens are BOS."""
         after = begin(tokens, shared) if state is None else follow(tokens, state, shared)
         scores = continuations(after, shared)  # (B, N, V)
         before = after.prefix.unsqueeze(2)  # (B, N, 1)
@@ -146,22 +152,23 @@ class CTCPrefix:
 
 
 def begin(tokens: Tensor, heard: CTCPosteriors) -> CTCPrefixState:
-    """Nothing is written: all slots so far are blank. Algorithm 2 starts from this."""
+    """State of the empty hypothesis, all slots blank: the initialisation of algorithm 2."""
     blank = heard.blanks.unsqueeze(1).expand(-1, tokens.shape[1], -1)  # (B, N, S + 1)
     start = torch.full_like(tokens, BOS)
     return CTCPrefixState(torch.full_like(blank, -math.inf), blank, blank[..., 0], start)
 
 
 def follow(tokens: Tensor, before: CTCPrefixState, heard: CTCPosteriors) -> CTCPrefixState:
-    """Write tokens (B, N). Algorithm 2, lines 9 to 14, for all slots at once.
+    """Extend hypotheses by tokens (B, N). Algorithm 2, lines 9 to 14, for all slots at once.
 
     Both recursions are x_t = (x_{t-1} + y_{t-1}) p_t, so x_t = P_t Σ_{u<t} y_u / P_u with P_t the
     product of p up to t.
     """
     said = heard.of(tokens)  # (B, N, S)
-    reached = before.either[..., :-1]  # (B, N, S), the paths that may say the token next
+    reached = before.either[..., :-1]  # (B, N, S), the paths that may emit the token next
     repeats = (tokens == before.last).unsqueeze(2)
-    reached = torch.where(repeats, before.blank[..., :-1], reached)  # a blank must be between
+    # repeated tokens need a blank in between
+    reached = torch.where(repeats, before.blank[..., :-1], reached)
     product = F.pad(said.cumsum(2), (1, 0))  # (B, N, S + 1)
     word = _summed(reached, product)
     blank = _summed(word[..., :-1], heard.blanks.unsqueeze(1))
@@ -170,16 +177,16 @@ def follow(tokens: Tensor, before: CTCPrefixState, heard: CTCPosteriors) -> CTCP
 
 
 def _summed(entering: Tensor, product: Tensor) -> Tensor:
-    """log(P_t Σ_{u<t} y_u / P_u) for t from 0 to S: entering (…, S) is log y, product log P."""
+    """log(P_t Σ_{u<t} y_u / P_u) for t from 0 to S; entering (…, S) is log y, product is log P."""
     sums = (entering - product[..., :-1]).logcumsumexp(-1)  # (B, N, S)
     return F.pad(product[..., 1:] + sums, (1, 0), value=-math.inf)  # (B, N, S + 1)
 
 
 def continuations(here: CTCPrefixState, heard: CTCPosteriors) -> Tensor:
-    """What is written and one token more: log Ψ (B, N, V); for EOS, that of just what is written.
+    """Compute log Ψ (B, N, V) of each hypothesis extended by one token; EOS adds nothing.
 
-    A token's Ψ is Σ_t reached_{t-1} p_t(token) (line 12), one matrix product for all of them; only
-    where the last token comes again, other paths reach it.
+    A token's Ψ is Σ_t reached_{t-1} p_t(token) (line 12), one matrix product for all tokens. Only
+    a repetition of the last token differs: it must follow a blank.
     """
     reached = here.either  # (B, N, S + 1)
     ends = heard.slots[:, None, None].expand(-1, reached.shape[1], 1)

@@ -1,4 +1,4 @@
-"""CTC search: a CTC head proposes outputs, decoder and scorers rescore them."""
+"""CTC search: a CTC head proposes outputs, the decoder and the scorers rescore them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from multiattn.symbols import EOS, PAD
 
 @torch.no_grad()
 def ctc_search(task: SearchTask) -> list[list[Hypothesis]]:
-    """Find ``beam`` outputs by a CTC head alone, and rank them as ``beam_search`` would.
+    """Find ``beam`` outputs with a CTC head alone, and rank them as ``beam_search`` would.
 
-    Decoder and scorers only rescore these outputs. The head is that of the scorer ``ctc``, whose
-    weight then counts as in a beam, or else of the only source. Raises as ``beam_search``, and
-    UserError for a model without such a head.
+    The decoder and the scorers only rescore these outputs. The head is that of the scorer ``ctc``,
+    whose weight then counts as in beam search; without that scorer it is the head on the only
+    source. Raises the errors of ``beam_search``, and UserError for a model without such a head.
     """
     settings, memories, constraints = task.settings, task.primary_memories, task.constraints()
     head = CTCHeadScorer(ctc_proposer(task.scorers))
@@ -46,15 +46,17 @@ def ctc_search(task: SearchTask) -> list[list[Hypothesis]]:
 
 
 def ctc_proposer(scorers: Sequence[tuple[Scorer, float]]) -> CTCPrefix:
-    """The CTC scorer that finds the outputs of ``ctc_search``."""
+    """The CTC scorer that proposes the outputs of ``ctc_search``."""
     return next((scorer for scorer, _ in scorers if isinstance(scorer, CTCPrefix)), CTCPrefix())
 
 
-RULED_OUT = -1e30  # by another voice than CTC: finite, so that rescoring can still rank it, last
+# Score of a token that the decoder or a scorer rules out; finite, so that rescoring ranks its
+# hypothesis last instead of losing it.
+RULED_OUT = -1e30
 
 
 class CTCHeadScorer:
-    """A CTC head as all that a search listens to: a panel without a decoder."""
+    """A CTC head as the only scorer of a search: a panel without a decoder."""
 
     ceiling = 0.0
 
@@ -64,7 +66,7 @@ class CTCHeadScorer:
     def begin(
         self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[CTCPosteriors, None]:
-        """As the scorer's ``start``."""
+        """The same as the scorer's ``start``."""
         return self.scorer.start(memories, heads, batch_size)
 
     def step(
@@ -72,20 +74,20 @@ class CTCHeadScorer:
     ) -> StepScores:
         """Read tokens (B, N)."""
         additions, after = self.scorer.score(tokens, {}, state, shared)
-        additions = additions.to(shared.shares)  # the search computes as what it keeps
+        additions = additions.to(shared.shares)  # the precision of the search
         return StepScores(additions, additions, after, {})
 
     def finish(self, state: Any, shared: Any) -> float:
-        """Nothing."""
+        """No final terms."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class Rescoring:
-    """Rescoring's choice: hypotheses go on with the words that were given for them.
+    """The rescoring selector: each hypothesis is extended with the next token of a given output.
 
-    Those of an input lie by falling length, so that the search, which puts what has ended last,
-    keeps each in its place. Each begins with what it has earned already.
+    The outputs of an input are sorted by decreasing length, so that the search, which moves ended
+    hypotheses to the end, keeps each at its index. Each starts from its weighted CTC score.
     """
 
     tokens: Tensor  # (inputs of the search, K, T), EOS last, then PAD
@@ -93,7 +95,7 @@ class Rescoring:
 
     @classmethod
     def of(cls, found: Sequence[Sequence[Hypothesis]], weight: float, like: Tensor) -> Rescoring:
-        """From the hypotheses of each input, whose scores count as much as ``weight``."""
+        """Rescore the hypotheses of each input; totals begin with ``weight`` times their score."""
         longest = max(len(each.tokens) for row in found for each in row)
         shape = (len(found), max(len(row) for row in found))
         tokens, earned = torch.full((*shape, longest + 1), PAD), torch.zeros(shape)

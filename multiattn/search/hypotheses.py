@@ -1,8 +1,7 @@
-"""What a hypothesis is, what it may not say, and how it is read off when the search is over.
+"""Hypotheses, and the search history that they are traced back from when the search is over.
 
-It refuses to know how good the next word is: that is the decoder's and the scorers' to say.
-
-Letters: B inputs that are still here, N hypotheses per input, S memory slots, V vocabulary.
+Letters: B inputs not yet finished, N hypotheses per input, K candidates, S memory slots,
+T output tokens.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from multiattn.search.constraints import Constraints
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """One output. Every one ends: T words and the end symbol make T + 1 scored tokens.
+    """One complete output: T tokens and the end symbol make T + 1 scored tokens.
 
-    tokens: the T words, without BOS and EOS, a forced prefix included.
+    tokens: the T tokens, without BOS and EOS, a forced prefix included.
     score: what it was ranked by: (log-probabilities + additions) / (T + 1) ** length_penalty
         + final terms of the scorers.
-    log_probability: the decoder's own, natural logarithm, the end symbol included.
+    log_probability: the decoder's, natural logarithm, the end symbol included.
     token_log_probabilities: its T + 1 summands.
-    attention: (T + 1, S) per source, on the CPU, S the input's own real slots.
+    attention: weights (T + 1, S) per source, on the CPU, S the input's own real slots.
     """
 
     tokens: tuple[int, ...]
@@ -42,7 +41,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class _Step:
-    """What was chosen at one step, where the decoder looked, and whose row is whose."""
+    """One step of a search: its candidates, its attention weights, and the input of each row."""
 
     rows: Tensor  # (B,)
     choice: Candidates  # leaves (B, K)
@@ -50,13 +49,13 @@ class _Step:
 
 
 class SearchHistory:
-    """Every choice of a search by back-pointers, and the best hypotheses that ended.
+    """The candidates of every step as back-pointers, and the best hypotheses that have ended.
 
-    Nothing is copied before the end.
+    Nothing is copied until the search is over.
     """
 
     def __init__(self, rules: Constraints, width: int, n_best: int, totals: Tensor) -> None:
-        """Room for one search; ``totals`` says the device and the precision of scores."""
+        """A history for one search; scores get the device and the precision of ``totals``."""
         self.steps = int(rules.limits.max()) + 1
         self._width = width
         self._steps: list[_Step] = []
@@ -64,13 +63,13 @@ class SearchHistory:
         self._ends = rules.limits.new_zeros(self._scores.shape)  # step · width + hypothesis
 
     def record(self, rows: Tensor, choice: Candidates, weights: Mapping[str, Tensor]) -> None:
-        """Remember a step. Row r of the batch is input ``rows[r]``; ``weights`` are (B, N, S)."""
+        """Append a step. Row r of the batch is input ``rows[r]``; ``weights`` are (B, N, S)."""
         self._steps.append(_Step(rows, choice, weights))
 
     def finish(self, rows: Tensor, scores: Tensor) -> None:
-        """Keep the best of what ended at this step, before it is recorded.
+        """Keep the best hypotheses that ended at this step; call it before ``record``.
 
-        scores: (B, N) final scores, -inf where none ended. Of equals the earlier one stays ahead.
+        scores: (B, N) final scores, -inf where none ended. Of tied scores the earlier stays ahead.
         """
         first = len(self._steps) * self._width
         places = torch.arange(first, first + scores.shape[1], device=rows.device)
@@ -81,13 +80,13 @@ class SearchHistory:
         self._ends[rows] = ends[:, :n_best]
 
     def worst_kept(self, rows: Tensor) -> Tensor:
-        """The score that another hypothesis must beat to be kept; -inf while there is room."""
+        """The score that a hypothesis must beat to be kept (B,); -inf while there is room."""
         return self._scores[rows, -1]  # (B,)
 
     def read(self, memories: Mapping[str, Memory]) -> list[list[Hypothesis]]:
-        """Every input's finished hypotheses, best first, followed back from their ends.
+        """The finished hypotheses of every input, best first, traced back from their ends.
 
-        Errors: ``UserError`` for an input without any.
+        Raises UserError for an input without any.
         """
         choices = [step.choice for step in self._steps]
         rows = _lists([step.rows for step in self._steps])
@@ -120,7 +119,7 @@ class SearchHistory:
 
 
 def _lists(leaves: Sequence[Tensor]) -> list[Any]:
-    """Tensors of any shapes as lists, fetched from their device at once."""
+    """Tensors of any shapes as nested lists, copied from their device in one transfer."""
     sizes = [leaf.numel() for leaf in leaves]
     whole = torch.cat([leaf.flatten() for leaf in leaves]).cpu()
     parts = torch.split(whole, sizes)

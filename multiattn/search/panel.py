@@ -1,4 +1,4 @@
-"""Decoders, scorers and language models as one step function of a search."""
+"""Combine decoders and scorers into the step function of a search."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from multiattn.search.scorers import Decoder, Scorer, Weights, log_probabilities
 
 @dataclass(frozen=True)
 class StepScores:
-    """One step of the whole panel; its tensors are the caller's to write into."""
+    """The scores of one step; the caller may write into its tensors."""
 
     log_probabilities: Tensor  # (B, N, V), the decoder's
-    scores: Tensor  # (B, N, V), what each token adds; the same tensor where there are no scorers
+    scores: Tensor  # (B, N, V), added to the total; the same tensor without scorers
     state: Any
     weights: Weights
 
 
 class StepScorer(Protocol):
-    """What a search listens to at every step; all of it weighed and summed."""
+    """Scores the next tokens at every step of a search."""
 
     def begin(
         self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[Any, Any]:
-        """Shared and state, as a decoder's."""
+        """Shared values and state, as from ``Decoder.begin``."""
 
     def step(self, tokens: Tensor, state: Any, shared: Any) -> StepScores:
         """Read tokens (B, N)."""
@@ -41,14 +41,14 @@ class StepScorer(Protocol):
 
 
 class Panel:
-    """A decoder and weighted scorers that search as one."""
+    """A decoder and weighted scorers, combined into one step scorer."""
 
     def __init__(self, decoder: Decoder, scorers: Sequence[tuple[Scorer, float]]) -> None:
         self.decoder, self.scorers = decoder, tuple(scorers)
 
     @property
     def ceiling(self) -> float:
-        """No token's worth is larger; unknown, so infinite, where a weight is negative."""
+        """Upper bound on the score of one token; infinite (unknown) if a weight is negative."""
         if any(weight < 0 for _, weight in self.scorers):
             return math.inf
         return sum(weight * scorer.ceiling for scorer, weight in self.scorers if weight)
@@ -56,7 +56,7 @@ class Panel:
     def begin(
         self, memories: Any, heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[Any, Any]:
-        """Shared and state of all of them, each a tuple with the decoder's first."""
+        """Shared values and states of all of them, each a tuple with the decoder's first."""
         started = [self.decoder.begin(memories, batch_size)]
         seen = primary_memories(memories)
         started += [scorer.start(seen, heads, batch_size) for scorer, _ in self.scorers]
@@ -64,7 +64,7 @@ class Panel:
         return shared, state
 
     def step(self, tokens: Tensor, state: Any, shared: Any) -> StepScores:
-        """Read tokens (B, N). Errors: ``UserError`` for a scorer over another vocabulary."""
+        """Read tokens (B, N). Raises UserError for a scorer over another vocabulary."""
         scores, after, weights = self.decoder.step(tokens, state[0], shared[0])
         own = log_probabilities(scores)  # one fused pass: faster than a logsumexp
         worth, states = own, [after]
@@ -96,10 +96,10 @@ def primary_memories(memories: Any) -> Mapping[str, Memory]:
 
 
 class Ensemble:
-    """Several decoders over one vocabulary that write as one: their probabilities are averaged.
+    """Several decoders over one vocabulary as one: their probabilities are averaged.
 
-    ``begin`` takes a list of memories, one mapping per decoder. The weights returned are those of
-    the first: decoders need not cut a source into the same slots.
+    ``begin`` takes a list of memories, one mapping per decoder. The attention weights returned are
+    those of the first decoder, because the others may divide a source into different slots.
     """
 
     def __init__(self, decoders: Sequence[Decoder]) -> None:
@@ -108,7 +108,7 @@ class Ensemble:
     def begin(
         self, memories: Sequence[Mapping[str, Memory]], batch_size: int
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """The decoders' shared values and states, side by side."""
+        """The shared values and the states of all decoders, as tuples."""
         started = [
             decoder.begin(seen, batch_size)
             for decoder, seen in zip(self.decoders, memories, strict=True)
@@ -119,7 +119,7 @@ class Ensemble:
     def step(
         self, tokens: Tensor, state: tuple[Any, ...], shared: tuple[Any, ...]
     ) -> tuple[Tensor, tuple[Any, ...], Weights]:
-        """Scores (B, N, V) are log Σ_m p_m; that they are not divided by M changes nothing."""
+        """Scores (B, N, V) are log Σ_m p_m; dividing by M would not change their softmax."""
         steps = [
             decoder.step(tokens, *own)
             for decoder, *own in zip(self.decoders, state, shared, strict=True)

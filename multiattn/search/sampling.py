@@ -21,9 +21,9 @@ from multiattn.search.task import SearchTask
 def sample(task: SearchTask, generators: Sequence[torch.Generator]) -> list[list[Hypothesis]]:
     """Draw ``n_best`` hypotheses of every input independently, and rank them.
 
-    Tokens are drawn by ``temperature``, ``top_k`` and ``top_p``; reported log-probabilities are the
-    decoder's own, before any of these. generators: one per input, on the CPU, so that a sample is a
-    function of the input and its generator. Raises as ``beam_search``.
+    Tokens are drawn with ``temperature``, ``top_k`` and ``top_p``; the reported log-probabilities
+    are the decoder's, before any of these. generators: one per input, on the CPU, so that a sample
+    is a function of the input and its generator. Raises the errors of ``beam_search``.
     """
     settings, panel, constraints = (
         task.settings,
@@ -45,10 +45,10 @@ def sample(task: SearchTask, generators: Sequence[torch.Generator]) -> list[list
 
 @dataclass(frozen=True)
 class SampledCandidates:
-    """Sampling's choice: each hypothesis goes on with one word, the empty one with ``width``.
+    """The sampling selector: one token per hypothesis, and ``width`` for the empty one.
 
-    Words are drawn with softmax(scores / temperature), cut to the ``top_k`` likeliest, then to the
-    fewest that hold ``top_p`` of what is left (Holtzman et al. 2020, section 3.1).
+    Tokens are drawn from softmax(scores / temperature), cut to the ``top_k`` likeliest, then to the
+    fewest that hold ``top_p`` of the remaining mass (Holtzman et al. 2020, section 3.1).
     """
 
     settings: SearchSettings
@@ -68,7 +68,7 @@ class SampledCandidates:
         return make_candidates(scored, parents, tokens, totals)
 
     def _draw(self, scores: Tensor, noise: Tensor) -> Tensor:
-        """Scores (B, N, V), noise (B, N, M) -> tokens (B, N, M), by the inverse distribution."""
+        """Scores (B, N, V), noise (B, N, M) -> tokens (B, N, M), by inverse transform sampling."""
         top_k, top_p, words = self.settings.top_k, self.settings.top_p, None
         if top_k:
             scores, words = top_tokens(scores, top_k)
@@ -79,5 +79,5 @@ class SampledCandidates:
             shares = shares * (shares.cumsum(2) - shares < top_p)
         reached = shares.cumsum(2)
         places = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
-        places = places.clamp(max=reached.shape[2] - 1)  # where nothing may come there is no share
+        places = places.clamp(max=reached.shape[2] - 1)  # if no token is allowed, none has a share
         return places if words is None else words.gather(2, places)

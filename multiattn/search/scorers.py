@@ -1,13 +1,13 @@
-"""What may join a search beside the decoder: a length reward, coverage, a language model.
+"""Scorers that join the decoder in a search: length reward, coverage, language model.
 
-    start(memories, heads, batch_size) -> (shared, state)       once per input, as ``begin``
-    score(tokens, weights, state, shared) -> (additions, state)      at every step, as ``step``
-    finish(state, shared) -> final terms (B, N) or None              where a hypothesis has ended
+    start(memories, heads, batch_size) -> (shared, state)        once per input, like ``begin``
+    score(tokens, weights, state, shared) -> (additions, state)  at every step, like ``step``
+    finish(state, shared) -> final terms (B, N) or None          where a hypothesis has ended
 
-shared leaves (B, …), state leaves (B, 1, …) at first and (B, N, …) then; both are indexed with the
-decoder's own. ``additions`` (B, N, V), or (B, N, 1) for all tokens alike, join the log-probability
-of the token that comes next; what does not depend on the next token alone, and must not be divided
-by a length, is a final term. CTC is in ``ctc.py``. It refuses to know how the best are found.
+Leaves of ``shared`` are (B, …), those of ``state`` (B, 1, …) at first and (B, N, …) afterwards; the
+search indexes both along with the decoder's. ``additions`` (B, N, V), or (B, N, 1) if the same for
+all tokens, are added to the log-probability of the next token. A term that depends on more than
+the next token, and must not be divided by a length, is a final term. CTC is in ``ctc.py``.
 
 Letters: B inputs, N hypotheses per input, S memory slots, V vocabulary.
 """
@@ -28,14 +28,14 @@ Weights = Mapping[str, Tensor]
 
 @runtime_checkable
 class Decoder(Protocol):
-    """What search asks of a decoder; an ``Ensemble`` has it too.
+    """What a search needs of a decoder; an ``Ensemble`` provides it too.
 
-    ``log_softmax(scores)`` is the distribution. The weights of a step are kept until the search
-    ends, so no later step may write into them; scores and states are read once.
+    ``log_softmax(scores)`` is the distribution. The attention weights of a step are kept until the
+    search ends, so no later step may write into them; scores and states are read once.
     """
 
     def begin(self, memories: Any, batch_size: int) -> tuple[Any, Any]:
-        """Shared, leaves (B, …), and state, leaves (B, 1, …)."""
+        """Shared values, leaves (B, …), and state, leaves (B, 1, …)."""
 
     def step(self, tokens: Tensor, state: Any, shared: Any) -> tuple[Tensor, Any, Weights]:
         """Tokens (B, N) -> scores (B, N, V), state, weights (B, N, S) per source."""
@@ -43,9 +43,9 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class Scorer(Protocol):
-    """One opinion about hypotheses.
+    """Adds a term to the scores of hypotheses.
 
-    ceiling: no addition is larger (``math.inf`` where unknown: then nothing ends a search early).
+    ceiling: upper bound on an addition; ``math.inf`` if unknown, so that no search ends early.
     Final terms are at most 0.
     """
 
@@ -54,31 +54,32 @@ class Scorer(Protocol):
     def start(
         self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[Any, Any]:
-        """Shared and state. ``heads`` are the model's, trained by its objectives."""
+        """Shared values and state. ``heads`` are the model's, trained by its objectives."""
 
     def score(
         self, tokens: Tensor, weights: Weights, state: Any, shared: Any
     ) -> tuple[Tensor, Any]:
-        """Read tokens (B, N), the last ones written, and say what the next may earn.
+        """Read the last tokens (B, N) and return the additions for the next ones.
 
-        weights: (B, N, S), where the decoder looks for the next one.
+        weights: (B, N, S) per source, with which the decoder attends for the next token.
         """
 
     def finish(self, state: Any, shared: Any) -> Tensor | None:
-        """(B, N) for hypotheses that end with the next token, or None."""
+        """Final terms (B, N) of hypotheses that end with the next token, or None."""
 
 
 @runtime_checkable
 class VocabularyScorer(Protocol):
-    """A scorer over a vocabulary of its own, which must be the decoder's."""
+    """A scorer with its own copy of the vocabulary, which must equal the decoder's."""
 
     pieces: tuple[str, ...]
 
 
 class LengthReward:
-    """1 for every token, the end too; the weight is the reward. He et al. 2016, section 3.3.
+    """1 for every token, the end symbol included; the weight is the reward per token.
 
-    It shifts all scores alike, and so does nothing, where ``length_penalty`` is 1.
+    He et al. 2016, section 3.3. With ``length_penalty: 1`` it shifts all scores alike and has no
+    effect.
     """
 
     ceiling = 1.0
@@ -100,8 +101,8 @@ class LengthReward:
 class CoveragePenalty:
     """Σ_i log min(Σ_t α_ti, 1) over the real slots i. Wu et al. 2016, equation 14; the weight is β.
 
-    source: the one that ought to be covered; None means all.
-    A slot that no word looked at counts as the dtype's smallest normal, not as log 0.
+    source: the one that should be covered; None means all.
+    A slot that received no attention counts as the dtype's smallest normal number, not as log 0.
     """
 
     ceiling = 0.0
@@ -112,7 +113,7 @@ class CoveragePenalty:
     def start(
         self, memories: Mapping[str, Memory], heads: Mapping[str, nn.Module], batch_size: int
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Shared: masks (B, S). State: what was looked at so far, (B, N, S)."""
+        """Shared: masks (B, S). State: the attention that each slot got so far, (B, N, S)."""
         if self.source is not None and self.source not in memories:
             raise UserError(
                 f"scorer 'coverage' expected a source to cover, got {self.source!r}; "
@@ -143,8 +144,8 @@ class CoveragePenalty:
 class LanguageModel:
     """Shallow fusion: log-probabilities of a decoder without sources. Gulcehre et al. 2015, 4.1.
 
-    decoder: over the same vocabulary, in evaluation mode; it follows the search's device.
-    pieces: what its tokens are, so that whoever searches can see that they are the same.
+    decoder: over the same vocabulary, in evaluation mode; it is moved to the search's device.
+    pieces: the text of its tokens, so that callers can check that the vocabularies are equal.
     """
 
     ceiling = 0.0
@@ -172,5 +173,5 @@ class LanguageModel:
 
 
 def log_probabilities(scores: Tensor) -> Tensor:
-    """The distribution over the last dimension, in single precision at least: it will be summed."""
+    """Log-softmax over the last dimension, at least in float32 because it is summed over steps."""
     return scores.log_softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float))

@@ -1,7 +1,4 @@
-"""A model and how it searches, as one thing that turns a batch into outputs.
-
-It refuses to know where batches come from and what becomes of the outputs.
-"""
+"""Generate output sequences for batches: a model together with its search settings."""
 
 from __future__ import annotations
 
@@ -28,10 +25,10 @@ from multiattn.symbols import UNK
 
 
 class SequenceGenerator:
-    """Writes what ``search`` says; models must be in evaluation mode and on the batch's device.
+    """Decodes batches with ``settings``; models must be in evaluation mode, on the batch's device.
 
-    others: models that read the same batches, whose decoders write with the model's as an ensemble.
-    Drawn outputs (``method: sample``) are a function of the seed and the example's id.
+    others: models that read the same batches and whose decoders form an ensemble with ``model``'s.
+    Sampled outputs (``method: sample``) are a function of the seed and the example's id.
     """
 
     def __init__(
@@ -53,7 +50,10 @@ class SequenceGenerator:
         self.refresh()
 
     def _refuse_other_words(self) -> None:
-        """Two language models agree on a token's number only if they agree on what it says."""
+        """Raise UserError for a language model with another vocabulary.
+
+        Its token ids would stand for different text.
+        """
         own = self._tokenizer.vocabulary
         for scorer, _ in self._scorers:
             if isinstance(scorer, VocabularyScorer) and scorer.pieces != own:
@@ -63,17 +63,17 @@ class SequenceGenerator:
                 )
 
     def refresh(self) -> None:
-        """Take the decoders' weights as they are now; call it after they have changed."""
+        """Use the decoders' current parameters; call it after they have changed."""
         own, *others = (fast.for_decoding(each.decoder) for each in (self.model, *self._others))
         self._decoder = Ensemble([own, *others]) if others else own
 
     def __call__(self, batch: Batch, prefix: str = "") -> list[list[Hypothesis]]:
-        """The best outputs of every input, best first; each begins with ``prefix``."""
+        """The outputs of every input, best first; each begins with ``prefix``."""
         return self.search(self.encode(batch), batch.ids, prefix)
 
     @torch.inference_mode()
     def encode(self, batch: Batch) -> Memories:
-        """The memories of a batch; in an ensemble one mapping per model, this one's first."""
+        """The memories of a batch; for an ensemble a list, one mapping per model, own one first."""
         own, *others = (
             each.encode(batch.sources, batch.size) for each in (self.model, *self._others)
         )
@@ -83,7 +83,7 @@ class SequenceGenerator:
     def search(
         self, memories: Memories, ids: Sequence[str], prefix: str = ""
     ) -> list[list[Hypothesis]]:
-        """As calling it, with the memories of the inputs called ``ids``."""
+        """Like ``__call__``, with the memories of the inputs with these ids."""
         task = SearchTask(
             self._decoder,
             memories,
@@ -98,7 +98,7 @@ class SequenceGenerator:
         return ctc_search(task) if self.settings.method == "ctc" else beam_search(task)
 
     def limits(self, memories: Memories, batch_size: int, prefix: str = "") -> list[int]:
-        """How many tokens the output of each input may have."""
+        """The maximum number of tokens in the output of each input."""
         prefixes = self._prefixes(batch_size, prefix)
         constraints = make_constraints(
             self.settings, primary_memories(memories), batch_size, prefixes
@@ -107,7 +107,7 @@ class SequenceGenerator:
         return limits
 
     def text(self, hypothesis: Hypothesis) -> str:
-        """What a hypothesis says."""
+        """The text of a hypothesis."""
         return self._tokenizer.decode(hypothesis.tokens)
 
     def _prefixes(self, batch_size: int, prefix: str) -> Sequence[Sequence[int]]:

@@ -1,7 +1,7 @@
 """The conformance suite: a plugin's contract as plain functions with ids.
 
-``cases(host)`` makes one case per component and check; `multiattn check DIST` runs them over a
-distribution and pytest over the whole registry, so registering a component enrols it. A check
+``cases(host)`` makes one case per component and check; `multiattn check DIST` runs those of one
+distribution and pytest those of all, so a registered component is tested automatically. A check
 raises an AssertionError that says what is wrong, or ``unittest.SkipTest`` where a component cannot
 be built without settings. Components are built with their defaults.
 """

@@ -1,4 +1,4 @@
-"""What every attention promises: stateless looks at real slots only, whoever else is looked at.
+"""Conformance checks of attentions: stateless, real slots only, inputs independent of each other.
 
 Letters: B batch, N queries, S slots, C context width.
 """
@@ -44,7 +44,7 @@ def queries_of(batch_size: int) -> Tensor:
 
 
 def looks(attention: Any, memory: Memory, queries: Tensor) -> tuple[Tensor, Tensor]:
-    """Look once per query, one after another: contexts (B, STEPS, C), weights (B, STEPS, S)."""
+    """Attend once per query, in sequence: contexts (B, STEPS, C), weights (B, STEPS, S)."""
     keys, history = attention.prepare(memory), None
     contexts, weights = [], []
     for query in queries.unbind(1):
@@ -55,7 +55,7 @@ def looks(attention: Any, memory: Memory, queries: Tensor) -> tuple[Tensor, Tens
 
 
 def padding_a_memory_changes_no_look(host: Host, row: Component) -> None:
-    """Slots that are not real have no influence, also when there are more of them."""
+    """Padded slots have no influence, however many there are."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     contexts, weights = looks(attention, memory, queries)
     more_contexts, more_weights = looks(attention, padded(memory, 3), queries)
@@ -65,7 +65,7 @@ def padding_a_memory_changes_no_look(host: Host, row: Component) -> None:
 
 
 def order_in_a_batch_changes_no_look(host: Host, row: Component) -> None:
-    """Each input is looked at by itself."""
+    """Each input is attended to independently."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     order = [2, 0, 3, 1]
     wanted = select(looks(attention, memory, queries), order)
@@ -87,7 +87,7 @@ def a_batch_of_looks_is_its_looks_one_by_one(host: Host, row: Component) -> None
 
 
 def weights_sum_to_one_over_real_slots(host: Host, row: Component) -> None:
-    """And are exactly 0 elsewhere; an input without real slots gets weights 0 and context 0."""
+    """Weights are exactly 0 elsewhere; an input without real slots gets weights and context 0."""
     attention, memory = attention_of(host, row), memory_of(LENGTHS)
     contexts, weights = looks(attention, memory, queries_of(4))
     sums = memory.mask.any(1, keepdim=True).double().expand(-1, STEPS)
@@ -100,7 +100,7 @@ def weights_sum_to_one_over_real_slots(host: Host, row: Component) -> None:
 
 
 def queries_side_by_side_look_as_they_do_alone(host: Host, row: Component) -> None:
-    """N hypotheses of an input share its keys and do not see each other."""
+    """N hypotheses of an input share its keys and do not affect each other."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     keys = attention.prepare(memory)
     together, weights, _ = attention(queries, keys, None)
@@ -111,7 +111,7 @@ def queries_side_by_side_look_as_they_do_alone(host: Host, row: Component) -> No
 
 
 def indexing_a_history_equals_recomputing_it(host: Host, row: Component) -> None:
-    """Reordering hypotheses is plain indexing of what an attention remembers."""
+    """Hypotheses are reordered by plain indexing of the attention's history."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     keys, order = attention.prepare(memory), [2, 0, 0]
     _, _, history = attention(queries, keys, None)
@@ -123,7 +123,7 @@ def indexing_a_history_equals_recomputing_it(host: Host, row: Component) -> None
 
 
 def projected_values_give_projected_contexts(host: Host, row: Component) -> None:
-    """A linear map that follows the context may be paid once per input."""
+    """A linear map of the context may be applied to the values once per input instead."""
     attention, memory, queries = attention_of(host, row), memory_of(LENGTHS), queries_of(4)
     contexts, _ = looks(attention, memory, queries)
     projection = torch.randn(5, contexts.size(2), dtype=torch.float64)
@@ -133,7 +133,7 @@ def projected_values_give_projected_contexts(host: Host, row: Component) -> None
 
 
 def its_context_is_as_wide_as_it_says(host: Host, row: Component) -> None:
-    """``context_dim`` is what a decoder is built by."""
+    """``context_dim`` is correct; decoders are built from it."""
     attention = attention_of(host, row)
     contexts, _ = looks(attention, memory_of(LENGTHS), queries_of(4))
     said = attention.context_dim
@@ -141,12 +141,12 @@ def its_context_is_as_wide_as_it_says(host: Host, row: Component) -> None:
 
 
 def every_parameter_of_a_look_gets_a_gradient(host: Host, row: Component) -> None:
-    """After a few looks, for what a first look does not use."""
+    """Checked after a few steps, because the first does not use every parameter."""
     expect_gradients(_subject(host, row))
 
 
 def state_dict_of_an_attention_is_all_it_computes_by(host: Host, row: Component) -> None:
-    """Another attention computes the same once it has loaded the state dict."""
+    """Another instance computes the same after loading the state dict."""
     expect_round_trip(_subject(host, row))
 
 

@@ -1,6 +1,8 @@
-"""What every decoder promises, also with another attention, fusion, recurrence or output in it.
+"""Conformance checks of decoders and of the attentions, fusions, recurrences or outputs in them.
 
-Two sources, one of which an input lacks. Letters: B batch, N hypotheses, T steps, V vocabulary.
+There are two sources; one input lacks one of them.
+
+Letters: B batch, N hypotheses, T steps, V vocabulary.
 """
 
 from __future__ import annotations
@@ -33,12 +35,12 @@ from multiattn.testing.fixtures import (
     targets_of,
 )
 
-HOST_OF_PARTS = "multiattn/lstm"  # the decoder that a part is tried in
+HOST_OF_PARTS = "multiattn/lstm"  # the decoder that parts are tested in
 LENGTHS = (4, 6, 2)
 
 
 def decoder_of(host: Host, row: Component, seed: int = 0) -> Any:
-    """Build the decoder, or the core's with this part in it and else its defaults."""
+    """Build the decoder, or the core's decoder with this part and otherwise its defaults."""
     supplied = VOCABULARY, {name: MemorySpec(WIDTH, WIDTH) for name in memories_of()}
     if row.record.kind == "decoder":
         return build(host, "decoder", row.full_name, *supplied, seed=seed)
@@ -48,7 +50,7 @@ def decoder_of(host: Host, row: Component, seed: int = 0) -> Any:
 
 
 def memories_of() -> dict[str, Memory]:
-    """Make one source that can be copied from, and one that the second input lacks."""
+    """Make one source that can be copied from, and one that is missing from the second input."""
     return {
         "first": memory_of((5, 3, 4), symbols=True),
         "second": memory_of((2, 0, 3), seed=1),
@@ -62,7 +64,7 @@ def spoken(decoder: Any, memories: Mapping[str, Memory], rows: slice = slice(Non
 
 
 def stepping_is_the_forward_pass(host: Host, row: Component) -> None:
-    """Search computes what training does."""
+    """Decoding step by step computes the same as teacher forcing."""
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
     wanted = spoken(decoder, memories)
     shared, state = decoder.begin(memories, len(LENGTHS))
@@ -74,7 +76,7 @@ def stepping_is_the_forward_pass(host: Host, row: Component) -> None:
 
 
 def padding_an_input_changes_no_score(host: Host, row: Component) -> None:
-    """More slots that are not real say nothing."""
+    """Additional padded slots have no influence."""
     decoder, memories = decoder_of(host, row), memories_of()
     more = {name: padded(memory, 3) for name, memory in memories.items()}
     sentence = "expected padding to change no score"
@@ -82,7 +84,7 @@ def padding_an_input_changes_no_score(host: Host, row: Component) -> None:
 
 
 def order_in_a_batch_changes_no_score(host: Host, row: Component) -> None:
-    """Each input is written by itself."""
+    """Each input is decoded independently."""
     decoder, memories, order = decoder_of(host, row), memories_of(), [2, 0, 1]
     targets = select(targets_of(LENGTHS), order)
     actual = log_probabilities(decoder(targets, select(memories, order)), targets)
@@ -116,17 +118,17 @@ def indexing_a_state_equals_recomputing_it(host: Host, row: Component) -> None:
 
 
 def every_parameter_of_a_decoder_gets_a_gradient(host: Host, row: Component) -> None:
-    """From teacher-forced scores over inputs of which one lacks a source."""
+    """Gradients of teacher-forced scores, with a source missing from one input."""
     expect_gradients(_subject(host, row))
 
 
 def state_dict_of_a_decoder_is_all_it_computes_by(host: Host, row: Component) -> None:
-    """Another decoder computes the same once it has loaded the state dict."""
+    """Another instance computes the same after loading the state dict."""
     expect_round_trip(_subject(host, row))
 
 
 def a_decoder_overfits_one_batch(host: Host, row: Component) -> None:
-    """It can learn three targets by heart."""
+    """It can memorise three targets."""
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
     expect_overfitting(
         decoder, lambda: negative_log_likelihood(decoder(targets, memories), targets)

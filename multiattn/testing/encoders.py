@@ -1,8 +1,8 @@
-"""What every encoder promises: a memory that depends on its own input and on nothing beside it.
+"""Conformance checks of encoders: a memory depends on its own input and on nothing else.
 
-An encoder is tried on its own ``example_inputs()``. Its spec is taken from the type of its
-``input_spec``: that type's defaults, and a small number for a size without one. An example whose
-inputs all have one length is of an encoder that does not pad; it is not padded here either.
+An encoder is tested on its own ``example_inputs()``. Its spec is made from the type of its
+``input_spec``: that type's defaults, and a small number for a size without a default. If all
+example inputs have the same length, the encoder does not support padding and is tested without it.
 
 Letters: B batch, L input length, S slots, D memory width.
 """
@@ -35,11 +35,11 @@ from multiattn.testing.fixtures import (
     targets_of,
 )
 
-SIZE = 16  # of whatever a spec asks for as a whole number without a default
+SIZE = 16  # for integer fields of a spec without a default
 
 
 def spec_of(host: Host, row: Component) -> Any:
-    """Make the spec that the encoder's ``input_spec`` is annotated with."""
+    """Make a spec of the type that the encoder's ``input_spec`` is annotated with."""
     target = host.target("encoder", row.full_name)
     spec = signature_of(target).parameters["input_spec"].annotation
     expect(dataclasses.is_dataclass(spec), f"expected input_spec typed as a dataclass, got {spec}")
@@ -68,12 +68,12 @@ def example_of(encoder: Any) -> tuple[Tensor, Tensor]:
 
 
 def parts(memory: Memory) -> tuple[Tensor, ...]:
-    """The real numbers of a memory."""
+    """The floating-point tensors of a memory."""
     return (memory.values,) if memory.summary is None else (memory.values, memory.summary)
 
 
 def its_memory_is_as_wide_as_it_says(host: Host, row: Component) -> None:
-    """``out_dim`` and ``summary_dim`` are what a decoder is built by."""
+    """``out_dim`` and ``summary_dim`` are correct; decoders are built from them."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     memory: Memory = encoder(inputs, lengths)
@@ -91,14 +91,14 @@ def its_memory_is_as_wide_as_it_says(host: Host, row: Component) -> None:
 
 
 def padded_slots_are_zero(host: Host, row: Component) -> None:
-    """Because 0 × NaN is NaN, a weight of 0 alone does not hide what a padded slot holds."""
+    """A weight of 0 alone does not mask a padded slot, because 0 × NaN is NaN."""
     encoder = encoder_of(host, row)
     memory: Memory = encoder(*example_of(encoder))
     expect(not memory.values[~memory.mask].any(), "expected zeros in slots that are not real")
 
 
 def padding_an_example_changes_nothing(host: Host, row: Component) -> None:
-    """Longer neighbours in a batch are not seen."""
+    """Longer inputs in the same batch have no influence."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     if _of_one_length(lengths):
@@ -113,7 +113,7 @@ def padding_an_example_changes_nothing(host: Host, row: Component) -> None:
 
 
 def order_of_examples_changes_nothing(host: Host, row: Component) -> None:
-    """Each input is encoded by itself."""
+    """Each input is encoded independently."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     turned = encoder(inputs.flip(0), lengths.flip(0))
@@ -149,12 +149,12 @@ def _expect_same(memory: Memory, together: Memory, places: Sequence[int]) -> Non
 
 
 def every_parameter_of_an_encoder_gets_a_gradient(host: Host, row: Component) -> None:
-    """From slots and summary together; frozen parameters need none."""
+    """Gradients of slots and summary together; frozen parameters need none."""
     expect_gradients(_subject(host, row))
 
 
 def state_dict_of_an_encoder_is_all_it_computes_by(host: Host, row: Component) -> None:
-    """Another encoder computes the same once it has loaded the state dict."""
+    """Another instance computes the same after loading the state dict."""
     expect_round_trip(_subject(host, row))
 
 
@@ -169,7 +169,7 @@ def _subject(host: Host, row: Component) -> Subject:
 
 
 def the_engine_overfits_one_batch_through_it(host: Host, row: Component) -> None:
-    """A decoder that sees the inputs through it learns a target for each by heart."""
+    """A decoder on top of the encoder can memorise a target for each input."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     memories = {"source": MemorySpec(encoder.out_dim, getattr(encoder, "summary_dim", 0))}

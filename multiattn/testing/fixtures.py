@@ -1,4 +1,4 @@
-"""What the checks are made with: small memories, targets, a way to build, a way to compare.
+"""Helpers of the checks: small memories, targets, building components, comparing tensors.
 
 Letters: B batch, S slots, D memory width, T target steps, V vocabulary.
 """
@@ -23,13 +23,13 @@ from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
 from multiattn.symbols import EOS, PAD, UNK
 
-WIDTH = 64  # of queries and of memories: equal, because plain dot attention asks for it
+WIDTH = 64  # of queries and memories; equal because dot attention requires it
 VOCABULARY = 11
-TOLERANCE = 1e-9  # in float64: the same mathematics in another order, nothing more
+TOLERANCE = 1e-9  # in float64: allows only for a different order of operations
 
 
 def expect(right: bool, sentence: str) -> None:
-    """Raise an AssertionError with the sentence where something is not right."""
+    """Raise an AssertionError with the sentence unless the condition holds."""
     if not right:
         raise AssertionError(sentence)
 
@@ -37,14 +37,14 @@ def expect(right: bool, sentence: str) -> None:
 def expect_close(
     actual: Tensor, wanted: Tensor, sentence: str, tolerance: float = TOLERANCE
 ) -> None:
-    """Raise an AssertionError where two tensors differ by more than the tolerance."""
+    """Raise an AssertionError if two tensors differ by more than the tolerance."""
     torch.testing.assert_close(
         actual, wanted, rtol=tolerance, atol=tolerance, msg=lambda detail: f"{sentence}: {detail}"
     )
 
 
 def build(host: Host, kind: str, name: str, *supplied: object, seed: int = 0, **given: Any) -> Any:
-    """Build a component with the settings given and else its defaults; modules in float64, eval."""
+    """Build a component with the given settings, else defaults; modules in float64 and eval."""
     named = Named.model_validate({**given, "name": name})
     mistakes = host.mistakes(kind, named, name)
     if mistakes and all("got none; give one" in mistake.sentence for mistake in mistakes):
@@ -76,7 +76,7 @@ def memory_of(lengths: Sequence[int], *, seed: int = 0, symbols: bool = False) -
 
 
 def padded(memory: Memory, more: int) -> Memory:
-    """The same memory with more slots that are not real."""
+    """The same memory with more padded slots."""
     return replace(
         memory,
         values=nn.functional.pad(memory.values, (0, 0, 0, more)),
@@ -88,7 +88,7 @@ def padded(memory: Memory, more: int) -> Memory:
 
 
 def single(memory: Memory, row: int) -> Memory:
-    """One row of a memory, cut to its real slots (to one that is not real where there are none)."""
+    """One row of a memory, cut to its real slots (or to one padded slot if it has none)."""
     slots = max(int(memory.mask[row].sum()), 1)
     alone = memory.select(torch.tensor([row]))
     return replace(
@@ -122,7 +122,7 @@ def negative_log_likelihood(output: DecoderOutput, targets: Targets) -> Tensor:
 
 
 def first_row_of(memories: Mapping[str, Memory], row: int) -> dict[str, Memory]:
-    """Every memory of one input alone."""
+    """The memories of one input alone."""
     return {name: single(memory, row) for name, memory in memories.items()}
 
 
@@ -133,7 +133,7 @@ def select(tree: Any, rows: Sequence[int]) -> Any:
 
 @dataclass(frozen=True)
 class Subject:
-    """A module, a way to make another one of other weights, and what it computes from them."""
+    """A module, a way to make another with different weights, and a function of its outputs."""
 
     module: nn.Module
     another: Callable[[], nn.Module]
@@ -157,7 +157,7 @@ def expect_gradients(subject: Subject) -> None:
 
 
 def expect_round_trip(subject: Subject) -> None:
-    """A module of other weights computes the same once it has loaded the state dict."""
+    """A module with different weights computes the same after loading the state dict."""
     another = subject.another()
     another.load_state_dict(subject.module.state_dict())
     pairs = zip(subject.outputs(another), subject.outputs(subject.module), strict=True)

@@ -1,6 +1,6 @@
-"""What can be said of a plugin without building anything: that it loads, and what its targets take.
+"""Checks of a plugin that build nothing: that it loads, and the signatures of its targets.
 
-Whether a module imports torch is tried in a process of its own, in which torch cannot be imported.
+Whether a module imports torch is tested in a separate process in which torch cannot be imported.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ METHODS = {
     "renderer": ("draw",),
 }
 
-# Who has the first has all of them.
+# A component with the first of these attributes must have all of them.
 TOGETHER = {
     "reader": ("fit", "save", "load"),
     "encoder": ("features", "forward_features", "frozen"),
@@ -53,7 +53,7 @@ import_file(Path(path)) if path.endswith(".py") else __import__(path)
 
 
 def it_loads(plugin: Plugin) -> None:
-    """A broken plugin fails with its own error."""
+    """A broken plugin fails the check with its own error."""
     if plugin.error is not None:
         raise AssertionError(f"expected {plugin.found.label} to load") from plugin.error
 
@@ -65,7 +65,7 @@ def its_entry_module_imports_no_torch(plugin: Plugin) -> None:
 
 
 def target_imports_no_torch(host: Host, row: Component) -> None:
-    """Scoring any system's output works where torch does not."""
+    """Scoring must work without torch."""
     _expect_no_torch(row.record.target.partition(":")[0])
 
 
@@ -100,7 +100,7 @@ def its_signature_is_its_settings(host: Host, row: Component) -> None:
 
 
 def it_has_what_the_engine_asks_for(host: Host, row: Component) -> None:
-    """Methods by name; attributes that a constructor sets are seen by the other checks."""
+    """Checks methods by name; attributes set in a constructor are covered by the other checks."""
     target = host.target(row.record.kind, row.full_name)
     asked, together = METHODS.get(row.record.kind, ()), TOGETHER.get(row.record.kind, ())
     if any(hasattr(target, name) for name in together[:1]):
@@ -113,7 +113,7 @@ def it_has_what_the_engine_asks_for(host: Host, row: Component) -> None:
 
 
 def every_recipe_in_it_loads(host: Host, row: Component) -> None:
-    """The folder holds recipes, and each is one without mistakes."""
+    """The folder contains recipes, all of them valid."""
     package = row.record.target.partition(":")[0]
     expect(importlib.util.find_spec(package) is not None, f"expected a package {package}")
     files = [

@@ -9,7 +9,7 @@ from multiattn.testing.fixtures import build, expect
 
 
 def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Component) -> None:
-    """Statistics (n, k), a value of the record's name, the perfect output no worse than another."""
+    """Statistics (n, k), a value with the record's name, no output better than the perfect one."""
     metric = build(host, "metric", row.full_name)
     references = [["a cat sat on the old red mat today"], ["two birds sang in the tall green tree"]]
     right = [each[0] for each in references]
@@ -29,7 +29,7 @@ def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Compone
 
 
 def a_metric_shows_errors_by_id(host: Host, row: Component) -> None:
-    """Where a metric has ``details``, the page names the example that is wrong."""
+    """If a metric has ``details``, they name the example with the error."""
     metric = build(host, "metric", row.full_name)
     if not hasattr(metric, "details"):
         return
@@ -39,7 +39,7 @@ def a_metric_shows_errors_by_id(host: Host, row: Component) -> None:
 
 
 def a_normaliser_is_done_after_once(host: Host, row: Component) -> None:
-    """Text to text, the same when applied twice, and one word for the signature."""
+    """It maps text to text, is idempotent, and its signature is one word."""
     normalise = build(host, "normaliser", row.full_name)
     for text in ("", "  Mr. O'Neill can't — won't! \t", "[noise] uh, 3.5 % ǅ ﬁ Straße İ", "你好 ।"):
         once = normalise(text)

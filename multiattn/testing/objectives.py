@@ -1,4 +1,4 @@
-"""What objectives, scorers, metrics, normalisers, aligners and renderers promise.
+"""Conformance checks of objectives and scorers.
 
 Letters: B batch, N hypotheses, T output tokens, S slots, V vocabulary.
 """
@@ -27,7 +27,7 @@ from multiattn.testing.fixtures import (
     targets_of,
 )
 
-SLOTS = (12, 9, 10)  # enough of them for an objective that aligns slots and words
+SLOTS = (12, 9, 10)  # enough for an objective that aligns slots and words
 LENGTHS = (4, 6, 2)
 SINGLE_PRECISION = 1e-5  # relative: a loss may be computed in float32
 
@@ -48,7 +48,7 @@ def _loss(host: Host, objective: Any, rows: Sequence[int]) -> tuple[Tensor, Tens
 
 
 def shards_of_a_batch_add_up_to_it(host: Host, row: Component) -> None:
-    """A step may be cut into shards and processes: sums and counts are only ever added."""
+    """Sums and counts add up, so that a step can be split into shards and processes."""
     objective = build(host, "objective", row.full_name)
     torch.manual_seed(0)
     whole = _loss(host, objective, [0, 1, 2])
@@ -64,19 +64,19 @@ def shards_of_a_batch_add_up_to_it(host: Host, row: Component) -> None:
 
 
 def _heads(host: Host) -> dict[str, nn.Module]:
-    """Those that any objective trains; a scorer may ask for one."""
+    """The heads of all objectives; a scorer may need one."""
     heads: dict[str, nn.Module] = {}
     for row in host.records("objective"):
         try:
             objective = build(host, "objective", row.full_name)
             heads |= objective.heads(VOCABULARY, {"source": MemorySpec(WIDTH, WIDTH)})
         except (AssertionError, SkipTest):
-            continue  # its own checks say so
+            continue  # reported by the objective's own checks
     return {name: head.double().eval() for name, head in heads.items()}
 
 
 def a_scorer_follows_hypotheses(host: Host, row: Component) -> None:
-    """Additions per token within the ceiling; a state that is reordered by indexing."""
+    """Scores added per token stay within the ceiling; the state is reordered by indexing."""
     scorer = build(host, "scorer", row.full_name)
     memories: dict[str, Memory] = {"source": memory_of(SLOTS)}
     shared, state = scorer.start(memories, _heads(host), len(SLOTS))

@@ -31,12 +31,12 @@ def _layout(row: Component) -> Layout:
 
 
 def _looks() -> Tensor:
-    """(T + 1, S): three tokens and the end look at one slot each, from left to right."""
+    """(T + 1, S): three tokens and the end attend to one slot each, from left to right."""
     return torch.eye(SLOTS[0])[[1, 4, 6, 11]]
 
 
 def an_aligner_gives_every_word_its_time(host: Host, row: Component) -> None:
-    """In order, within the input, with a confidence; by attention alone and with a CTC head."""
+    """Times are ordered, within the input, with a confidence; with and without a CTC head."""
     memory = replace(memory_of(SLOTS[:1]), layout=_layout(row))
     heads = nn.ModuleDict({"ctc": nn.Linear(WIDTH, VOCABULARY).double()})
     aligner = build(host, "aligner", row.full_name)
@@ -58,7 +58,7 @@ def an_aligner_gives_every_word_its_time(host: Host, row: Component) -> None:
 
 
 def a_renderer_draws_what_it_is_given(host: Host, row: Component) -> None:
-    """Some words, or none, over an input that may not be there any more; no word is a formula."""
+    """It draws words or none, even if the input file is gone; words are not parsed as formulas."""
     renderer = build(host, "renderer", row.full_name)
     labels = ("$x^$", *(f"slot{number}" for number in range(1, SLOTS[0])))
     for words in (("one", "two", "$y^$"), ()):

@@ -57,8 +57,9 @@ def rank_checkpoints(
 def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str, Any]) -> None:
     """Commit a checkpoint; ``model.safetensors`` becomes the mean of the best (or the newest).
 
-    That file comes before the commit, so that it is never older than it; only in a new run it
-    comes after, as what has weights must be able to continue: ``discard_unfinished`` mends a kill between.
+    The weights are written before the commit, so that they are never older than it; only in a new
+    run after it, because a run with weights must be able to continue. A kill between the two is
+    repaired by ``discard_unfinished``.
     rest: a tree of dicts, lists, numbers and tensors. Raises UserError when the disk refuses.
     """
     newest = _weights_file(run, progress.step)

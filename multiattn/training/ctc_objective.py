@@ -51,8 +51,8 @@ class CTC:
         for name in there:
             if needed > slots[name]:
                 raise UserError(
-                    f"objective 'ctc' needs {needed} slots for the target of {row.description}, got "
-                    f"{slots[name]} of {row.sources[name]}; remove the example, let the encoder "
+                    f"objective 'ctc' needs {needed} slots for the target of {row.description}, "
+                    f"got {slots[name]} of {row.sources[name]}; remove the example, let the encoder "
                     "reduce its input less, or set training.bad_rows=skip"
                 )
 

@@ -12,8 +12,8 @@ from multiattn.cli import app
 
 PLUGIN = """
 import numpy as np
-from multiattn.registry.hooks import hookimpl
-from multiattn.registry.records import Metric
+from multiattn import hookimpl
+from multiattn import Metric
 
 @hookimpl
 def multiattn_components():

@@ -15,6 +15,7 @@ from multiattn.data.collation import Collator
 from multiattn.data.corpus import Example
 from multiattn.data.dataset import Dataset
 from multiattn.data.rows import Row
+from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings, TokenizerSettings
@@ -105,7 +106,9 @@ def readers():
 
 def training(tokenizer, readers, settings=None, corpus=None) -> Dataset:
     corpus = corpus or Listed(list(examples()))
-    return Dataset.training(corpus, "train", settings or recipe(), readers, tokenizer)
+    settings = settings or recipe()
+    splits = Splits(corpus, settings)
+    return Dataset.training(splits, readers, tokenizer, settings.training, settings.seed)
 
 
 def planned(dataset, world=1, **settings) -> Plan:
@@ -183,7 +186,7 @@ def test_a_batch_says_how_large_it_is_and_whose(tokenizer, readers):
 
 def test_what_is_to_be_decoded_has_all_references_and_no_targets(readers):
     fields = {"en": "x", "image": None, "de": ("ein hund", "ein weg")}
-    dataset = Dataset.evaluation(Listed([Example("a", fields)]), "train", recipe(), readers)
+    dataset = Dataset.evaluation(Splits(Listed([Example("a", fields)]), recipe()), "train", readers)
     assert dataset.rows[0].targets == fields["de"]
     (batch,) = dataset.sweep(2)
     assert batch.ids == ("a",)
@@ -212,7 +215,7 @@ def test_chance_differs_by_epoch_seed_and_example(sampling, readers):
 
 def test_validation_is_without_chance(sampling, readers):
     corpus = Listed(list(examples()))
-    dataset = Dataset.validation(corpus, "train", recipe(), readers, sampling)
+    dataset = Dataset.validation(Splits(corpus, recipe()), "train", readers, sampling)
     for batch in dataset.sweep(8):
         for name, seen in unpadded(batch).items():
             (text,) = next(row.targets for row in dataset.rows if row.id == name)
@@ -380,7 +383,7 @@ def test_a_letter_that_the_alphabet_lacks_is_a_bad_row_of_what_is_taught(readers
     dataset = training(alphabet, readers, settings, corpus)
     assert [row.id for row in dataset.rows] == ["good"]
     assert re.search(sentence, dataset.report.skipped[0])
-    heard = Dataset.validation(corpus, "train", settings, readers, alphabet)
+    heard = Dataset.validation(Splits(corpus, settings), "train", readers, alphabet)
     assert heard.report.lossy == ("example 'bad' (train.jsonl, line 7)",)
 
 
@@ -397,9 +400,9 @@ def test_rows_that_a_check_refuses_stop_the_run_or_are_left_out(tokenizer, reade
     dataset = training(tokenizer, readers, settings)
     if policy == "stop":
         with pytest.raises(UserError, match="e3 is refused"):
-            dataset.checked(check, settings)
+            dataset.drop_refused(check, policy)
         return
-    kept = dataset.checked(check, settings)
+    kept = dataset.drop_refused(check, policy)
     assert [row.id for row in kept.rows] == [
         row.id for row in dataset.rows if row.id not in ("e3", "e5")
     ]
@@ -414,7 +417,7 @@ def test_a_lowercasing_tokenizer_loses_nothing_by_lowercasing(readers):
 
 def test_a_split_without_examples_is_a_mistake(readers):
     with pytest.raises(UserError, match="examples in the split 'test', got none"):
-        Dataset.evaluation(Listed(list(examples())), "test", recipe(), readers)
+        Dataset.evaluation(Splits(Listed(list(examples())), recipe()), "test", readers)
 
 
 def test_what_is_not_random_is_read_once_and_measured_once(tokenizer):
@@ -435,7 +438,7 @@ def test_a_reader_that_promises_nothing_is_asked_every_time():
 
 
 def test_what_is_kept_is_bounded(monkeypatch):
-    monkeypatch.setattr(collation, "KEPT_BYTES", 5 * 8)
+    monkeypatch.setattr(collation, "CACHED_BYTES", 5 * 8)
     reader = Letters()
     collate = Collator({"word": reader})
     rows = [Row("a", {"word": "four"}), Row("b", {"word": "long"})]

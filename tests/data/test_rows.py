@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from multiattn.data.corpus import Example
-from multiattn.data.rows import BadRows, Row, evaluation_rows, training_rows
+from multiattn.data.rows import Row
+from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
 
@@ -29,8 +30,13 @@ class Listed:
     def __init__(self, *listed, bad=()) -> None:
         self.listed = listed
         self.bad = bad
+        self.reads = []
+
+    def splits(self):
+        return ("train", "test")
 
     def examples(self, split, on_bad_row=None):
+        self.reads.append(split)
         for sentence in self.bad:
             if on_bad_row is None:
                 raise UserError(sentence)
@@ -38,12 +44,17 @@ class Listed:
         return self.listed
 
 
-def taught(*listed, bad=(), policy="stop"):
-    return training_rows(Listed(*listed, bad=bad), "train", RECIPE, BadRows(policy))
+def splits_of(*listed, bad=(), policy="stop"):
+    return Splits(Listed(*listed, bad=bad), RECIPE, policy)
+
+
+def rows_to_train_on(*listed, bad=()):
+    rows, _ = splits_of(*listed, bad=bad).training_rows("train")
+    return rows
 
 
 def test_a_row_has_the_raw_values_of_the_recipe():
-    assert taught(*GOOD) == [
+    assert rows_to_train_on(*GOOD) == [
         Row("a", {"word": "dog"}, ("hund",)),
         Row("b", {"word": None}, ("weg",)),
     ]
@@ -51,12 +62,12 @@ def test_a_row_has_the_raw_values_of_the_recipe():
 
 def test_several_targets_are_rows_to_learn_from_and_references_to_score_against():
     several = Example("five", {"en": "x", "de": ("ein hund", "ein weg")})
-    assert taught(several, GOOD[0]) == [
+    assert rows_to_train_on(several, GOOD[0]) == [
         Row("five#0", {"word": "x"}, ("ein hund",), references=("ein hund", "ein weg")),
         Row("five#1", {"word": "x"}, ("ein weg",), references=("ein hund", "ein weg")),
         Row("a", {"word": "dog"}, ("hund",)),
     ]
-    assert evaluation_rows(Listed(several, GOOD[0]), "test", RECIPE, BadRows("stop")) == [
+    assert splits_of(several, GOOD[0]).evaluation_rows("test")[0] == [
         Row("five", {"word": "x"}, ("ein hund", "ein weg")),
         Row("a", {"word": "dog"}, ("hund",)),
     ]
@@ -64,7 +75,7 @@ def test_several_targets_are_rows_to_learn_from_and_references_to_score_against(
 
 def test_an_example_to_score_may_lack_references():
     unpublished = Example("a", {"en": "dog", "de": None})
-    (row,) = evaluation_rows(Listed(unpublished), "test", RECIPE, BadRows("stop"))
+    ((row,), _) = splits_of(unpublished).evaluation_rows("test")
     assert row.targets == ()
 
 
@@ -79,28 +90,40 @@ def test_an_example_to_score_may_lack_references():
 def test_a_bad_row_stops_or_is_skipped_and_remembered(example, bad, message):
     listed = GOOD if example is None else [*GOOD, example]
     with pytest.raises(UserError, match=message):
-        taught(*listed, bad=bad)
-    policy = BadRows("skip")
-    assert training_rows(Listed(*listed, bad=bad), "train", RECIPE, policy) == taught(*GOOD)
-    (sentence,) = policy.sentences
+        rows_to_train_on(*listed, bad=bad)
+    rows, bad_rows = splits_of(*listed, bad=bad, policy="skip").training_rows("train")
+    assert rows == rows_to_train_on(*GOOD)
+    (sentence,) = bad_rows.sentences
     assert message in sentence
 
 
 def test_a_field_that_the_corpus_lacks_is_named():
     with pytest.raises(UserError, match="a field 'de' in the corpus, got en, fr"):
-        taught(Example("a", {"en": "dog", "fr": "chien"}))
+        rows_to_train_on(Example("a", {"en": "dog", "fr": "chien"}))
 
 
 def test_a_second_example_of_one_id_is_a_bad_row():
     again = replace(GOOD[1], meta={"file": "train.tsv", "line": "9"})
     sentence = r"id for every example of 'train', got example 'b' \(train.tsv, line 9\) again"
     with pytest.raises(UserError, match=sentence):
-        taught(*GOOD, again)
-    policy = BadRows("skip")
-    assert training_rows(Listed(*GOOD, again), "train", RECIPE, policy) == taught(*GOOD)
-    assert re.search(sentence, policy.sentences[0])
+        rows_to_train_on(*GOOD, again)
+    rows, bad_rows = splits_of(*GOOD, again, policy="skip").training_rows("train")
+    assert rows == rows_to_train_on(*GOOD)
+    assert re.search(sentence, bad_rows.sentences[0])
 
 
 def test_rows_are_free_of_torch():
-    code = "import multiattn.data.rows, multiattn.data.batch_plan, sys; sys.exit('torch' in sys.modules)"
+    modules = "multiattn.data.rows, multiattn.data.splits, multiattn.data.batch_plan"
+    code = f"import {modules}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_split_is_read_once_however_often_it_is_asked_for():
+    corpus = Listed(*GOOD)
+    splits = Splits(corpus, RECIPE)
+    splits.require("train")
+    for _ in range(2):
+        assert [row.id for row in splits.training_rows("train")[0]] == ["a", "b"]
+        assert [row.id for row in splits.evaluation_rows("test")[0]] == ["a", "b"]
+        assert list(splits.values("train", "en")) == ["dog"]
+    assert corpus.reads == ["train", "test"]

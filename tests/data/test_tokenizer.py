@@ -124,8 +124,7 @@ def test_subwords_never_join_letters_and_punctuation_but_keep_entities_whole():
 
 def test_training_bpe_twice_gives_the_same_bytes(tmp_path):
     script = (
-        "import sys; from pathlib import Path; from multiattn.recipe.settings import TokenizerSettings;"
-        "from multiattn.data.tokenizer import Tokenizer;"
+        "import sys; from pathlib import Path; from multiattn import Tokenizer, TokenizerSettings;"
         "texts = [f'{a}{b}{c} {c}{a}' for a in 'abcdefg' for b in 'abcdefg' for c in 'abcdefg'];"
         "Tokenizer.train(texts, TokenizerSettings(size=200)).save(Path(sys.argv[1]));"
         "assert 'torch' not in sys.modules, 'the tokenizer imported torch'"

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from multiattn import Attention, Objective, hookimpl
-from multiattn.registry.host import Slot
+from multiattn import Attention, Objective, Slot, hookimpl
 
 
 @hookimpl

@@ -107,14 +107,14 @@ def test_each_raises_after_everything_before_the_refused_one(run):
 def test_a_batch_too_large_for_memory_is_written_in_parts(run, monkeypatch):
     predictor = load(run)
     alone_texts = [predictor(text).text for text in ("ab", "cd", "ef")]
-    encode = predictor._writer.encode
+    encode = predictor._generator.encode
 
     def small(batch):
         if batch.size > 1:
             raise RuntimeError("can't allocate memory")
         return encode(batch)
 
-    monkeypatch.setattr(predictor._writer, "encode", small)
+    monkeypatch.setattr(predictor._generator, "encode", small)
     assert [one.text for one in predictor.each(["ab", "cd", "ef"])] == alone_texts
 
 

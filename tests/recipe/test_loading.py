@@ -259,8 +259,8 @@ def test_a_plugin_brings_recipes_in_its_own_package(install, write, monkeypatch,
     write(GOOD, "brings_recipes/kept/large.yaml")
     monkeypatch.syspath_prepend(package.parent)
     plugin = write(
-        "from multiattn.registry.hooks import hookimpl\n"
-        "from multiattn.registry.records import Recipe\n"
+        "from multiattn import hookimpl\n"
+        "from multiattn import Recipe\n"
         "@hookimpl\n"
         "def multiattn_components():\n"
         "    for name in ('letters', 'own'):\n"

@@ -13,6 +13,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from multiattn.data.corpus import open_corpus
+from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.report.page import write_report
 from multiattn.run_folder import RunFolder
@@ -30,7 +31,7 @@ def trained(tmp_path_factory):
     tiny_runs.trained(started)
     system = open_system(started.run, tiny_runs.host())
     accelerator = start_accelerator(started.settings, started.run)
-    evaluate(system, "test", "", started.data_root, accelerator)
+    evaluate(system, "test", "", tiny_runs.splits_of(started), accelerator)
     return started
 
 
@@ -53,7 +54,7 @@ def test_the_page_has_the_scores_of_groups(trained, tmp_path):
     run = RunFolder(shutil.copytree(trained.run.path, tmp_path / "grouped"))
     system = open_system(run, tiny_runs.host(), ["evaluation.group=letters"])
     accelerator = start_accelerator(trained.settings, run)
-    scores = evaluate(system, "test", "grouped", trained.data_root, accelerator)
+    scores = evaluate(system, "test", "grouped", tiny_runs.splits_of(trained), accelerator)
     page = page_of(tmp_path, run)
     assert "<summary>test@grouped by letters</summary>" in page
     assert page.count(" letters</td>") == len(Results.read(run.results("test", "grouped")).groups)
@@ -118,11 +119,11 @@ def test_a_terminal_sees_one_moving_line_and_a_file_plain_ones():
 def test_what_a_split_shares_with_training_is_counted(trained, tmp_path):
     shutil.copytree(trained.data_root / "pairs", tmp_path / "pairs")
     settings, host = trained.settings, tiny_runs.host()
-    corpus = open_corpus(settings, host, tmp_path)
-    assert not list(shared_with_training(settings, host, corpus, "test"))
+    corpus = open_corpus(settings.corpus, host, tmp_path)
+    assert not list(shared_with_training(Splits(corpus, settings), "test", []))
     test, train = (tmp_path / "pairs" / f"{split}.tsv" for split in ("test", "train"))
     rows = train.read_text().splitlines()
     same_source = rows[1].split("\t")[0] + "\tOTHER"
     test.write_text("\n".join([rows[0], same_source, "zz\tZZ"]) + "\n")
-    doubts = list(shared_with_training(settings, host, corpus, "test"))
+    doubts = list(shared_with_training(Splits(corpus, settings), "test", []))
     assert doubts == ["1 of 3 examples of test are in train too"]

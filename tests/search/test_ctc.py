@@ -277,7 +277,7 @@ def decode(method: str, decoder: Any, memory: Memory) -> list[list[Any]]:
     search: Callable[..., Any] = ctc_search if method == "ctc" else beam_search
     scorers = [(CTCPrefix(), 0.7), (LanguageModel(TableDecoder(3)), 0.2)]
     found: list[list[Any]] = search(
-        decoder, {"sound": memory}, len(memory.mask), options, scorers=scorers, heads=HEADS
+        SearchTask(decoder, {"sound": memory}, len(memory.mask), options, scorers, HEADS)
     )
     return found
 
@@ -410,7 +410,7 @@ def test_given_words_keep_their_places_whoever_ends_first() -> None:
 def test_a_model_without_the_head_is_refused(search: Callable[..., Any]) -> None:
     memories = {"sound": make_memory([3])}
     with pytest.raises(UserError, match="needs the head 'ctc' in the model, got no heads; train"):
-        search(TableDecoder(1), memories, 1, SearchSettings(), scorers=[(CTCPrefix(), 1.0)])
+        search(SearchTask(TableDecoder(1), memories, 1, SearchSettings(), [(CTCPrefix(), 1.0)]))
 
 
 def test_an_unknown_source_is_refused_and_one_must_be_named_among_several() -> None:

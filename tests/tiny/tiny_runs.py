@@ -21,6 +21,8 @@ import yaml
 from rich.console import Console
 from tiny_plugin import write_corpus
 
+from multiattn.data.corpus import open_corpus
+from multiattn.data.splits import Splits
 from multiattn.prediction.predictor import attention_images
 from multiattn.recipe.loading import load_recipe
 from multiattn.registry.host import Host, load_host
@@ -79,10 +81,17 @@ def start(
     return RunRequest(str(recipe), settings, RunFolder(folder / run), folder)
 
 
+def splits_of(request: RunRequest, plugins: Host | None = None) -> Splits:
+    """The corpus of a request."""
+    corpus = open_corpus(request.settings.corpus, plugins or host(), request.data_root)
+    return Splits(corpus, request.settings)
+
+
 def trained(started: RunRequest) -> RunFolder:
     """Train without a word."""
-    accelerator = start_accelerator(started.settings, started.run)
-    train(started, host(), accelerator, Console(file=io.StringIO()), draw=attention_images)
+    accelerator, console = start_accelerator(started.settings, started.run), io.StringIO()
+    splits = splits_of(started)
+    train(started, host(), splits, accelerator, Console(file=console), draw=attention_images)
     return started.run
 
 

@@ -1,1 +1,1 @@
-"""What `multiattn plugins new` starts a plugin from, a module per kind: real code, checked here."""
+"""Templates of `multiattn plugins new`, one module per kind: real code, linted and tested here."""

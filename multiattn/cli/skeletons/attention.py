@@ -1,4 +1,4 @@
-"""An attention that scores by the distance of query and key: the nearer, the more it looks.
+"""An attention that scores by the distance between query and key: nearer keys weigh more.
 
 Letters: B batch, N queries, S slots, A width.
 """
@@ -14,9 +14,9 @@ from multiattn.layers import Keys, attend, project_values
 
 
 class Example(nn.Module):
-    """Keyword-only parameters are the settings that a recipe may give, checked by their types."""
+    """Keyword-only parameters are the settings of a recipe, checked against their types."""
 
-    recurrent = False  # nothing is remembered from one look to the next
+    recurrent = False  # no history is carried from one step to the next
 
     def __init__(self, query_dim: int, memory_dim: int, *, dim: PositiveInt = 128) -> None:
         super().__init__()
@@ -25,10 +25,10 @@ class Example(nn.Module):
         self.key = nn.Linear(memory_dim, dim, bias=False)
 
     def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
-        """Compute once per input what no query changes."""
+        """Compute, once per input, what does not depend on the query."""
         return Keys(self.key(memory.values), project_values(memory, value_projection), memory.mask)
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
-        """Look: query (B, N, Q) -> context (B, N, C), weights (B, N, S)."""
+        """Attend: query (B, N, Q) -> context (B, N, C), weights (B, N, S)."""
         scores = -torch.cdist(self.query(query), keys.keys)  # (B, N, S)
         return *attend(scores, keys), history

@@ -1,4 +1,4 @@
-"""An encoder of texts that knows no order: a slot per token, each read by itself.
+"""A text encoder that ignores word order: one slot per token, each encoded independently.
 
 Letters: B batch, S slots, D width.
 """
@@ -17,13 +17,13 @@ from multiattn.layers import length_mask
 
 @dataclass(frozen=True)
 class TextSpec:
-    """What the reader of texts says that an encoder must know."""
+    """What the text reader tells the encoder."""
 
     vocabulary_size: int
 
 
 class Example(nn.Module):
-    """Keyword-only parameters are the settings that a recipe may give, checked by their types."""
+    """Keyword-only parameters are the settings of a recipe, checked against their types."""
 
     def __init__(self, input_spec: TextSpec, *, dim: PositiveInt = 128) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class Example(nn.Module):
         self.layer = nn.Linear(dim, dim)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
-        """Encode ids (B, S) of these lengths (B,); slots past a length must be zero."""
+        """Encode ids (B, S) of lengths (B,); slots past the length must be zero."""
         mask = length_mask(lengths, inputs.size(1))  # (B, S)
         values = torch.tanh(self.layer(self.embedding(inputs)))  # (B, S, D)
         return Memory(values * mask.unsqueeze(2), mask, Tokens())
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
-        """Make a batch of two texts, of five ids and of three."""
+        """Make a batch of two texts, with five and three ids."""
         return torch.randint(self.embedding.num_embeddings, (2, 5)), torch.tensor([5, 3])

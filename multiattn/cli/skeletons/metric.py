@@ -1,4 +1,4 @@
-"""The share of outputs that equal a reference. No torch here: scoring works without it."""
+"""The share of outputs that equal a reference. Metrics must not import torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Example:
-    """Keyword-only parameters are the settings that a recipe may give, checked by their types."""
+    """Keyword-only parameters are the settings of a recipe, checked against their types."""
 
     def __init__(self, *, lowercase: bool = False) -> None:
         self.lowercase = lowercase
@@ -17,7 +17,7 @@ class Example:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> NDArray[np.float64]:
-        """Count per example what is right: (n, 1). Intervals and tests are made of these rows."""
+        """One row per example, 1 if correct: (n, 1). Intervals and tests resample these rows."""
         rows = [
             [float(self._plain(one) in map(self._plain, others))]
             for one, others in zip(hypotheses, references, strict=True)
@@ -25,11 +25,11 @@ class Example:
         return np.array(rows)
 
     def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
-        """Turn summed rows into values; one of them has the record's name."""
+        """Turn summed rows into values; one of them must have the record's name."""
         return {"example": float(sums[0]) / count}
 
     def signature(self) -> str:
-        """Say all that the value depends on."""
+        """Name all that the value depends on."""
         return f"example|lowercase:{'yes' if self.lowercase else 'no'}|version:1"
 
     def _plain(self, text: str) -> str:

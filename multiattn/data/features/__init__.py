@@ -1,1 +1,1 @@
-"""Features of frozen encoders, cached on disk."""
+"""Cache the features of frozen encoders on disk."""

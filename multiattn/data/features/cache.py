@@ -1,6 +1,6 @@
-"""The feature cache: what the frozen part of an encoder gives, computed once per input, on disk.
+"""The feature cache: the output of an encoder's frozen part, computed once per input, on disk.
 
-An encoder that can be cached is a ``FeatureEncoder``. Letters: R inputs of a batch.
+An encoder that can be cached is a ``FeatureEncoder``. Letters: R inputs in a batch.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from multiattn.recipe.settings import SourceSettings
 from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
 
-CACHE_VARIABLE = "MULTIATTN_CACHE"  # the variable that says where caches lie
+CACHE_VARIABLE = "MULTIATTN_CACHE"  # environment variable: the folder of the caches
 
 
 class FeatureReader:
-    """A reader that gives kept features in place of what it would read, for batches."""
+    """A reader that returns cached features instead of the input itself, for batches."""
 
     random = False
     gives_features = True
@@ -46,21 +46,21 @@ class FeatureReader:
         self._store = store
 
     def measure(self, value: Any) -> int:
-        """As the reader."""
+        """As the wrapped reader."""
         return self._reader.measure(value)
 
     def read(self, value: Any, generator: torch.Generator | None = None) -> Tensor:
-        """The kept features (…), float16. Raises UserError where they have been damaged."""
+        """The cached features (…), float16. Raises UserError if they are damaged."""
         return self._store.read(value)
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Stack: (R, …), and lengths (R,) of 1, because features are whole."""
+        """Stack to (R, …); all lengths (R,) are 1, because features are not padded."""
         return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """The kept features of one source: whose they are, and where they lie."""
+    """The cached features of one source: the reader and encoder they come from, and their store."""
 
     source: str
     reader: Any
@@ -68,11 +68,11 @@ class FeatureCache:
     store: FeatureStore
 
     def feature_reader(self) -> FeatureReader:
-        """The reader with the store behind it."""
+        """A reader that returns these cached features."""
         return FeatureReader(self.reader, self.store)
 
     def describe(self, values: Sequence[Any]) -> str:
-        """Say how much is there, for these values of the source."""
+        """Say how many of these values are still to be computed, and where."""
         missing = len(self.store.find(values))
         return (
             f"features of {self.source}: {missing:,} of {len(values):,} inputs are to be computed "
@@ -82,15 +82,15 @@ class FeatureCache:
     def fill(
         self, values: Sequence[Any], batch_size: int, policy: BadRowPolicy, console: Console
     ) -> Mapping[Any, str]:
-        """Compute what is missing of these values; those that cannot be read, each with the reason.
+        """Compute missing features; return the values that cannot be read, each with the reason.
 
-        Others that compute the same meanwhile are waited for. Raises UserError at an input that
-        cannot be read where the recipe does not skip them, and where the disk has no room.
+        Waits while another process fills the same cache. Raises UserError at an unreadable input
+        unless the policy is to skip it, and if the disk is full.
         """
         refused = BadRows(policy)
         sentences: dict[Any, str] = {}
         if not self.store.find(values):
-            return {}  # so what others have written, and is complete, need not be writable
+            return {}  # before locking, so that a complete cache may be read-only
         busy = f"features of {self.source}: waiting for another run that computes the same"
         with self.store.locked(lambda: console.print(busy)):
             missing = self.store.find(values)
@@ -127,9 +127,9 @@ def open_caches(
     encoders: Mapping[str, Any],
     readers: Mapping[str, Any],
 ) -> dict[str, FeatureCache]:
-    """The caches that a recipe asks for, by source; the encoders have the weights they start from.
+    """The caches that a recipe enables, by source. The encoders must hold their initial weights.
 
-    Raises UserError where features cannot be kept: something in them learns, or is random.
+    Raises UserError if features cannot be cached, because they are trained or random.
     """
     caches = {}
     for name, source in sources.items():
@@ -150,7 +150,7 @@ def fill_caches(
     policy: BadRowPolicy,
     console: Console,
 ) -> tuple[Dataset, Dataset, Dataset]:
-    """Compute what is missing for these rows; the same without those that cannot be read."""
+    """Compute missing features; return the datasets without rows that cannot be read."""
     for name, cache in caches.items():
         refused = cache.fill(source_values(name, data), batch_size, policy, console)
         if refused:
@@ -160,13 +160,13 @@ def fill_caches(
 
 
 def source_values(source: str, data: Iterable[Dataset]) -> list[str]:
-    """Every value of a source once."""
+    """Every distinct value of a source, in order of first appearance."""
     values = (row.sources[source] for part in data for row in part.rows)
     return [value for value in dict.fromkeys(values) if value is not None]
 
 
 def cache_folder() -> Path:
-    """``$MULTIATTN_CACHE``, or where the platform keeps what may be deleted at any time."""
+    """``$MULTIATTN_CACHE``, or a folder in the platform's user cache folder."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE]).expanduser()
     if sys.platform == "darwin":
@@ -189,7 +189,7 @@ def _check_encoder(name: str, named: Named, encoder: Any) -> None:
 
 
 def _check_reader(name: str, named: Named, reader: Any, host: Host) -> None:
-    """Name the settings that make a reader random, as one that says nothing about it may be."""
+    """Raise UserError for a reader that may be random, naming the settings responsible."""
     if not is_random(reader):
         return
     guilty = [
@@ -212,7 +212,7 @@ def _without(named: Named, key: str) -> Named:
 def _read_ahead(
     reader: Reader, values: Sequence[Any], batch_size: int
 ) -> Iterator[dict[Any, Tensor | UserError]]:
-    """Read so many at a time, in threads, while the ones before are computed."""
+    """Read ``batch_size`` values at a time, in threads, while the previous batch is computed."""
 
     def read(value: Any) -> Tensor | UserError:
         try:
@@ -232,7 +232,7 @@ def _read_ahead(
 
 @contextmanager
 def _in_evaluation_mode(encoder: nn.Module) -> Iterator[torch.device]:
-    """The encoder on the device of this process, in evaluation mode; afterwards as it was."""
+    """Put the encoder on this process's device in evaluation mode; restore both afterwards."""
     own, training = next(iter(encoder.state_dict().values())).device, encoder.training
     device = PartialState().device
     encoder.to(device).eval()
@@ -246,7 +246,7 @@ def _in_evaluation_mode(encoder: nn.Module) -> Iterator[torch.device]:
 def _progress(
     console: Console, cache: FeatureCache, missing: Sequence[Any]
 ) -> Iterator[Callable[[int], None]]:
-    """A bar that moves on a terminal, a line elsewhere; calling what is given moves it."""
+    """Show a progress bar on a terminal, one line elsewhere; yields a function that advances it."""
     what = f"features of {cache.source}"
     if not console.is_terminal:
         place = cache.store.folder

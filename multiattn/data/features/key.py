@@ -1,7 +1,4 @@
-"""What kept features depend on, beside the input they are of: components, weights, libraries.
-
-It refuses to know where features lie.
-"""
+"""What cached features depend on besides their input: components, weights and libraries."""
 
 from __future__ import annotations
 
@@ -28,9 +25,9 @@ from multiattn.registry.schema import Named
 def feature_dependencies(
     encoder_named: Named, encoder: nn.Module, reader_named: Named, reader: Any, host: Host
 ) -> dict[str, Any]:
-    """Everything that features depend on, beside the input, as JSON.
+    """Everything that features depend on besides their input, as JSON.
 
-    encoder_named, reader_named: as the recipe has them.
+    encoder_named, reader_named: as given in the recipe.
     """
     rows = host.find("encoder", encoder_named.name), host.find("reader", reader_named.name)
     depends_on = encoder_named.settings
@@ -49,12 +46,12 @@ def feature_dependencies(
         ],
         "weights": _digest_of_weights(encoder),
         "versions": known,
-        "device": PartialState().device.type,  # others round differently
+        "device": PartialState().device.type,  # devices round differently
     }
 
 
 def folder_name(made: Mapping[str, Any]) -> str:
-    """The same for the same dependencies, and for no others."""
+    """A name that is unique to these dependencies."""
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -63,7 +60,7 @@ def _plain(settings: Mapping[str, object]) -> Any:
 
 
 def _requirements(distribution: str) -> Iterator[str]:
-    """What a distribution computes with: the names that its metadata require."""
+    """The names of the distributions that a distribution's metadata requires."""
     try:
         required = importlib.metadata.requires(distribution) or ()
     except importlib.metadata.PackageNotFoundError:
@@ -73,7 +70,7 @@ def _requirements(distribution: str) -> Iterator[str]:
 
 
 def _digests_of_learned_files(reader: Any) -> dict[str, str]:
-    """What the reader learned from the corpus, by file."""
+    """SHA-256 of each file of the reader's fitted state, by file name."""
     if not isinstance(reader, FittedReader):
         return {}
     with TemporaryDirectory() as name:
@@ -86,7 +83,7 @@ def _digests_of_learned_files(reader: Any) -> dict[str, str]:
 
 
 def _digest_of_weights(encoder: nn.Module) -> str:
-    """Of all that does not learn: frozen parameters and buffers."""
+    """SHA-256 of everything that is not trained: frozen parameters and buffers."""
     learning = {name for name, leaf in encoder.named_parameters() if leaf.requires_grad}
     digest = hashlib.sha256()
     for name, leaf in encoder.state_dict().items():

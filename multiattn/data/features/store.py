@@ -1,12 +1,12 @@
-"""Rows of float16 under the content of an input, in one memory-mapped file. It computes none.
+"""Store float16 rows in one memory-mapped file, keyed by the content of their inputs.
 
 FOLDER/rows.bin     the rows, one after the other, only ever appended to
 FOLDER/index.bin    for each row the SHA-256 of its input's content, and the CRC-32 of shape,
                     content and row
-FOLDER/layout.json  the shape of a row, and what it was made of
+FOLDER/layout.json  the shape of a row, and what the features depend on
 
-A row counts once its entry is in the index, which is written after the row is on disk; what a kill
-left behind that is cut off before the next row is written.
+A row is valid once its entry is in the index, which is written after the row is on disk. Anything
+that a killed process left after the last valid row is cut off before the next row is written.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from multiattn.files import flush_to_disk, truncate, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
 ROW = np.dtype("<f2")
-FORMAT = 2  # of these files; another one is never read
+FORMAT = 2  # version of these files; other versions are never read
 
 
 class FeatureStore:
-    """The rows in one folder; of the values that were asked for it knows where they lie.
+    """The rows in one folder, and the position of each value that ``find`` looked up.
 
-    folder: of this very encoder, its weights and the way inputs are read. made_of: these, as JSON.
+    folder: belongs to one encoder with its weights and reader. made_of: describes these, as JSON.
     """
 
     def __init__(self, folder: Path, made_of: Mapping[str, Any]) -> None:
@@ -52,15 +52,15 @@ class FeatureStore:
         self._mapped: NDArray[np.float16] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the mapping: another process opens its own."""
+        """Leave out the memory mapping: another process opens its own."""
         return {**self.__dict__, "_mapped": None, "_contents": {}}
 
     @contextmanager
     def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Only one process adds rows; others call ``waiting`` and wait.
+        """Let only one process add rows; any other calls ``waiting`` and then waits.
 
-        The lock ends with its process, however that ends. Raises UserError where the folder cannot
-        be written.
+        The lock is released when its process ends, even if killed. Raises UserError if the folder
+        cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,9 +77,9 @@ class FeatureStore:
             yield
 
     def find(self, values: Sequence[Any]) -> list[Any]:
-        """Look these values up (files, or else texts); those without a row, each content once.
+        """Look up these values (files, else texts); return those without a row, once per content.
 
-        A file is looked into once: it should not change meanwhile.
+        Each file is read only once, so it should not change meanwhile.
         """
         self._known = self._index()
         known = {entry["content"].tobytes(): place for place, entry in enumerate(self._known)}
@@ -99,8 +99,8 @@ class FeatureStore:
     def append(self, values: Sequence[Any], features: Tensor, expected: int) -> None:
         """Add a row (…) of ``features`` (B, …), float16, for each value.
 
-        expected: rows that this call is one part of, so that a full disk is met at the first.
-        Raises UserError where the disk refuses, and for rows of another shape, infinite or NaN.
+        expected: the number of rows to come in all calls; disk space for all is checked at the
+        first. Raises UserError if writing fails, and for rows of another shape, infinite or NaN.
         """
         if features.dtype != torch.float16:
             raise TypeError(f"expected features in float16, got {features.dtype}")
@@ -131,9 +131,9 @@ class FeatureStore:
             raise self._unwritable(error) from error
 
     def read(self, value: Any) -> Tensor:
-        """The row of a value that ``find`` has found (…), float16.
+        """The row (…) of a value that ``find`` has looked up, float16.
 
-        Raises UserError where it is not what was written.
+        Raises UserError if it is damaged.
         """
         if self._mapped is None:
             shape = (len(self._known), *(self._shape() or ()))
@@ -158,7 +158,7 @@ class FeatureStore:
         return self.folder / "layout.json"
 
     def _shape(self) -> tuple[int, ...] | None:
-        """Of a row; None where nothing has been written. Raises UserError for a damaged layout."""
+        """The shape of a row, None before the first. Raises UserError for a damaged layout."""
         if not self._layout.exists():
             return None
         try:
@@ -172,7 +172,7 @@ class FeatureStore:
         return shape
 
     def _index(self) -> NDArray[np.void]:
-        """The entries of the rows that are whole."""
+        """The index entries of the complete rows."""
         shape = self._shape()
         if shape is None or not self._entries.exists() or not self._rows.exists():
             return np.zeros(0, ENTRY)
@@ -220,7 +220,7 @@ def _check(content: bytes, row: NDArray[np.float16]) -> int:
 
 
 def _digest(value: Any) -> bytes:
-    """The SHA-256 of the file that a value names, or of the text that it is."""
+    """The SHA-256 of the file that a value names, or of the value itself as text."""
     try:
         content = Path(value).read_bytes()
     except (OSError, ValueError):

@@ -50,4 +50,4 @@ def test_invalid_settings_are_reported_before_anything_is_built():
     ]
     for kind, named in invalid:
         (mistake,) = host.mistakes(kind, Named.model_validate(named), "dotted.key")
-        assert "dotted.key" in mistake
+        assert "dotted.key" in mistake.key

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from multiattn import UserError
+from multiattn.data.splits import Splits
 from multiattn.recipe.settings import RecipeSettings
-from multiattn.registry.host import load_host
 from multiattn.runs.overlap import shared_with_training
 from multiattn_image.corpora.caption_tables import CaptionTables
 from multiattn_image.corpora.coco import CocoCaptions
@@ -155,7 +155,9 @@ def test_an_image_in_two_splits_is_detected_however_its_path_is_written(
         "decoder": "lstm",
     }
     settings = RecipeSettings.model_validate(recipe)
-    warnings = list(shared_with_training(settings, load_host(), CaptionTables(tmp_path), "dev"))
+    warnings = list(
+        shared_with_training(Splits(CaptionTables(tmp_path), settings), "dev", ["photo"])
+    )
     assert warnings == ["1 of 1 files of the source 'photo' of dev are in train too"]
 
 

@@ -246,7 +246,7 @@ def test_a_run_may_go_on_without_its_cache(tmp_path):
 
 def caches_of(folder, *overrides, **encoder):
     started = start(folder, CACHED, *overrides, **encoder)
-    built = build_training(started, tiny_runs.host(), None)
+    built = build_training(started, tiny_runs.host(), tiny_runs.splits_of(started), None)
     readers, encoders = built.processors.readers, built.model.encoders
     return started.settings, encoders, readers, built.caches
 
@@ -256,7 +256,7 @@ def test_a_cache_of_other_weights_settings_or_readers_is_another_folder(tmp_path
         settings, encoders, readers, _ = caches_of(tmp_path, *overrides, **encoder)
         with torch.no_grad():
             change(encoders["letters"])
-        caches = open_caches(settings, tiny_runs.host(), encoders, readers)
+        caches = open_caches(settings.sources, tiny_runs.host(), encoders, readers)
         return caches["letters"].store.folder
 
     def nudge(encoder):
@@ -287,7 +287,7 @@ def test_what_cannot_be_kept_names_both_settings(tmp_path):
     parts = {"field": "source", "reader": "tiny-fixed", "encoder": "tiny-embedding"}
     other = tiny_runs.start(tmp_path, [CACHED], sources={"letters": parts})
     with pytest.raises(UserError, match=r"has features to keep, got sources.letters.encoder"):
-        build_training(other, tiny_runs.host(), None)
+        build_training(other, tiny_runs.host(), tiny_runs.splits_of(other), None)
 
 
 def test_a_dry_run_says_what_is_missing_and_computes_only_its_batch(tmp_path, computed):

@@ -105,7 +105,7 @@ def test_a_fast_path_is_the_readable_one_and_so_are_its_gradients(form, memories
         name: torch.randn(sum(COUNTS), memory.mask.size(1)) for name, memory in memories.items()
     }
     found = []
-    for unroll in (fast.readable, fast.unroll):
+    for unroll in (fast.unroll_step_by_step, fast.unroll):
         features, weights = unroll(
             recurrence, embedded, COUNTS, state, recurrence.prepare(memories)
         )
@@ -178,7 +178,7 @@ def test_under_autocast_the_fast_path_errs_no_more_than_the_readable_one(memorie
         gradients = torch.autograd.grad(loss, learning)
         return torch.cat([leaf.flatten() for leaf in (features, weights["text"], *gradients)])
 
-    exact, readable = found(fast.readable, False), found(fast.readable, True)
+    exact, readable = found(fast.unroll_step_by_step, False), found(fast.unroll_step_by_step, True)
     quick = found(fast.unroll, True)
     assert not torch.equal(quick, exact)  # its products are rounded
     assert (quick - exact).norm() < 1.5 * (readable - exact).norm()
@@ -197,7 +197,9 @@ def test_single_precision_matches_double(form, memories):
     recurrence, memories = build(form, memories)
     embedded = torch.randn(sum(COUNTS), EMBEDDING)
     state, _ = start_of(recurrence, embedded)
-    wide, _ = fast.readable(recurrence, embedded, COUNTS, state, recurrence.prepare(memories))
+    wide, _ = fast.unroll_step_by_step(
+        recurrence, embedded, COUNTS, state, recurrence.prepare(memories)
+    )
     narrow = tree_map(
         lambda leaf: leaf.float() if leaf.is_floating_point() else leaf, (state, memories)
     )
