@@ -1,4 +1,4 @@
-"""Select the next tokens of a search: the candidates, and the best continuations of a beam.
+"""Select the tokens that continue a search: candidates, and beam search's selector.
 
 A selector handles all inputs of a batch at once, each independently of the rest.
 

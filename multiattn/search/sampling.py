@@ -79,5 +79,5 @@ class SampledCandidates:
             shares = shares * (shares.cumsum(2) - shares < top_p)
         reached = shares.cumsum(2)
         places = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
-        places = places.clamp(max=reached.shape[2] - 1)  # if no token is allowed, none has a share
+        places = places.clamp(max=reached.shape[2] - 1)  # in range even if no token is allowed
         return places if words is None else words.gather(2, places)

@@ -1,7 +1,6 @@
-"""What a run continues from: weights in safetensors, the rest loaded with ``weights_only=True``.
+"""Checkpoints: weights as safetensors, the rest loaded with ``weights_only=True``.
 
-A checkpoint counts once its ``step-N.pt`` is in place; that file is renamed last. It refuses to
-know how a step is made.
+A checkpoint is committed once its ``step-N.pt`` exists; that file is renamed into place last.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from multiattn.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. Every random choice of a step is a function of the seed and these counts.
+    """The progress of a run. All randomness of a step is a function of the seed and these counts.
 
-    position: where in the plan the next step is.
-    best: (step, score) of the checkpoints to average, the best first.
+    position: of the next step in the batch plan.
+    best: (step, score) of the checkpoints to average, best first.
     waited: validations since the best score.
-    log_bytes: the length of the log, to which it is cut back.
+    log_bytes: the length of the log, which is truncated to it on resume.
     seconds: time spent training, validation not counted.
     """
 
@@ -48,7 +47,7 @@ class Progress:
 def rank_checkpoints(
     best: Sequence[tuple[int, float]], step: int, score: float, keep: int, higher_is_better: bool
 ) -> tuple[tuple[int, float], ...]:
-    """Add a score and keep the ``keep`` best, the best first; of equal scores the later step."""
+    """Add a score and keep the ``keep`` best, best first; ties go to the later step."""
     sign = -1.0 if higher_is_better else 1.0
     ordered = sorted([*best, (step, score)], key=lambda entry: (sign * entry[1], -entry[0]))
     return tuple(ordered[:keep])
@@ -60,7 +59,7 @@ def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str
     The weights are written before the commit, so that they are never older than it; only in a new
     run after it, because a run with weights must be able to continue. A kill between the two is
     repaired by ``discard_unfinished``.
-    rest: a tree of dicts, lists, numbers and tensors. Raises UserError when the disk refuses.
+    rest: a tree of dicts, lists, numbers and tensors. Raises UserError if writing fails.
     """
     newest = _weights_file(run, progress.step)
     with atomic_replace(newest) as beside:
@@ -76,15 +75,15 @@ def save(run: RunFolder, progress: Progress, model: nn.Module, rest: Mapping[str
 
 
 def discard_unfinished(run: RunFolder, progress: Progress) -> None:
-    """Write the ``model.safetensors`` that a run with this checkpoint lacks."""
+    """Write ``model.safetensors`` if a run with this checkpoint lacks it."""
     if not run.weights.exists():
         write_bytes(run.weights, weights_to_bytes(average_weights(_best_files(run, progress))))
 
 
 def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | None:
-    """Put the newest checkpoint's weights into ``model``; its progress and the rest, or None.
+    """Load the newest checkpoint's weights into ``model``; return its progress and the rest.
 
-    Raises UserError for a damaged file.
+    Returns None if there is no checkpoint. Raises UserError for a damaged file.
     """
     committed = sorted(run.checkpoints.glob("step-*.pt"))
     if not committed:
@@ -95,7 +94,7 @@ def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | 
 
 
 def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
-    """Average several checkpoints' weights, summed in float64; whole numbers are the first's."""
+    """Average the weights of checkpoints in float64; integer tensors are those of the first."""
     first, *others = map(load_file, files)
     if not others:
         return first
@@ -112,7 +111,7 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _best_files(run: RunFolder, progress: Progress) -> list[Path]:
-    """The checkpoints to average; without a validation yet the newest."""
+    """The checkpoints to average; before the first validation, the newest."""
     steps = [step for step, _ in progress.best] or [progress.step]
     return [_weights_file(run, step) for step in steps]
 

@@ -23,12 +23,13 @@ from multiattn.training.objectives import Loss
 class CTC:
     """Connectionist temporal classification on one memory. Graves et al. 2006; Watanabe 2017.
 
-    The head scores V symbols per slot; PAD, which no target holds, is the blank. The sum is over
-    inputs, the count is of their target tokens, so it weighs like the cross-entropy. ``source``
-    may be left out where there is one; among several, each has a head of its own.
+    The head scores V symbols per slot; PAD, which occurs in no target, is the blank. The sum is
+    over inputs, the count is of their target tokens, so that it is on the same scale as the
+    cross-entropy. ``source`` may be omitted if there is only one; with several sources, each has
+    its own head.
 
-    A target that needs more slots than its input has is a bad row: a UserError, or, where
-    ``bad_rows`` skips, an example that adds nothing to this objective.
+    A target that needs more slots than its input has is a bad row: a UserError, or, if ``bad_rows``
+    skips, an example that adds nothing to this objective.
     """
 
     keep: tuple[str, ...] = ()
@@ -45,19 +46,19 @@ class CTC:
         return {ctc.ctc_head_name(source, memories): head}
 
     def check(self, row: Row, ids: Sequence[int], slots: Mapping[str, int]) -> None:
-        """Refuse a target (ids without EOS) that no path over so many slots can write."""
+        """Raise UserError for a target (ids without EOS) that needs more slots than there are."""
         there = [name for name in slots if self.source in (None, name)]
         needed = len(ids) + sum(left == right for left, right in pairwise(ids))
         for name in there:
             if needed > slots[name]:
                 raise UserError(
                     f"objective 'ctc' needs {needed} slots for the target of {row.description}, "
-                    f"got {slots[name]} of {row.sources[name]}; remove the example, let the encoder "
-                    "reduce its input less, or set training.bad_rows=skip"
+                    f"got {slots[name]} of {row.sources[name]}; remove the example, let the "
+                    "encoder reduce its input less, or set training.bad_rows=skip"
                 )
 
     def count(self, batch: Any) -> int:
-        """Target tokens, ends not counted, of the inputs that have the source."""
+        """Target tokens, EOS not counted, of the inputs that have the source."""
         source = self.source or next(iter(batch.sources), "")
         inputs = batch.sources.get(source)
         return 0 if inputs is None else int((batch.targets.lengths[inputs.rows] - 1).sum())
@@ -75,7 +76,7 @@ class CTC:
         head = model.heads[ctc.ctc_head_name(source, memories)]
         scores = at_least_float32(head(memory.values[present]))  # (B', S, V)
         if not len(scores):
-            return scores.sum(), scores.new_zeros(())  # zero, and part of the graph
+            return scores.sum(), scores.new_zeros(())  # zero, but part of the graph
         total = F.ctc_loss(
             scores.log_softmax(-1).transpose(0, 1),
             tokens,
@@ -83,14 +84,17 @@ class CTC:
             lengths,
             blank=PAD,
             reduction="sum",
-            zero_infinity=True,  # of a target that was too long
+            zero_infinity=True,  # for targets that are too long
         )
         return total, lengths.sum().to(total.dtype)
 
     def _refuse_too_long(
         self, batch: Any, present: Tensor, tokens: Tensor, lengths: Tensor, slots: Tensor
     ) -> None:
-        """A path needs a slot per token and one more, a blank, between two equal neighbours."""
+        """Refuse targets that no path can emit.
+
+        A path needs one slot per token, and one more for the blank between equal neighbours.
+        """
         inside = torch.arange(1, tokens.size(1), device=tokens.device) < lengths.unsqueeze(1)
         repeats = ((tokens[:, 1:] == tokens[:, :-1]) & inside).sum(1)
         for place in (lengths + repeats > slots).nonzero().flatten().tolist():

@@ -1,8 +1,6 @@
-"""Model and objectives as one module, and the figures of the steps since the last line of the log.
+"""Model and objectives as one module, and running figures of the loss for the log.
 
-It refuses to know how gradients become steps.
-
-Letters: K objectives.
+Letters: K objectives, B batch, M real target tokens.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from multiattn.training.objectives import (
 
 
 class Losses(nn.Module):
-    """All that needs a gradient is used inside this ``forward``, so that it can be distributed."""
+    """Uses everything that needs a gradient in one ``forward``, so that DDP can wrap it."""
 
     def __init__(self, model: Model, objectives: Sequence[WeightedObjective]) -> None:
         super().__init__()
@@ -40,14 +38,14 @@ class Losses(nn.Module):
         self.needs_output = any(_needs_output(part.objective) for part in objectives)
 
     def counts(self, batch: Batch) -> list[float]:
-        """What each objective is a mean over (K), known before anything is computed."""
+        """The count that each objective is divided by (K), known before the forward pass."""
         return [float(_count(part.objective, batch)) for part in self.objectives]
 
     def forward(self, batch: Batch | None, feeding: Feeding | None = None) -> tuple[Tensor, Tensor]:
         """Sums (K,) and counts (K,) of the objectives over a batch.
 
-        For no batch zeros, the sums touching every weight: a process without any example still
-        takes part in the exchange of gradients.
+        Without a batch they are zeros, and the sums depend on every parameter: a process without
+        examples must still take part in the exchange of gradients.
         """
         if batch is None:
             touched = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() * 0
@@ -60,7 +58,7 @@ class Losses(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums (K,), counts (K,), and each row's negative log-likelihood (B,)."""
+        """Sums (K,), counts (K,), and the negative log-likelihood of each row (B,)."""
         memories, output = self.model(batch, self.keep)
         sums, counts = self._totals(batch, memories, output)
         gold = require_targets(batch).tokens[output.rows, output.steps]  # (M,)
@@ -71,7 +69,7 @@ class Losses(nn.Module):
     def _totals(
         self, batch: Batch, memories: Mapping[str, Memory], output: Any
     ) -> tuple[Tensor, Tensor]:
-        """The objectives' sums (K,) and counts (K,); no ``output`` where none of them needs it."""
+        """The objectives' sums (K,) and counts (K,); ``output`` may be None if none needs it."""
         found = [
             part.objective.loss(self.model, batch, memories, output) for part in self.objectives
         ]
@@ -90,7 +88,7 @@ def _count(objective: Objective, batch: Batch) -> float:
 
 
 class Window:
-    """Figures summed over the steps since the last line of the log; a checkpoint keeps them."""
+    """Figures summed over the steps since the last line of the log; checkpoints store them."""
 
     def __init__(self, names: Sequence[str], weights: Tensor) -> None:
         self._names = tuple(names)
@@ -98,18 +96,18 @@ class Window:
         self.reset()
 
     def reset(self) -> None:
-        """Start again from nothing."""
+        """Reset all sums to zero."""
         size = len(self._names)
         self.total = self._weights.new_zeros(2 * size + 3)
 
     def add(self, totals: Tensor, norm: Tensor) -> None:
-        """Add a step: global sums (K,), counts (K,), target tokens; and its gradient norm."""
+        """Add a step: global sums (K,), counts (K,) and target tokens, and its gradient norm."""
         self.total += torch.cat([totals, torch.stack([norm, norm.new_ones(())])])  # (2K + 3,)
 
     def figures(self) -> dict[str, float]:
-        """Mean ``loss``, each objective where there are several, and the mean ``gradient_norm``.
+        """Mean ``loss``, mean of each objective if there are several, and mean ``gradient_norm``.
 
-        Raises UserError where the loss is no number any more.
+        Raises UserError if the loss is not finite.
         """
         size = len(self._names)
         sums, counts, (norm, steps) = (
@@ -125,12 +123,12 @@ class Window:
 
     @property
     def tokens(self) -> int:
-        """Target tokens seen."""
+        """The number of target tokens."""
         return int(self.total[2 * len(self._names)])
 
 
 def finite(loss: float) -> float:
-    """The loss itself. Raises UserError where training has diverged."""
+    """Return ``loss``. Raises UserError if it is not finite, because training has diverged."""
     if not math.isfinite(loss):
         raise UserError(
             f"expected a finite loss, got {loss}; lower training.learning_rate or "

@@ -1,9 +1,9 @@
-"""Objectives: what training minimises. Each returns a sum and the count that it is a mean over.
+"""Objectives, which training minimises. Each returns a sum and the count to divide it by.
 
-What an objective must have is in ``Objective``; what it may have besides is in the protocols after
-it. The loop divides the global sum by the global count, so that a step cut into shards, or spread
-over processes, is the same step. Heads belong to the model: the beam scores with the head that
-was trained.
+The protocol ``Objective`` is required; the protocols after it are optional. The training loop
+divides the global sum by the global count, so that a step gives the same result if it is cut into
+shards or spread over processes. Heads belong to the model, so that a search can score with the
+head that was trained.
 
 Letters: B batch, T target steps, S slots, M real target tokens, V vocabulary.
 """
@@ -36,9 +36,9 @@ Loss = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class ObjectiveContext:
-    """What a ``PreparedObjective`` is told of its run.
+    """What a ``PreparedObjective`` receives about its run.
 
-    named: the objective as the recipe names it. search: how the recipe decodes.
+    named: the objective's entry in the recipe. search: the recipe's search settings.
     references: all targets of every training example.
     """
 
@@ -51,9 +51,9 @@ class ObjectiveContext:
 
 @runtime_checkable
 class Objective(Protocol):
-    """What the target of an ``Objective`` record is.
+    """The interface of an objective, the target of an ``Objective`` record.
 
-    keep: what the decoder must return besides scores, such as ``weights``.
+    keep: names of what the decoder must return besides scores, such as ``weights``.
     """
 
     keep: tuple[str, ...]
@@ -61,7 +61,7 @@ class Objective(Protocol):
     def heads(
         self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
     ) -> dict[str, nn.Module]:
-        """Modules that the model must hold for it, by name."""
+        """Modules that it adds to the model, by name."""
 
     def loss(
         self, model: Any, batch: Any, memories: Mapping[str, Memory], output: DecoderOutput
@@ -74,7 +74,7 @@ class CountedObjective(Protocol):
     """An objective that is a mean over something other than target tokens."""
 
     def count(self, batch: Batch) -> int:
-        """The count that ``loss`` will return, known before anything is computed."""
+        """The count that ``loss`` will return, known before the forward pass."""
 
 
 @runtime_checkable
@@ -100,7 +100,7 @@ class PreparedObjective(Protocol):
     """An objective that must know more of a run than its own settings."""
 
     def prepare(self, context: ObjectiveContext) -> None:
-        """Called once, before the first step."""
+        """Prepare for a run; called once, before the first step."""
 
 
 @runtime_checkable
@@ -111,14 +111,15 @@ class OutputFreeObjective(Protocol):
 
 
 def no_heads(vocabulary_size: int, memories: Mapping[str, MemorySpec]) -> dict[str, nn.Module]:
-    """For objectives that need nothing in the model."""
+    """For objectives that add no modules to the model."""
     return {}
 
 
 class CrossEntropy:
-    """Negative log-likelihood per token; ``label_smoothing`` of the mass is spread over all words.
+    """Negative log-likelihood per target token, with label smoothing.
 
-    Szegedy et al. 2016, section 7.
+    ``label_smoothing`` is the share of the probability mass that is spread over the whole
+    vocabulary (Szegedy et al. 2016, section 7).
     """
 
     keep: tuple[str, ...] = ()
@@ -141,7 +142,7 @@ class CrossEntropy:
 
 
 class Coverage:
-    """Penalises looking again at what was looked at: Σ_t Σ_i min(α_ti, Σ_{u<t} α_ui).
+    """Penalises attending repeatedly to the same slots: Σ_t Σ_i min(α_ti, Σ_{u<t} α_ui).
 
     See et al. 2017, equation 12, summed over the sources; the count is of target tokens.
     """
@@ -161,9 +162,10 @@ class Coverage:
 
 
 class DoublyStochastic:
-    """Asks that every slot be looked at once: Σ_i (1 - Σ_t α_ti)². Xu et al. 2015, equation 14.
+    """Pushes each slot's total attention towards 1: Σ_i (1 - Σ_t α_ti)².
 
-    Over the real slots, summed over the sources; the count is of inputs.
+    Xu et al. 2015, equation 14, over the real slots, summed over the sources; the count is of
+    inputs.
     """
 
     keep: tuple[str, ...] = ("weights",)
@@ -193,12 +195,12 @@ class WeightedObjective:
 
 
 class RDrop:
-    """Cross-entropy of two passes, each with dropout of its own, and how far they disagree.
+    """Cross-entropy of two passes with independent dropout, plus the divergence between them.
 
-    ½ (NLL(p) + NLL(q)) + ½ alpha · ½ (KL(p‖q) + KL(q‖p)) per target token: the paper's loss
-    (section 2.1) halved, so that it weighs as much as the cross-entropy that it takes the place
-    of. A step costs two. Without dropout, as in validation, it is the cross-entropy of one pass.
-    With scheduled sampling the second pass is fed the targets.
+    ½ (NLL(p) + NLL(q)) + ½ alpha · ½ (KL(p‖q) + KL(q‖p)) per target token: the loss of the R-Drop
+    paper (section 2.1) halved, so that it is on the same scale as the cross-entropy that it
+    replaces. A step costs as much as two. Outside training, without dropout, it is the
+    cross-entropy of one pass. With scheduled sampling, the second pass uses teacher forcing.
     """
 
     keep: tuple[str, ...] = ()
@@ -218,6 +220,8 @@ class RDrop:
             _, again = model(batch)
             other, _ = self.cross_entropy.loss(model, batch, memories, again)
             p, q = (at_least_float32(each.scores).log_softmax(-1) for each in (output, again))
-            apart = ((p.exp() - q.exp()) * (p - q)).sum()  # KL(p‖q) + KL(q‖p), from logarithms
+            apart = (
+                (p.exp() - q.exp()) * (p - q)
+            ).sum()  # KL(p‖q) + KL(q‖p), p and q being logarithms
             total = (total + other) / 2 + self.alpha / 4 * apart
         return total, count

@@ -1,4 +1,4 @@
-"""Which parameters learn at which rate, at which step. It refuses to know what they compute."""
+"""The optimiser: parameter groups, the learning rate schedule, the scheduled sampling rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multiattn.recipe.settings import ParameterGroup, ScheduledSamplingSettings,
 
 
 def learning_rate_factor(settings: TrainingSettings, step: int) -> float:
-    """What the peak learning rate is multiplied by at ``step`` (the first is 1).
+    """The factor on the peak learning rate at ``step`` (the first is 1).
 
     Linear warm-up to 1 at ``warmup_steps``; then constant, a straight line or half a cosine that
     would reach 0 one step after the last, or Vaswani's 1 / √step (2017, eq. 3).
@@ -34,7 +34,7 @@ def learning_rate_factor(settings: TrainingSettings, step: int) -> float:
 
 
 def sampling_rate(settings: ScheduledSamplingSettings | None, step: int) -> float:
-    """The share of fed words that are the model's own at ``step`` (Bengio et al. 2015)."""
+    """The share of input tokens that are the model's own at ``step`` (Bengio et al. 2015)."""
     if settings is None:
         return 0.0
     share = min(1.0, (step - 1) / settings.over_steps)
@@ -42,10 +42,11 @@ def sampling_rate(settings: ScheduledSamplingSettings | None, step: int) -> floa
 
 
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW over the parameters that learn, each group with its ``peak`` learning rate.
+    """AdamW over the trainable parameters, each group with its ``peak`` learning rate.
 
-    A parameter belongs to the first group whose pattern is found in its name. ``frozen`` ones stop
-    asking for gradients. Raises UserError for a pattern that no parameter matches.
+    A parameter belongs to the first group whose pattern is found in its name. Parameters of
+    ``frozen`` groups no longer require gradients. Raises UserError for a pattern that no parameter
+    matches, and if every parameter is frozen.
     """
     members = _members(model, settings.groups)
     groups: list[dict[str, Any]] = []
@@ -65,7 +66,7 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Give every group its peak times ``factor``; returns the first group's."""
+    """Set every group's learning rate to its peak times ``factor``; return the first group's."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     return float(optimizer.param_groups[0]["lr"])
@@ -74,7 +75,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
 def _members(
     model: nn.Module, groups: tuple[ParameterGroup, ...]
 ) -> list[tuple[ParameterGroup, list[nn.Parameter]]]:
-    """Every parameter once, under the first group that names it; the last group is the rest."""
+    """Every parameter once, under the first group that matches it; the last group is the rest."""
     everything = ParameterGroup(pattern="")
     patterns = [*map(_compiled, groups), re.compile("")]
     found: list[list[nn.Parameter]] = [[] for _ in patterns]

@@ -1,9 +1,8 @@
-"""Self-critical training: reward what is drawn by how far it beats the model's likeliest words.
+"""Self-critical training: reward sampled outputs by how far they beat the greedy output.
 
-It refuses to know the metric that rewards, and words as anything but ids. Rennie et al. 2017,
-"Self-critical sequence training for image captioning", sections 3-4.
+Rennie et al. 2017, "Self-critical sequence training for image captioning", sections 3-4.
 
-Letters: B inputs, K draws of each, M real tokens of all draws, V vocabulary.
+Letters: B inputs, K samples of each, T steps, M real tokens of all samples, V vocabulary.
 """
 
 from __future__ import annotations
@@ -43,19 +42,20 @@ TokenIds = tuple[int, ...]  # of one output, without BOS and EOS
 
 
 class SelfCritical:
-    """Minus the expected ``reward`` of an output: L = -E[r(y)], y drawn from the model.
+    """Minus the expected ``reward`` of an output: L = -E[r(y)], y sampled from the model.
 
-    The gradient is estimated from ``samples`` draws of each input: (r(y) - r(ŷ)) ∇(-log p(y)), ŷ
-    the greedy output, so what beats the model's own best words becomes likelier. The value is -r(y)
-    itself, to be watched; where no gradient is asked for, in a validation, it is -r(ŷ). Sum and
-    count are over inputs: a gradient of the mean reward, not of a mean per token.
+    The gradient is estimated from ``samples`` samples of each input: (r(y) - r(ŷ)) ∇(-log p(y)),
+    with ŷ the greedy output, so that samples which beat the greedy output become likelier. The
+    reported value is -r(y); without gradients, as in validation, it is -r(ŷ). Sum and count are
+    over inputs: the gradient is of the mean reward per input, not per token.
 
-    reward: a metric, of each output alone; one with a ``fitted`` takes its statistics of a corpus
-    (document frequencies) from the training references. Where less is better, less is rewarded.
-    What is drawn is as long as the recipe's ``search`` lets outputs be. Draws, greedy outputs and
-    their gradient are those of the decoder without dropout: one and the same distribution.
+    reward: a metric, computed on each output alone; a metric with a method ``fitted`` takes its
+    corpus statistics (document frequencies) from the training references. The sign is flipped for
+    a metric where lower is better. Samples obey the length limits of the recipe's ``search``.
+    Samples, greedy outputs and the gradient all use the decoder without dropout, so that they refer
+    to the same distribution.
 
-    It learns from references, not from the target of a row, and slowly: begin with a trained run
+    It learns from references, not from the target of a row, and slowly: start from a trained run
     (``--init RUN``). Raises UserError in a recipe without sources.
     """
 
@@ -78,7 +78,7 @@ class SelfCritical:
         return {}
 
     def prepare(self, told: ObjectiveContext) -> None:
-        """Learn what rewards, under the name that the recipe calls it by, and how a run writes."""
+        """Set up the reward, found by its name in the recipe, and the search settings."""
         reward = TypeAdapter(NamedComponent).validate_python(told.named.settings["reward"])
         record: Any = told.host.find("metric", reward.name).record
         metric: Any = self._make_metric()
@@ -101,7 +101,7 @@ class SelfCritical:
         return len(batch.ids)
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: object) -> Loss:
-        """Minus the rewards of a batch, one of each input; ``output`` is not looked at."""
+        """Minus the summed rewards of a batch, one per input; ``output`` is ignored."""
         if self._lesson is None:
             raise RuntimeError("expected prepare() before the first loss")
         lesson, decoder = self._lesson, model.decoder
@@ -130,9 +130,10 @@ class SelfCritical:
         drawn: Sequence[TokenIds],
         limits: Tensor,
     ) -> Tensor:
-        """-log p of every draw (B·K,), p being what it was drawn from: ``hypotheses.Rules``.
+        """-log p of every sample (B·K,), under the distribution that it was sampled from.
 
-        PAD and BOS may not come, and what has reached its limit (B,) can only end.
+        As in ``Constraints``, PAD and BOS may not come, and a sample at its limit (B,) can only
+        end.
         """
         device = next(decoder.parameters()).device
         tokens = [torch.tensor([*words, EOS], device=device) for words in drawn]
@@ -151,7 +152,7 @@ class SelfCritical:
 
 @dataclass(frozen=True)
 class Reward:
-    """What an output earns: the value ``name`` of a metric, of this output alone."""
+    """The reward of an output: the value ``name`` of a metric, computed on this output alone."""
 
     metric: Metric
     name: str
@@ -159,7 +160,7 @@ class Reward:
     tokenizer: Tokenizer
 
     def rewards(self, outputs: Sequence[TokenIds], references: References) -> list[float]:
-        """One per output; more is better."""
+        """One reward per output; higher is better."""
         texts = [self.tokenizer.decode(words) for words in outputs]
         statistics = np.asarray(self.metric.statistics(texts, references), dtype=np.float64)
         return [self.sign * self.metric.aggregate(row, 1)[self.name] for row in statistics]
@@ -167,7 +168,7 @@ class Reward:
 
 @dataclass(frozen=True)
 class RewardSetup:
-    """What a run has told: who rewards, how the baseline is written, how outputs are drawn."""
+    """The reward of a run, and the settings for greedy search and for sampling."""
 
     critic: Reward
     greedy: SearchSettings
@@ -175,7 +176,7 @@ class RewardSetup:
 
 
 class MemorySearch:
-    """Searches over the same memories with the same weights, which are packed once for all."""
+    """Runs several searches over the same memories; the decoder is prepared only once."""
 
     @torch.no_grad()
     def __init__(self, decoder: Any, memories: Mapping[str, Memory], ids: Sequence[str]) -> None:
@@ -192,7 +193,7 @@ class MemorySearch:
     def __call__(self, search: SearchSettings) -> list[TokenIds]:
         """The ``n_best`` outputs of every input, input by input: (B·n_best).
 
-        What is drawn is a function of torch's generator, which moves on, and the example's id.
+        Samples are a function of torch's generator, which advances, and of the example's id.
         """
         task = SearchTask(self._decoder, self._memories, len(self._ids), search)
         with torch.autocast(self._device, enabled=False):
@@ -207,7 +208,7 @@ class MemorySearch:
 
 @contextmanager
 def evaluation_mode(decoder: nn.Module) -> Iterator[None]:
-    """Without dropout, and with whatever else only training does left out."""
+    """Put ``decoder`` into evaluation mode, without dropout, and restore its mode afterwards."""
     training = decoder.training
     decoder.eval()
     try:

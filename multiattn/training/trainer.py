@@ -1,10 +1,11 @@
-"""The loop, written out: plan -> batches -> loss -> gradient -> step, with validations in between.
+"""The training loop: plan -> batches -> loss -> gradient -> step, with validations in between.
 
-Device, precision and distribution are Accelerate's; the batches are cut by our own plan and never
-go through ``prepare``. It refuses to know what the model looks like.
+Accelerate handles device, precision and distribution; the batches come from our own plan and never
+go through ``prepare``.
 
-Every random choice of a step (dropout, sampling) is drawn from generators seeded with (seed, step,
-process): a run continues bit for bit from its counts, and what a validation draws changes nothing.
+All randomness of a step (dropout, sampling) comes from generators seeded with (seed, step,
+process). A resumed run therefore repeats the original bit for bit, and random numbers drawn in a
+validation do not affect training.
 
 Letters: K objectives.
 """
@@ -51,15 +52,15 @@ OUT_OF_MEMORY_REMEDY = (
 
 
 def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
-    """Device, precision and processes, as the environment and the recipe say.
+    """Set up device, precision and processes from the environment and the recipe.
 
-    Raises UserError for a precision that the device has not.
+    Raises UserError for a precision that the device does not support.
     """
-    # An encoder whose source no example of a shard has takes no part in that shard's gradient.
+    # If no example of a shard has a source, the source's encoder gets no gradient from that shard.
     unused = DistributedDataParallelKwargs(find_unused_parameters=len(settings.sources) > 1)
     try:
         return Accelerator(
-            cpu=not torch.accelerator.is_available(),  # said, or several processes are not met
+            cpu=not torch.accelerator.is_available(),  # explicit, or CPU processes do not connect
             mixed_precision=settings.training.precision,
             log_with="tensorboard",
             project_dir=run.path,
@@ -73,17 +74,18 @@ def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
 
 
 def seed_generators(*parts: object) -> None:
-    """Seed Python's, numpy's and torch's generators with a function of ``parts``."""
+    """Seed the generators of Python, numpy and torch with a function of ``parts``."""
     set_seed(derive(*parts) % 2**32)
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that training needs, built.
+    """Everything that training needs.
 
-    validate: measures the weights as they are, by name; ``select`` is the one that chooses.
-    images: drawn after each validation, such as attention maps, by name: (height, width, 3).
-    epoch_finished: told the number of an epoch and the latest figures.
+    validate: returns metrics of the current weights by name; ``select`` ranks checkpoints.
+    images: called after each validation; images by name, such as attention maps, each
+        (height, width, 3).
+    epoch_finished: called with the number of an epoch and the latest figures.
     """
 
     run: RunFolder
@@ -99,7 +101,7 @@ class TrainingJob:
 
 
 class Trainer:
-    """One run of the optimiser, from where its run folder stands to its end."""
+    """Trains a model, from the newest checkpoint of the run folder, if any, to the end."""
 
     def __init__(
         self, job: TrainingJob, accelerator: Accelerator, open_log: Callable[[Progress], Log]
@@ -126,7 +128,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget of steps or the patience is used up."""
+        """Whether the number of steps or the patience is used up."""
         patience = self.settings.patience
         patient = patience is None or self.progress.waited < patience
         return self.progress.step >= self.settings.steps or not patient
@@ -163,7 +165,7 @@ class Trainer:
         rate = sampling_rate(self.settings.scheduled_sampling, number)
         feeding = ScheduledSampling(rate) if rate > 0 else None
         set_learning_rate(self.adam, learning_rate_factor(self.settings, number))
-        # One part says what it counts when it is done; several must be divided by a sum to come.
+        # A single part returns its counts with its loss; several parts need the total beforehand.
         counts = None if self.settings.accumulate == 1 else self._declared(batches)  # (K,)
         sums, counted = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         for batch, is_last in _shards(batches, self.accelerator.num_processes):
@@ -173,7 +175,7 @@ class Trainer:
                 part, part_counts = self.losses(moved, feeding)  # (K,), (K,)
                 if counts is None:
                     counts = self._total(part_counts)
-                # DDP averages gradients over processes; times their number, that is their sum.
+                # DDP averages gradients over processes; times their number, this is the sum.
                 scale = self.weights * self.accelerator.num_processes / counts.clamp(min=1)
                 self.accelerator.backward((part * scale).sum())
             sums += part.detach()
@@ -190,7 +192,7 @@ class Trainer:
             self._check_counts(counts, totals[len(sums) : -1])
 
     def _declared(self, batches: Sequence[Batch | None]) -> Tensor:
-        """What each objective will be a mean over in this step (K,)."""
+        """The count that each objective will be divided by in this step (K,)."""
         losses = self.accelerator.unwrap_model(self.losses)
         declared = [losses.counts(batch) for batch in batches if batch is not None]
         own = torch.tensor(declared).reshape(-1, len(self.weights)).sum(0)
@@ -211,7 +213,7 @@ class Trainer:
                 )
 
     def _report(self, step: Step) -> None:
-        """What is due after a step: a line of the log, a validation, a checkpoint, an event."""
+        """Do what is due after a step: log, validate, save a checkpoint, report an epoch."""
         if self._due(self.settings.log_every):
             self._log_window(step.position.epoch)
         validated = self._due(self.settings.validate_every)
@@ -259,7 +261,7 @@ class Trainer:
         self.log.write("validation", self.progress.step, {"epoch": epoch, **metrics})
 
     def _save(self) -> None:
-        self.window.figures()  # weights that are lost are not kept
+        self.window.figures()  # raises if training has diverged, so that such weights are not saved
         scaler = self.accelerator.scaler
         rest = {
             "optimizer": self.adam.state_dict(),
@@ -281,7 +283,7 @@ class Trainer:
 def _shards(batches: Sequence[Batch | None], processes: int) -> Iterator[tuple[Batch | None, bool]]:
     """The batches of a step and whether each is the last, after which gradients are exchanged.
 
-    Where gradients are exchanged, a process without any example takes part with none.
+    With several processes, one without any example yields None once, to take part in the exchange.
     """
     real: list[Batch | None] = [batch for batch in batches if batch is not None]
     if not real and processes > 1:
@@ -294,19 +296,19 @@ LogValues = Mapping[str, float | int | str]
 
 
 class Log(Protocol):
-    """What training writes to."""
+    """The log that training writes to."""
 
     def flush(self) -> int:
-        """Make sure that all is on disk; bytes written so far, which a checkpoint keeps."""
+        """Flush to disk; return the bytes written so far, which a checkpoint stores."""
 
     def write(self, kind: str, step: int, values: LogValues) -> None:
-        """Keep the figures of a step."""
+        """Log the figures of a step."""
 
     def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
         """Log an image (height, width, 3) under a name."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close the log; nothing is written afterwards."""
 
 
 class NoLog:
