@@ -1,1 +1,1 @@
-"""The mathematics: tensors in, tensors out."""
+"""The model and its parts: attention, fusion, recurrence, decoder, output layer."""

@@ -1,14 +1,14 @@
-"""Attention: a query looks at one memory. What is remembered is a value, never an attribute.
+"""Attention: a query attends to one memory. Modules keep no state between calls.
 
     prepare(memory, value_projection=None) -> keys             once per input, every leaf (B, …)
     forward(query, keys, history) -> context, weights, history
 
 query (B, N, Q), context (B, N, C), weights (B, N, S). Keys are shared by all N queries of an input.
 ``history`` (leaves (B, N, …), ``None`` before the first step) is what a *recurrent* attention
-remembers of earlier steps; such an attention may not be asked for several time steps at once. A
-``value_projection`` (C, D) multiplies every value, so that whatever linear map follows the context
-is paid once per input and not once per step. Padded slots get weight 0; an input with no real slot
-gets weights 0 and context 0.
+carries over from earlier steps; such an attention cannot compute several time steps at once. A
+``value_projection`` (C, D) multiplies every value, so that the linear map that follows the context
+is computed once per input and not once per step. Padded slots get weight 0; an input with no real
+slot gets weights 0 and context 0.
 
 Letters: B batch, N queries, S slots, D memory width, Q query width, A attention width,
 C context width.
@@ -31,7 +31,7 @@ from multiattn.registry.schema import Slot
 
 
 class Keys(NamedTuple):
-    """A memory made ready: keys (B, S, A), values (B, S, C), mask (B, S)."""
+    """A memory prepared for attention: keys (B, S, A), values (B, S, C), mask (B, S)."""
 
     keys: Tensor
     values: Tensor
@@ -40,7 +40,7 @@ class Keys(NamedTuple):
 
 @runtime_checkable
 class Attention(Protocol):
-    """What fusions ask of an attention. ``context_dim`` is C without a value projection."""
+    """What fusions require of an attention. ``context_dim`` is C without a value projection."""
 
     context_dim: int
     recurrent: bool
@@ -54,7 +54,7 @@ class Attention(Protocol):
 
 @runtime_checkable
 class ContentAttention(Attention, Protocol):
-    """An attention whose scores compare a query with each key, so that more may join the keys."""
+    """An attention that scores a query against each key; an offset may be added to the keys."""
 
     key_dim: int
 
@@ -63,18 +63,18 @@ class ContentAttention(Attention, Protocol):
 
 
 def project_values(memory: Memory, projection: Tensor | None) -> Tensor:
-    """The memory's values, multiplied by what follows the context: (B, S, C)."""
+    """The memory's values, multiplied by the projection if there is one: (B, S, C)."""
     return memory.values if projection is None else F.linear(memory.values, projection)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the last dimension; exactly 0 where ``mask`` is false, even if all of it is."""
+    """Softmax over the last dimension; exactly 0 where ``mask`` is false, even if all is."""
     blocked = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return torch.softmax(blocked, -1) * mask
 
 
 def attend(scores: Tensor, keys: Keys, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Scores (B, N, S) -> context (B, N, C), weights (B, N, S); the mask, else the keys' own."""
+    """Scores (B, N, S) -> context (B, N, C), weights (B, N, S); ``mask`` defaults to the keys'."""
     weights = masked_softmax(scores, keys.mask.unsqueeze(1) if mask is None else mask)
     return torch.bmm(weights, keys.values.to(weights.dtype)), weights
 
@@ -133,9 +133,9 @@ class Multiplicative(nn.Module):
 
 
 class Dot(nn.Module):
-    """q · k, with nothing to learn. Luong et al. 2015, equation 8, "dot".
+    """q · k, without parameters. Luong et al. 2015, equation 8, "dot".
 
-    Raises UserError where query and memory differ in width.
+    Raises UserError if query and memory differ in width.
     """
 
     recurrent = False

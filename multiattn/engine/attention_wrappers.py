@@ -1,7 +1,7 @@
-"""Attentions that extend others: location, coverage, multi-head, gated.
+"""Attentions that extend another attention: location, coverage, multi-head, gated.
 
-Each takes the attention that it extends as ``of`` and keeps the contract of ``attention.py``, whose
-letters it uses.
+Each takes the attention that it extends as ``of``, and has the interface and the letters of
+``attention.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from multiattn.errors import UserError
 
 
 def content_attention(factory: ContentFactory, query_dim: int, memory_dim: int, asker: str) -> Any:
-    """Build the content attention that ``asker`` extends; refuse one that has no scores."""
+    """Build the content attention that ``asker`` extends; UserError if it has no scores."""
     attention = factory(query_dim, memory_dim)
     if not (isinstance(attention, ContentAttention) and isinstance(attention, nn.Module)):
         raise UserError(
@@ -37,15 +37,15 @@ def content_attention(factory: ContentFactory, query_dim: int, memory_dim: int, 
 
 
 class Location(nn.Module):
-    """Content scores that also see where the last look went. Chorowski et al. 2015, equations 8-9.
+    """Content scores that also use the previous weights. Chorowski et al. 2015, equations 8-9.
 
-    ``filters`` convolutions of ``width`` slots run over the previous weights; what they find is
-    added to each key, so the paper's form is the one over ``additive``. Before the first step the
-    weights are uniform over the real slots. Raises UserError for an even width.
+    ``filters`` convolutions of ``width`` slots run over the previous weights; their output is added
+    to each key, so the paper's form is the one over ``additive``. Before the first step the weights
+    are uniform over the real slots. Raises UserError for an even width.
 
-    window: out of training only so many slots left and right of the last look's median are seen
-    (section 2.3), so that a long input does not lead a look astray; the first look sees all, and
-    so do all of them with 0.
+    window: outside training, attend only to this many slots left and right of the median of the
+    previous weights (section 2.3), so that attention does not stray in long inputs; the first step
+    attends to all slots, and with 0 every step does.
     """
 
     recurrent = True
@@ -90,15 +90,15 @@ class Location(nn.Module):
         return context, weights, weights
 
     def _near(self, weights: Tensor) -> Tensor:
-        """(B, N, S) bool: within the window around the median of each look (B, N, S)."""
+        """(B, N, S) bool: within the window around the median of each row of weights (B, N, S)."""
         slots = torch.arange(weights.size(2), device=weights.device)
         reached = weights.cumsum(2) >= weights.sum(2, keepdim=True) / 2
-        medians = reached.int().argmax(2, keepdim=True)  # (B, N, 1), the first that reaches half
+        medians = reached.int().argmax(2, keepdim=True)  # (B, N, 1), the first slot to reach half
         return (slots - medians).abs() <= self.window
 
 
 class Coverage(nn.Module):
-    """Content scores that also see all earlier looks. See et al. 2017, equations 10-11."""
+    """Content scores that also use the sum of earlier weights. See et al. 2017, equations 10-11."""
 
     recurrent = True
 
@@ -125,9 +125,9 @@ class Coverage(nn.Module):
 class MultiHead(nn.Module):
     """Several attentions, each with values of its own. Vaswani et al. 2017, section 3.2.2.
 
-    Head h looks with its own ``of`` attention at values of width D / heads; the output projection
+    Head h attends with its own ``of`` attention to values of width D / heads; the output projection
     of the concatenated heads is a sum over heads, so it is folded into each head's values. The
-    weights reported are the heads' mean. Raises UserError where heads do not divide D.
+    weights reported are the heads' mean. Raises UserError if ``heads`` does not divide D.
     """
 
     def __init__(
@@ -180,11 +180,11 @@ class MultiHead(nn.Module):
 
 
 class Gated(nn.Module):
-    """A look that may count for less: β c with β = σ(w · q + b). Xu et al. 2015, section 4.2.1.
+    """A gated context: β c with β = σ(w · q + b). Xu et al. 2015, section 4.2.1.
 
-    β is one number per look, read from the query; in the paper that is the state before the cell,
-    so its form is the one under the recurrence ``bahdanau``. Weights and history are those of
-    ``of``: they say where the look went, not how much of it was taken.
+    β is one number per query. In the paper the query is the state before the cell, so the paper's
+    form is the one under the recurrence ``bahdanau``. Weights and history are those of ``of``: they
+    do not include β.
     """
 
     def __init__(self, query_dim: int, memory_dim: int, *, of: AttentionFactory = Additive) -> None:
@@ -203,5 +203,5 @@ class Gated(nn.Module):
 
 
 def without_gate(attention: Any) -> Any:
-    """The attention that looks, without the gate on it, if there is one."""
+    """The attention under the gate, or the attention itself if it is not gated."""
     return attention.attention if type(attention) is Gated else attention

@@ -16,23 +16,24 @@ from multiattn.symbols import BOS
 
 @dataclass(frozen=True)
 class Targets:
-    """What should be written: tokens (B, T) long, words, EOS, then PAD; lengths (B,) with EOS."""
+    """Target token ids (B, T), int64: words, EOS, then PAD; lengths (B,) include EOS."""
 
     tokens: Tensor
     lengths: Tensor
 
     def inputs(self) -> Tensor:
-        """(B, T): what is fed to predict ``tokens``, that is BOS and then the words."""
+        """(B, T): the decoder inputs that predict ``tokens``, that is BOS and then the words."""
         start = torch.full_like(self.tokens[:, :1], BOS)
         return torch.cat([start, self.tokens[:, :-1]], 1)
 
 
 @dataclass(frozen=True)
 class Packing:
-    """The real positions of a batch of targets, time-major, rows by falling length.
+    """The M real positions of a batch of targets, time-major, rows by decreasing length.
 
-    order: (B,) rows sorted; counts: rows alive at each step; places: (M,) into the sorted rows;
-    rows: (M,) into the batch; steps: (M,).
+    order: (B,) row indices in sorted order; counts: number of rows alive at each step.
+    For each position: places (M,), index into the sorted rows; rows (M,), index into the batch;
+    steps (M,).
     """
 
     order: Tensor
@@ -43,7 +44,7 @@ class Packing:
 
     @classmethod
     def of(cls, lengths: Tensor) -> Packing:
-        """From target lengths (B,)."""
+        """Build the packing from target lengths (B,)."""
         order = torch.argsort(lengths, descending=True, stable=True)
         alive = (
             torch.arange(int(lengths.max()), device=lengths.device).unsqueeze(1) < lengths[order]
@@ -54,10 +55,10 @@ class Packing:
 
 @dataclass(frozen=True)
 class Inputs:
-    """One source of a batch, of the examples that have it.
+    """One source of a batch, for the R examples that have it.
 
     values: (R, L, …) padded; lengths: (R,); rows: (R,) their positions in the batch, ascending.
-    features: values are what the encoder's frozen parts gave for them (``features.py``).
+    features: whether ``values`` are outputs of the encoder's frozen part (``data/features``).
     """
 
     values: Tensor
@@ -68,10 +69,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the model sees at once. A source that no example of the batch has is left out.
+    """A batch of B examples. A source that no example of the batch has is left out.
 
-    ids: B names; targets: None where nothing is taught.
-    references: of every example all that may be written, none where that is not known.
+    ids: B example ids; targets: None when the batch is only decoded.
+    references: all acceptable outputs of each example; empty if they are not known.
     """
 
     ids: tuple[str, ...]
@@ -85,12 +86,12 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Give the same batch on another device."""
+        """Return the same batch on another device."""
         moved: Batch = tree_map(lambda leaf: leaf.to(device), self)
         return moved
 
     def describe(self) -> str:
-        """Say how large the batch is and whose, for a message about memory."""
+        """Describe the batch's size and examples, for an out-of-memory message."""
         parts = [f"{name} {tuple(inputs.values.shape)}" for name, inputs in self.sources.items()]
         if self.targets is not None:
             parts.append(f"target {tuple(self.targets.tokens.shape)}")
@@ -98,20 +99,20 @@ class Batch:
 
 
 def require_targets(batch: Batch) -> Targets:
-    """The targets of a batch that teaches."""
+    """The targets of a training batch. Raises TypeError if it has none."""
     if batch.targets is None:
         raise TypeError("expected a batch with targets, got one to be decoded")
     return batch.targets
 
 
 def target_tokens(batch: Batch) -> float:
-    """Count the target tokens of a batch, ends included."""
+    """Count the target tokens of a batch, EOS included."""
     return float(require_targets(batch).lengths.sum())
 
 
 @contextmanager
 def out_of_memory_as_user_error(batch: Batch | None, remedy: str) -> Iterator[None]:
-    """Turn running out of memory into a sentence that names the batch and what to lower."""
+    """Turn an out-of-memory error into a UserError that names the batch and the remedy."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

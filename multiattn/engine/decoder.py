@@ -1,12 +1,13 @@
-"""The LSTM attention decoder: begin, step, forward. It knows words as ids and inputs as memories.
+"""The LSTM attention decoder: begin, step, forward. Words are ids; inputs are memories.
 
     begin(memories, batch_size) -> (shared, state)     shared leaves (B, …), state leaves (B, 1, …)
     step(tokens (B, N), state, shared) -> scores (B, N, V), state, weights (B, N, S) per source
-    forward(targets, memories, feeding, keep) -> Output     a row of scores per real target token
+    forward(targets, memories, feeding, keep) -> DecoderOutput    scores per real target token
 
-``step`` and ``forward`` are the same mathematics (a test holds them to 1e-9). Hypotheses are
-reordered by indexing the state; ``shared`` is never repeated per hypothesis. Padding is never
-computed: rows are sorted by falling length and leave the loop when their target ends.
+``step`` and ``forward`` compute the same function (a test requires agreement to 1e-9). Hypotheses
+are reordered by indexing the state; ``shared`` is never repeated per hypothesis. Nothing is
+computed for padding: rows are sorted by decreasing length and leave the loop when their target
+ends.
 
 Letters: B batch, N hypotheses, T target steps, M real target tokens, E embedding, H hidden,
 S slots, V vocabulary.
@@ -37,7 +38,7 @@ from multiattn.registry.schema import Probability, Slot
 class DecoderOutput:
     """Scores (M, V) of the real target tokens; row m is step ``steps[m]`` of input ``rows[m]``.
 
-    kept: what ``keep`` asked for: "weights", per source (B, T, S), zero past each target's end.
+    kept: what ``keep`` named: "weights", per source (B, T, S), zero past each target's end.
     """
 
     scores: Tensor
@@ -47,7 +48,7 @@ class DecoderOutput:
 
 
 class Feeding(Protocol):
-    """What is fed to predict the next word: gold or the model's own."""
+    """Chooses the token fed to predict the next one: the gold token or the model's own."""
 
     def choose(self, gold: Tensor, scores: Tensor) -> Tensor:
         """Gold (n,) and the scores (n, V) of the step that predicted it -> fed (n,)."""
@@ -55,7 +56,7 @@ class Feeding(Protocol):
 
 @dataclass(frozen=True)
 class ScheduledSampling:
-    """Each fed word is the model's own sample at this rate, else gold. Bengio et al. 2015."""
+    """Feed the model's own sample with probability ``rate``, else gold. Bengio et al. 2015."""
 
     rate: float
 
@@ -67,7 +68,7 @@ class ScheduledSampling:
 
 
 class Shared(NamedTuple):
-    """What all steps of an input use: prepared keys; symbols (B, S) of the sources to copy from."""
+    """What all steps of an input share: prepared keys; symbols (B, S) of the copyable sources."""
 
     keys: Any
     symbols: dict[str, Tensor]
@@ -78,10 +79,10 @@ FusionFactory = Annotated[Callable[..., Any], Slot("fusion")]
 
 
 class InitialState(nn.Module):
-    """Where the decoder starts: zeros, or tanh(W m) of the memories' means or summaries.
+    """The decoder's initial state: zeros, or tanh(W m) of the memories' means or summaries.
 
     Bahdanau et al. 2015, A.2.2 (summary); Xu et al. 2015, section 3.1.2 (mean). A source without
-    a summary gives its mean; one that the input lacks gives zeros.
+    a summary contributes its mean; one that the input lacks contributes zeros.
     """
 
     def __init__(
@@ -124,8 +125,8 @@ class InitialState(nn.Module):
 class LSTMDecoder(nn.Module):
     """Embedding, initial state, recurrence with its attention, output.
 
-    The order of cell and attention is the ``recurrence``; what scores the vocabulary, the
-    ``output``. ``dropout`` is on the embedded words; the output has its own.
+    ``recurrence`` sets the order of cell and attention; ``output`` scores the vocabulary.
+    ``dropout`` applies to the embedded words; the output has its own.
     """
 
     def __init__(
@@ -158,7 +159,7 @@ class LSTMDecoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def begin(self, memories: Mapping[str, Memory], batch_size: int) -> tuple[Shared, Any]:
-        """Everything of an input that no step changes, and the state before the first word."""
+        """Return what all steps of an input share, and the state before the first word."""
         symbols = {
             name: memory.symbols for name, memory in memories.items() if memory.symbols is not None
         }
@@ -169,7 +170,7 @@ class LSTMDecoder(nn.Module):
     def step(
         self, tokens: Tensor, state: Any, shared: Shared
     ) -> tuple[Tensor, Any, dict[str, Tensor]]:
-        """Read tokens (B, N); scores (B, N, V) of the next, the new state, where it looked."""
+        """Read tokens (B, N); return next-token scores (B, N, V), state, attention weights."""
         embedded = self.dropout(self.embedding(tokens))  # (B, N, E)
         features, state, weights = self.recurrence(embedded, state, shared.keys)
         copies = [(weights[name], symbols.unsqueeze(1)) for name, symbols in shared.symbols.items()]
@@ -182,9 +183,9 @@ class LSTMDecoder(nn.Module):
         feeding: Feeding | None = None,
         keep: tuple[str, ...] = (),
     ) -> DecoderOutput:
-        """Scores of every real target token under teacher forcing, or under ``feeding``.
+        """Scores of every real target token, with teacher forcing or tokens chosen by ``feeding``.
 
-        keep: of "weights" alone; anything else is a ValueError.
+        keep: only "weights" may be named; raises ValueError for anything else.
         """
         if unknown := set(keep) - {"weights"}:
             raise ValueError(f"expected to keep weights or nothing, got {', '.join(unknown)}")
@@ -206,7 +207,7 @@ class LSTMDecoder(nn.Module):
     def _fed(
         self, gold: Tensor, packing: Packing, state: Any, shared: Shared, feeding: Feeding
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """As teacher forcing, word by word, with ``feeding`` choosing each word after the first."""
+        """Run step by step, with ``feeding`` choosing each token fed after the first."""
         scores: list[Tensor] = []
         looks: list[dict[str, Tensor]] = []
         for step_gold in torch.split(gold, list(packing.counts)):
@@ -220,7 +221,7 @@ class LSTMDecoder(nn.Module):
 
 
 def _copies(weights: Mapping[str, Tensor], shared: Shared, packing: Packing) -> Copies:
-    """Weights and symbols (M, S) of the sources that can be copied from."""
+    """Weights and symbols (M, S) of the copyable sources."""
     return [(weights[name], symbols[packing.places]) for name, symbols in shared.symbols.items()]
 
 

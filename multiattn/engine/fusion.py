@@ -1,9 +1,9 @@
-"""Fusion: one query looks at several memories. Each source keeps an attention of its own.
+"""Fusion: one query attends to several memories, each source with an attention of its own.
 
-A fusion is to the decoder what an attention is to a memory: ``prepare`` once per input, then
+A fusion has the interface of an attention, over several memories: ``prepare`` once per input, then
 ``forward(query (B, N, Q), keys, history) -> context (B, N, C), weights per source, history``. With
-one source ``concat`` is that source's attention. A source that an input lacks is all false in its
-mask.
+one source ``concat`` is that source's attention. Where an input lacks a source, that source's mask
+is all false.
 
 Letters: B batch, N queries, S slots, K sources, D memory width, C context width, Q query width.
 """
@@ -28,7 +28,7 @@ Weights = dict[str, Tensor]
 
 @runtime_checkable
 class Fusion(Protocol):
-    """What recurrences ask of a fusion."""
+    """What recurrences require of a fusion."""
 
     context_dim: int
     recurrent: bool
@@ -45,7 +45,7 @@ class Fusion(Protocol):
 def attention_per_source(
     query_dim: int, memories: Mapping[str, MemorySpec], attention: AttentionFactory
 ) -> Any:
-    """One attention per source, as a module dictionary."""
+    """Build one attention per source, as an ``nn.ModuleDict``."""
     built: dict[str, Any] = {
         name: attention(query_dim, spec.dim) for name, spec in memories.items()
     }
@@ -55,7 +55,7 @@ def attention_per_source(
 def attend_all(
     modules: Any, query: Tensor, sources: Mapping[str, Any], history: dict[str, Any] | None
 ) -> tuple[list[Tensor], Weights, dict[str, Any]]:
-    """Contexts in the order of the sources, weights and history per source."""
+    """Attend to every source: contexts in source order, weights and history per source."""
     contexts, weights, after = [], {}, {}
     for name, attention in modules.items():
         before = None if history is None else history[name]
@@ -71,7 +71,11 @@ def presence(modules: Any, memories: Mapping[str, Memory]) -> Tensor:
 
 @dataclass(frozen=True)
 class ConcatKeys:
-    """Keys per source; (B, 1, C) per source to fill in; whether contexts are projected: summed."""
+    """Keys of a concatenating fusion.
+
+    sources: keys per source. absent: per source (B, 1, C), added where an input lacks the source.
+    summed: whether contexts are already projected, and so are summed.
+    """
 
     sources: dict[str, Any]
     absent: dict[str, Tensor]
@@ -79,7 +83,7 @@ class ConcatKeys:
 
 
 class Concat(nn.Module):
-    """Contexts side by side; an absent source gives a learned vector instead of its context."""
+    """Concatenated contexts; an absent source contributes a learned vector instead."""
 
     def __init__(
         self, query_dim: int, memories: Mapping[str, MemorySpec], attention: AttentionFactory
@@ -123,7 +127,7 @@ class Concat(nn.Module):
 
 
 class HierarchicalKeys(NamedTuple):
-    """Keys per source, and which inputs have which source: (B, K) bool."""
+    """Keys per source, and which inputs have which source (B, K, bool)."""
 
     sources: dict[str, Any]
     present: Tensor
@@ -132,7 +136,7 @@ class HierarchicalKeys(NamedTuple):
 class Hierarchical(nn.Module):
     """A second attention over the sources' contexts. Libovický & Helcl 2017, equations 7-10.
 
-    e_k = v · tanh(W q + U_k c_k), β = softmax(e) over the sources that are there,
+    e_k = v · tanh(W q + U_k c_k), β = softmax(e) over the sources present,
     context = Σ_k β_k U'_k c_k, of width ``dim``. U_k and U'_k are folded into the values.
     """
 
@@ -186,7 +190,7 @@ class Hierarchical(nn.Module):
 
 @dataclass(frozen=True)
 class GateKeys:
-    """Keys per source, which inputs have which (B, K), and what multiplies the gated context."""
+    """Keys per source, which inputs have which source (B, K), the gated context's projection."""
 
     sources: dict[str, Any]
     present: Tensor
@@ -194,11 +198,11 @@ class GateKeys:
 
 
 class Gate(nn.Module):
-    """Every unit of the context chooses its source: context = Σ_k g_k ⊙ U_k c_k.
+    """Each unit of the context weights the sources by itself: context = Σ_k g_k ⊙ U_k c_k.
 
-    g = softmax over the sources that are there of (W_k q + V_k c_k), per unit of ``dim``. The gated
-    fusion of Arevalo et al. 2017, with values that are linear here, and a softmax in place of
-    paired sigmoids so that any number of sources renormalises over those present.
+    g = softmax of (W_k q + V_k c_k) over the sources present, per unit of ``dim``. The gated fusion
+    of Arevalo et al. 2017, but with linear values, and with a softmax in place of paired sigmoids,
+    so that the gates of any number of sources renormalise over those present.
     """
 
     def __init__(
@@ -247,7 +251,7 @@ class Gate(nn.Module):
 
 
 class NoSource(nn.Module):
-    """The fusion of a language model: nothing to look at, a context of zeros."""
+    """The fusion of a language model: no source to attend to, a context of zeros."""
 
     context_dim = 0
     recurrent = False

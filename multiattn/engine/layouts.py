@@ -1,4 +1,4 @@
-"""What the slots of a memory are: tokens, grid cells, moments. No torch."""
+"""What the slots of a memory stand for: tokens, grid cells, stretches of time. No torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Layout(Protocol):
-    """What the slots of a memory are; renderers register for a ``kind``."""
+    """What the slots of a memory stand for; renderers register for a ``kind``."""
 
     @property
     def kind(self) -> str:
@@ -24,7 +24,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Grid:
-    """One slot per cell of a picture, row by row: S = height × width."""
+    """One slot per cell of an image grid, row by row: S = height × width."""
 
     height: int
     width: int

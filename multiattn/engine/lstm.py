@@ -1,8 +1,8 @@
-"""A bidirectional LSTM over rows of unequal length, for encoders. It refuses to know what they are.
+"""A bidirectional LSTM over sequences of unequal length, for encoders.
 
-Equal to ``nn.LSTM(bidirectional=True)`` over packed sequences, but a batch is never packed, which
-is slow on a CPU: the backward direction is a forward LSTM over rows that were each turned round
-within their own length, so that padding comes last in both directions and no real slot follows it.
+Equivalent to ``nn.LSTM(bidirectional=True)`` over packed sequences, but without packing, which is
+slow on a CPU: the backward direction is a forward LSTM over rows that are each reversed within
+their own length, so that padding comes last in both directions and no real slot follows it.
 
 Letters: B batch, S slots, D width, H width of one direction.
 """
@@ -27,9 +27,9 @@ def one_direction(width: int, hidden_dim: int) -> nn.LSTM:
 
 
 def bidirectional(values: Tensor, lengths: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
-    """One layer over values (B, S, D) of these lengths (B,), each at least 1: (B, S, 2H).
+    """One layer over values (B, S, D) with lengths (B,), each at least 1: (B, S, 2H).
 
-    Forward, then backward; zero in padded slots.
+    Forward half first, then backward; zero in padded slots.
     """
     mask = length_mask(lengths, values.shape[1])  # (B, S)
     turned = _reversal(mask, lengths)  # (B, S)
@@ -40,7 +40,7 @@ def bidirectional(values: Tensor, lengths: Tensor, ahead: nn.LSTM, back: nn.LSTM
 
 
 def final_states(values: Tensor, lengths: Tensor) -> Tensor:
-    """What each direction of ``values`` (B, S, 2H) ends with: the last slot, the first: (B, 2H)."""
+    """Final state of each direction of ``values`` (B, S, 2H): last slot, first slot: (B, 2H)."""
     width = values.shape[2] // 2
     rows = torch.arange(len(lengths), device=lengths.device)
     return torch.cat([values[rows, lengths - 1, :width], values[:, 0, width:]], 1)
@@ -49,27 +49,28 @@ def final_states(values: Tensor, lengths: Tensor) -> Tensor:
 def encode_in_groups(
     encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], inputs: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Encode a batch in groups of similar length, each no further than its longest.
+    """Encode a batch in groups of similar length, each padded only to its own longest row.
 
     encode: inputs (b, L, …) and lengths (b,) -> values (b, S, D), padded with zeros, and final
-        states (b, D'). Gives those of the whole batch, S of the longest.
+        states (b, D').
+    Returns the values and final states of the whole batch, with the S of its longest row.
     """
     groups = similar_lengths(lengths)
     if not groups:
         return encode(inputs, lengths)
     parts = [encode(inputs[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
     slots = max(values.shape[1] for values, _ in parts)
-    place = torch.cat(groups).argsort()  # (B,), where each row went
+    place = torch.cat(groups).argsort()  # (B,), where each row is among the groups
     values = torch.cat([F.pad(part, (0, 0, 0, slots - part.shape[1])) for part, _ in parts])
     final = torch.cat([part for _, part in parts])
     return values.index_select(0, place), final.index_select(0, place)
 
 
 def similar_lengths(lengths: Tensor) -> list[Tensor]:
-    """Split a batch into rows of similar length, where that saves a tenth of its slots; else none.
+    """Group a batch's rows by similar length; empty unless that saves a tenth of the slots.
 
-    On a CPU padding costs as much as text, and four calls cost at most a tenth more than one of the
-    same size. A GPU is better off with one large call.
+    On a CPU padding costs as much as real slots, and four calls cost at most a tenth more than one
+    of the same size. A GPU is better off with one large call.
     """
     count = len(lengths) // GROUP_ROWS
     if lengths.device.type == "cpu" and count > 1:
@@ -81,18 +82,18 @@ def similar_lengths(lengths: Tensor) -> list[Tensor]:
 
 
 def _reversal(mask: Tensor, lengths: Tensor) -> Tensor:
-    """Positions that turn each row round within its length and leave padding where it is: (B, S).
+    """Positions that reverse each row within its length and leave padding in place: (B, S).
 
-    Turning twice is not turning.
+    The permutation is its own inverse.
     """
     positions = torch.arange(mask.shape[1], device=mask.device)  # (S,)
     return torch.where(mask, lengths.unsqueeze(1) - 1 - positions, positions)  # (B, S)
 
 
 class _Reverse(torch.autograd.Function):
-    """Slots (B, S, D) taken from ``positions`` (B, S), where turning twice is not turning.
+    """Gather slots (B, S, D) by ``positions`` (B, S), a permutation that is its own inverse.
 
-    So the gradient is turned back by the same gather, and nothing is scattered.
+    The backward is therefore the same gather, and nothing is scattered.
     """
 
     @staticmethod
@@ -112,7 +113,7 @@ def _reverse(values: Tensor, positions: Tensor) -> Tensor:
 
 
 def _gather_slots(values: Tensor, positions: Tensor) -> Tensor:
-    """Whole slots at a time, which is faster than a gather of single numbers."""
+    """Gather whole slots at a time, which is faster than gathering single numbers."""
     starts = torch.arange(len(values), device=values.device).unsqueeze(1) * values.shape[1]
     slots = values.reshape(-1, values.shape[2])  # (B · S, D)
     return slots.index_select(0, (starts + positions).flatten()).view_as(values)
@@ -122,12 +123,12 @@ LSTMModule = TypeVar("LSTMModule", nn.LSTM, nn.LSTMCell)
 
 
 def initialise_lstm(lstm: LSTMModule) -> LSTMModule:
-    """Gate by gate, input weights of Glorot & Bengio 2010, recurrent ones of Saxe et al. 2014.
+    """Initialise each gate: input weights as Glorot & Bengio 2010, recurrent as Saxe et al. 2014.
 
-    Biases are 0, that of the forget gate 1 (Jozefowicz et al. 2015).
+    Biases are 0, except 1 for the forget gate (Jozefowicz et al. 2015).
     """
     for name, leaf in lstm.named_parameters():
-        gates = leaf.data.chunk(4)  # enter, keep, candidate, show
+        gates = leaf.data.chunk(4)  # input, forget, candidate, output
         if name.startswith("weight_ih"):
             for gate in gates:
                 nn.init.xavier_uniform_(gate)

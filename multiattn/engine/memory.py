@@ -1,4 +1,4 @@
-"""What an encoder hands to the decoder: slots to look at. It refuses to know what they show.
+"""The memory that an encoder hands to the decoder: slots to attend to.
 
 Letters: B batch, N parallel queries of one input, S memory slots, D memory width.
 """
@@ -17,7 +17,7 @@ from multiattn.engine.trees import tree_map
 
 @dataclass(frozen=True)
 class MemorySpec:
-    """The widths a decoder is built for: slots (D) and summary (D', 0 where there is none)."""
+    """The widths a decoder is built for: slots (D) and summary (D', 0 if there is none)."""
 
     dim: int
     summary_dim: int = 0
@@ -30,12 +30,12 @@ class MemorySpec:
 
 @dataclass(frozen=True)
 class Memory:
-    """All that encoders and decoder share.
+    """Everything that encoders and decoder share.
 
     values: (B, S, D), zero in padded slots (0 × NaN is NaN).
-    mask: (B, S) bool, true where a slot is real; a source that an input lacks is all false.
-    layout: what the slots are.
-    summary: (B, D'), what an initial state may start from.
+    mask: (B, S) bool, true where a slot is real; all false if the input lacks this source.
+    layout: what the slots stand for.
+    summary: (B, D'), from which the initial decoder state may be computed.
     symbols: (B, S) ids in the target vocabulary, -1 where a slot cannot be copied.
     """
 
@@ -46,7 +46,7 @@ class Memory:
     symbols: Tensor | None = None
 
     def select(self, rows: Tensor) -> Memory:
-        """The memory of these rows of the batch, in this order (indices or a mask)."""
+        """The memory of the given rows of the batch (indices, in their order, or a mask)."""
         selected: Memory = tree_map(lambda leaf: leaf[rows], self)
         return selected
 
@@ -59,7 +59,7 @@ def length_mask(lengths: Tensor, slots: int) -> Tensor:
 def scatter_rows(memory: Memory, rows: Tensor, batch_size: int) -> Memory:
     """Spread the memory of the present rows over the whole batch; absent rows are masked zeros.
 
-    memory: that of ``rows`` (R,), the batch positions that have this source.
+    memory: the memory of ``rows`` (R,), the batch positions that have this source.
     """
 
     def spread(leaf: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The model: encoders, decoder and heads as one module. It is built from names, never import paths.
+"""The model: encoders, decoder and heads as one module.
 
 Letters: B batch, S slots, D memory width, M real target tokens.
 """
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What the target of an ``Encoder`` record is: an ``nn.Module`` built with its ``input_spec``.
+    """The target of an ``Encoder`` record: an ``nn.Module`` built with its ``input_spec``.
 
-    out_dim: D of its memory.
+    out_dim: the width D of its memory.
     """
 
     out_dim: int
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
-        """What a reader's ``collate`` gave -> a memory, zero in padded slots."""
+        """The output of a reader's ``collate`` -> a memory, zero in padded slots."""
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
-        """A small batch and its lengths, for checks."""
+        """A small batch of inputs and their lengths, for checks."""
 
 
 @runtime_checkable
@@ -48,15 +48,15 @@ class SummarisingEncoder(Protocol):
 
 @runtime_checkable
 class FeatureEncoder(Protocol):
-    """An encoder whose first part may be frozen, its output cached on disk.
+    """An encoder whose first part may be frozen, with its output cached on disk.
 
-    frozen: whether nothing in ``features`` learns.
+    frozen: whether ``features`` has nothing to train.
     """
 
     frozen: bool
 
     def features(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """(B, …) float16, of one shape for all inputs, without anything random."""
+        """(B, …) float16, of the same shape for all inputs, and deterministic."""
 
     def forward_features(self, features: Tensor) -> Memory:
         """The rest of the encoder: ``forward`` is ``features``, then this."""
@@ -64,36 +64,36 @@ class FeatureEncoder(Protocol):
 
 @runtime_checkable
 class SelectsFeatureSettings(Protocol):
-    """An encoder of which only some settings change its features."""
+    """An encoder whose features depend on only some of its settings."""
 
     feature_settings: Mapping[str, object]
 
 
 @runtime_checkable
 class SlotCountingEncoder(Protocol):
-    """An encoder that knows the length of its memory from the size of an input."""
+    """An encoder that can compute the length of its memory from the size of an input."""
 
     def slots(self, size: int) -> int:
-        """How many slots an input has whose reader measures ``size``."""
+        """Number of memory slots of an input whose size, as the reader measures it, is ``size``."""
 
 
 @runtime_checkable
 class PretrainedEncoder(Protocol):
-    """An encoder that begins with weights from a file."""
+    """An encoder that starts from pretrained weights in a file."""
 
     def start_from(self, data_root: Path) -> str:
-        """Load them; say in a few words from where, "" for nothing. Raises UserError."""
+        """Load them; return a few words on where from, or "" for nothing. Raises UserError."""
 
 
 @dataclass(frozen=True)
 class AbsentLayout:
-    """The layout of a source that no input of a batch has."""
+    """The layout of a source that every input of a batch lacks."""
 
     kind: str = "absent"
 
 
 class Model(nn.Module):
-    """Encoders by source name, one decoder, and the heads that objectives asked for."""
+    """Encoders by source name, one decoder, and the heads that the objectives require."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Model(nn.Module):
         self.heads = nn.ModuleDict(dict(heads))
 
     def encode(self, sources: Mapping[str, Inputs], batch_size: int) -> dict[str, Memory]:
-        """One memory of B rows per source; inputs that lack a source are masked in it."""
+        """One memory of B rows per source; rows of inputs that lack the source are masked."""
         return {
             name: self._encode(encoder, sources.get(name), batch_size)
             for name, encoder in self.encoders.items()
@@ -128,13 +128,13 @@ class Model(nn.Module):
     def forward(
         self, batch: Batch, keep: tuple[str, ...] = (), feeding: Feeding | None = None
     ) -> tuple[dict[str, Memory], DecoderOutput]:
-        """Memories, and scores of every real target token under teacher forcing or ``feeding``."""
+        """Memories, and scores of every real target token (teacher forcing, or ``feeding``)."""
         memories = self.encode(batch.sources, len(batch.ids))
         return memories, self.decoder(batch.targets, memories, feeding, keep)
 
 
 def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:
-    """A memory of one masked slot, for a batch in which nobody has the source."""
+    """A memory of one masked slot, for a batch in which no input has the source."""
     spec = MemorySpec.of(encoder)
     return Memory(
         like.new_zeros(batch_size, 1, spec.dim),
@@ -145,7 +145,7 @@ def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the weights as safetensors; of tied ones the first."""
+    """Write the weights as safetensors; tied weights only under their first name."""
     state = model.state_dict()
     shared = _shared_names(state)
     leaves = {name: leaf.contiguous() for name, leaf in state.items() if name not in shared}
@@ -153,9 +153,9 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Read weights that ``save_weights`` wrote into ``model``.
+    """Load into ``model`` the weights that ``save_weights`` wrote.
 
-    Raises UserError for a file that is missing, damaged or of another model.
+    Raises UserError for a file that is missing, damaged or from another model.
     """
     try:
         state = load_file(path)
@@ -176,11 +176,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"expected the weights of this recipe's model, {path} differs in {', '.join(wrong[:5])}"
             f"{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
         )
-    model.load_state_dict(state, strict=False)  # a tied tensor has its first name only
+    model.load_state_dict(state, strict=False)  # tied tensors are stored once, by first name
 
 
 def _shared_names(state: Mapping[str, Tensor]) -> set[str]:
-    """Names after the first of tensors that lie in the same place (tied weights)."""
+    """Names of tied weights (tensors that share storage), without the first name of each."""
     seen: dict[int, str] = {}
     return {
         name

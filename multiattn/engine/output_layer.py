@@ -1,9 +1,9 @@
-"""Output: from what the decoder knows at a step to scores over the vocabulary.
+"""Output layers: from the decoder's features at a step to scores over the vocabulary.
 
     forward(features (…, F), embedded (…, E), copies) -> scores (…, V)
 
-``log_softmax(scores)`` is the distribution: logits, or log-probabilities of a mixture. Leading
-dimensions are (B, N) in search and (M,), packed real tokens, in training.
+``log_softmax(scores)`` gives log-probabilities; the scores are logits, or the log-probabilities of
+a mixture. Leading dimensions are (B, N) in search and (M,), packed real tokens, in training.
 
 Letters: F features, E embedding width, V vocabulary, S memory slots.
 """
@@ -24,7 +24,7 @@ Copies = Sequence[tuple[Tensor, Tensor]]  # weights (…, S) and symbols (…, S
 
 @runtime_checkable
 class Output(Protocol):
-    """What the target of an ``Output`` record is."""
+    """The target of an ``Output`` record."""
 
     def forward(self, features: Tensor, embedded: Tensor, copies: Copies = ()) -> Tensor:
         """Features (…, F) and the embedded previous token (…, E) -> scores (…, V)."""
@@ -33,7 +33,8 @@ class Output(Protocol):
 def vocabulary_layer(features_dim: int, embedding: nn.Embedding, tied: bool) -> nn.Module:
     """Linear map to V scores; ``tied`` shares its weights with the embedding (Press & Wolf 2017).
 
-    Tied weights are as wide as the embedding, so features of another width are mapped to it first.
+    Tied weights are as wide as the embedding, so features of another width are first mapped to that
+    width.
     """
     vocabulary_size, embedding_dim = embedding.weight.shape
     if not tied:
@@ -46,7 +47,7 @@ def vocabulary_layer(features_dim: int, embedding: nn.Embedding, tied: bool) -> 
 
 
 def at_least_float32(leaf: Tensor) -> Tensor:
-    """What is summed over many tokens, in float32 where it came in less."""
+    """Cast lower precisions to float32, for values that are summed over many tokens."""
     return leaf.float() if leaf.dtype.itemsize < 4 else leaf
 
 
@@ -71,9 +72,9 @@ class Linear(nn.Module):
 
 
 class Deep(nn.Module):
-    """A tanh layer over features and last word, then scores: deep output, Pascanu et al. 2014.
+    """Deep output: a tanh layer over features and last word, then scores. Pascanu et al. 2014.
 
-    ``dim`` 0 means as wide as the embedding, which tied weights need.
+    ``dim`` 0 means the width of the embedding, which avoids a further map to tied weights.
     """
 
     def __init__(
@@ -102,12 +103,12 @@ OutputFactory = Annotated[Callable[[int, nn.Embedding], Any], Slot("output")]
 
 
 class Copy(nn.Module):
-    """A mixture of writing a word and copying one looked at. See et al. 2017, equations 8-9.
+    """A mixture of generating a word and copying an attended one. See et al. 2017, equations 8-9.
 
     P(w) = p_write P_vocabulary(w) + (1 - p_write) Σ_{i: symbol_i = w} α_i. The mass of slots that
     cannot be copied (symbol -1) stays with the vocabulary, so P always sums to 1. Weights are
-    averaged over those copyable sources that the input has. Scores are log-probabilities clamped
-    at the dtype's smallest normal.
+    averaged over the copyable sources that the input has. Scores are log-probabilities, with the
+    probabilities clamped at the dtype's smallest normal number.
     """
 
     def __init__(

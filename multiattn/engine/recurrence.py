@@ -4,10 +4,10 @@
     begin(layers) -> state                                      leaves (B, 1, …)
     forward(embedded (B, N, E), state, keys) -> features (B, N, F), state, weights
 
-Orders, each a class: attend before the cell (``Bahdanau``), after it (``Luong``), after it with the
-result fed to the next step (``InputFeeding``), between two cells (``Conditional``), after the cell
-and only as far as what it knows does not do (``Adaptive``). It refuses to know the vocabulary:
-words come in embedded, features go out to ``output.py``.
+Each order is a class: attend before the cell (``Bahdanau``), after it (``Luong``), after it with
+the result fed to the next step (``InputFeeding``), between two cells (``Conditional``), or after
+the cell, weighed against a sentinel for what the cell already knows (``Adaptive``). Words come in
+embedded; features go out to the output layer (``output_layer.py``).
 
 Letters: B batch, N hypotheses, L layers, E embedding, H hidden, F features, C context width.
 """
@@ -26,13 +26,13 @@ from multiattn.engine.lstm import initialise_lstm
 from multiattn.engine.memory import Memory
 
 FusionFactory = Callable[[int], Fusion]
-LSTMState = tuple[tuple[Tensor, Tensor], ...]  # per layer hidden and cell, each (B, N, H)
+LSTMState = tuple[tuple[Tensor, Tensor], ...]  # per layer: hidden and cell, each (B, N, H)
 
 
 class State(NamedTuple):
-    """What one step leaves for the next; every leaf (B, N, …).
+    """What one step passes to the next; every leaf (B, N, …).
 
-    ``fed`` is what joins the next word: the last attentional vector, where it is fed.
+    ``fed`` is the last attentional vector, if the recurrence feeds it in with the next word.
     """
 
     layers: LSTMState
@@ -42,20 +42,20 @@ class State(NamedTuple):
 
 @runtime_checkable
 class Recurrence(Protocol):
-    """What the decoder asks of a recurrence."""
+    """What the decoder requires of a recurrence."""
 
     features_dim: int
     layers: int
     fusion: Any
 
     def prepare(self, memories: Mapping[str, Memory]) -> Any:
-        """Everything that does not depend on a step."""
+        """Compute everything that does not depend on a step."""
 
     def begin(self, layers: LSTMState) -> State:
         """The state before the first word."""
 
     def __call__(self, embedded: Tensor, state: State, keys: Any) -> tuple[Tensor, State, Weights]:
-        """One step of all hypotheses."""
+        """Take one step for all hypotheses."""
 
 
 class LSTMStack(nn.Module):
@@ -79,14 +79,14 @@ class LSTMStack(nn.Module):
 
 
 def context_map(hidden_dim: int, context_dim: int) -> nn.Parameter:
-    """W_c (H, C), drawn as ``nn.Linear`` draws; C is 0, and nothing learns, without a source."""
+    """W_c (H, C), initialised like ``nn.Linear``; without a source C is 0, nothing is trained."""
     bound = max(context_dim, 1) ** -0.5
     drawn = torch.empty(hidden_dim, context_dim).uniform_(-bound, bound)
     return nn.Parameter(drawn, requires_grad=context_dim > 0)
 
 
 class Bahdanau(nn.Module):
-    """Attend with the last state, then the cell reads word and context. Bahdanau et al. 2015, A.2.
+    """Attend with the last state, then run the cell on word and context. Bahdanau et al. 2015, A.2.
 
     c_t = attend(h_{t-1}); h_t = LSTM([e_t; c_t], h_{t-1}); features [h_t; c_t].
     """
@@ -115,10 +115,10 @@ class Bahdanau(nn.Module):
 
 
 class Luong(nn.Module):
-    """The cell reads the word, then attend; nothing of the look returns. Luong et al. 2015, eq. 5.
+    """Run the cell on the word, then attend; no context is fed back. Luong et al. 2015, eq. 5.
 
     h_t = LSTM(e_t, h_{t-1}); c_t = attend(h_t); features a_t = tanh(W_c c_t + W_h h_t).
-    Where the attention is not recurrent either, all steps may be asked for at once: ``parallel``.
+    If the attention is not recurrent either, all steps can be computed at once (``fast.parallel``).
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Luong(nn.Module):
 
 
 class InputFeeding(nn.Module):
-    """As ``Luong``, and the attentional vector joins the next word. Luong et al. 2015, section 3.3.
+    """``Luong``, feeding the attentional vector to the next step. Luong et al. 2015, section 3.3.
 
     h_t = LSTM([e_t; a_{t-1}], h_{t-1}); c_t = attend(h_t); features a_t = tanh(W_c c_t + W_h h_t).
     """

@@ -44,15 +44,16 @@ class Conditional(nn.Module):
 
 
 class Adaptive(nn.Module):
-    """As ``Luong``, with a sentinel for what the cell knows by itself. Lu et al. 2017, section 2.3.
+    """``Luong`` with a sentinel for what the cell already knows. Lu et al. 2017, section 2.3.
 
     h_t, m_t = LSTM(e_t, h_{t-1}); s_t = σ(W_x e_t + W_h h_{t-1}) ⊙ tanh(m_t) (equations 9-10);
     features ĉ_t + h_t with ĉ_t = β_t s_t + (1 - β_t) W_c c_t (11, 13). The weights reported are
     α (1 - β), so over the slots of a source they sum to 1 - β.
 
-    In equation 12 the sentinel is one more slot in the softmax. That needs scores, which heads do
-    not have, and one softmax, which several sources do not share; so here it competes with what
-    was seen, whatever attention and fusion saw it, in a second look at the two of them:
+    In equation 12 the sentinel is one more slot in the softmax. That needs scores, which multi-head
+    attention does not expose, and a single softmax, which several sources do not share. Here the
+    sentinel instead competes with the context vector, for any attention and fusion, in a second
+    attention over these two:
     β = softmax(v · tanh(W_g h_t + W_s s_t), v · tanh(W_g h_t + U c_t)), of width ``dim``.
     """
 

@@ -1,7 +1,7 @@
-"""The same mathematics, faster. Each path has a rule that chooses it and a test of equality.
+"""Faster equivalents. Each has a rule for when it applies and a test that it gives the same result.
 
-``unroll`` runs a recurrence over packed target tokens; ``unroll_step_by_step`` is its definition;
-``for_decoding`` makes a decoder ready for search.
+``unroll`` runs a recurrence over packed target tokens; ``unroll_step_by_step`` is its reference
+implementation; ``for_decoding`` prepares a decoder for search.
 """
 
 from multiattn.engine.fast.decoding import for_decoding

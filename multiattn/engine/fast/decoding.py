@@ -1,13 +1,13 @@
-"""A decoder made ready for search on a CPU: same begin and step, same weights, other kernels.
+"""A decoder prepared for search on a CPU: same begin and step, same weights, faster kernels.
 
 ``for_decoding(decoder)`` gives a copy that shares the parameters and differs in three places:
 
 - linear maps use weights packed once for oneDNN, 2-20 times faster for the few rows of a beam;
 - an LSTM cell is one product of [input; hidden] instead of two;
-- additive attention keeps e^{2k} as its keys, so that a step takes no tanh (see ``energies.py``).
+- additive attention keeps e^{2k} as its keys, so that a step needs no tanh (see ``energies.py``).
 
-Where PyTorch lacks oneDNN's operators (see ``products.py``), the decoder stays as it is. The copy
-is for inference: no gradient.
+Where PyTorch lacks oneDNN's operators (see ``products.py``), the decoder is left unchanged. The
+copy is for inference: it has no gradient.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from multiattn.engine.recurrence import LSTMStack, LSTMState
 
 
 def for_decoding(decoder: nn.Module) -> Any:
-    """The decoder as search wants it: a packed copy in float32 on a CPU, elsewhere as it is.
+    """Prepare a decoder for search: a packed copy for float32 on a CPU, else the decoder itself.
 
-    Take a new one after the weights have changed.
+    Make a new copy after the weights have changed.
     """
     sample = next(decoder.parameters())
     if sample.device.type != "cpu" or sample.dtype != torch.float32 or not packing_works():
@@ -54,12 +54,12 @@ def _replace(module: nn.Module) -> None:
 
 
 def _replace_attentions(attentions: nn.Module) -> None:
-    """Those that are asked directly, gated or not; elsewhere something may join the keys."""
+    """Replace attentions used directly, gated or not; wrappers may add an offset to the keys."""
     for name, attention in attentions.named_children():
         if type(attention) is Additive:
             setattr(attentions, name, ExponentialAdditive(attention))
         elif type(attention) is Gated:
-            _replace_attentions(attention)  # its gate has one row: nothing to pack
+            _replace_attentions(attention)  # its gate has one row, not worth packing
         else:
             _replace(attention)
 
@@ -103,11 +103,11 @@ class PackedLSTMStack(nn.Module):
 
 
 class ExponentialKeys(Keys):
-    """Keys of which e^{2k} (B, S, A) is kept."""
+    """``Keys`` whose ``keys`` are e^{2k} (B, S, A)."""
 
 
 class ExponentialAdditive(nn.Module):
-    """``Additive`` whose keys are kept as exponentials, where they are small enough for it."""
+    """``Additive`` with keys kept as exponentials, if they are small enough for that."""
 
     recurrent = False
 

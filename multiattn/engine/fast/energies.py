@@ -1,16 +1,16 @@
-"""Scores of a loop that is one node: additive attention, alone or with location, and backward.
+"""Attention scores and their gradients inside the input-feeding loop: additive or location.
 
     energies.scores(first, queries, before) -> (n, S)          ``first``: where a step begins in M
     pull = energies.backward()                                 once per backward
-    pull(first, queries, d_score, d_query) -> d_before         writes d_query, adds up the rest
+    pull(first, queries, d_score, d_query) -> d_before         writes d_query, accumulates the rest
     pull.gradients(befores (M, S))                             after the last step
 
-``before`` are the weights (n, S) of the step before. Nothing of size (n, S, A) is kept, and no tanh
-is taken, which costs ten times what an exponential or a sigmoid does: what the backward needs is
-computed again. Scores lack a constant that no softmax sees.
+``before`` holds the weights (n, S) of the previous step. Nothing of size (n, S, A) is kept; the
+backward recomputes what it needs. There is no tanh, which costs ten times as much as an exponential
+or a sigmoid. Scores omit a constant, which does not change the softmax.
 
 Letters: n rows alive at a step, M real tokens (the sum of n), S slots, A attention width,
-K filters of the location.
+K location filters.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from torch.nn.grad import conv1d_weight
 from multiattn.engine.attention import Additive
 from multiattn.engine.attention_wrappers import Location
 
-# Keys within KEY_LIMIT make the exponential form exact: e^{2k} and its inverse are finite, and a
-# query beyond QUERY_LIMIT, where it is cut off, has tanh(k + q) = ±1 to the last digit.
+# For keys within KEY_LIMIT the exponential form is exact: e^{2k} and its inverse are finite, and
+# for a query beyond QUERY_LIMIT, where it is clamped, tanh(k + q) is ±1 to the last digit.
 KEY_LIMIT = {torch.float32: 20.0, torch.float64: 150.0}
 QUERY_LIMIT = {dtype: 2 * limit for dtype, limit in KEY_LIMIT.items()}
 
-Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor | None]  # as the arguments of ``of``
+Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor | None]  # as in ``energies_of``
 
 
 def known(attention: Any, keys: Any) -> bool:
-    """Whether there are energies for this attention over what it prepared."""
+    """Whether this module implements the scores of this attention over its prepared keys."""
     if type(attention) is Location:
         windowed = attention.window and not attention.training
         return type(attention.content) is Additive and not windowed
@@ -42,7 +42,7 @@ def known(attention: Any, keys: Any) -> bool:
 
 
 def parameters(attention: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Weights of a known attention: query (A, H), energy (A,), convolution, feature (A, K)."""
+    """Parameters of a known attention: query (A, H), energy (A,), convolution, feature (A, K)."""
     if type(attention) is Location:
         content = attention.content
         location = attention.convolution.weight, attention.feature.weight
@@ -51,7 +51,7 @@ def parameters(attention: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | 
 
 
 def within_limit(keys: Tensor) -> bool:
-    """Whether e^{2k} of these keys may stand for them."""
+    """Whether the keys are small enough to be kept as e^{2k}."""
     limit = KEY_LIMIT.get(keys.dtype, KEY_LIMIT[torch.float32])
     return bool(keys.detach().abs().amax() <= limit)
 
@@ -59,15 +59,15 @@ def within_limit(keys: Tensor) -> bool:
 def energies_of(
     keys: Tensor, energy: Tensor, convolution: Tensor | None, feature: Tensor | None, tokens: int
 ) -> AdditiveEnergies | LocationEnergies:
-    """From keys (B, S, A), energy (A,), convolution (K, 1, width) and feature (A, K), if any."""
+    """From keys (B, S, A), energy (A,); location: convolution (K, 1, width), feature (A, K)."""
     if convolution is None or feature is None:
         return AdditiveEnergies(doubled_exponential(keys), energy)
-    found = keys.new_ones(tokens, keys.size(1), feature.size(1) + 1)  # the last stays 1
+    found = keys.new_ones(tokens, keys.size(1), feature.size(1) + 1)  # the last feature stays 1
     return LocationEnergies(2 * keys, energy, convolution, feature, found)
 
 
 class AdditiveEnergies(NamedTuple):
-    """Σ v tanh(k + q) = Σ v - 2 Σ v r with r = 1 / (1 + e^{2k} e^{2q}); exponentials once."""
+    """Σ v tanh(k + q) = Σ v - 2 Σ v r with r = 1 / (1 + e^{2k} e^{2q}); e^{2k} is computed once."""
 
     exponentials: Tensor
     energy: Tensor
@@ -82,12 +82,12 @@ class AdditiveEnergies(NamedTuple):
 
 
 class AdditivePull:
-    """Gradients of additive scores; d tanh / dx = 4 r (1 - r), the 4 v left to the end."""
+    """Gradients of additive scores; d tanh / dx = 4 r (1 - r), with 4 v applied at the end."""
 
     def __init__(self, energies: AdditiveEnergies) -> None:
         self.energies = energies
         self.d_keys = torch.zeros_like(energies.exponentials)  # (B, S, A)
-        self.d_energy = torch.zeros_like(energies.exponentials[:, :1])  # (B, 1, A), lacks a -2
+        self.d_energy = torch.zeros_like(energies.exponentials[:, :1])  # (B, 1, A), times -1/2
 
     def __call__(self, first: int, queries: Tensor, d_score: Tensor, d_query: Tensor) -> None:
         alive = len(queries)
@@ -100,7 +100,7 @@ class AdditivePull:
         self.d_keys[:alive].addcmul_(slope, d_score.unsqueeze(2))
 
     def gradients(self, befores: Tensor) -> Gradients:
-        """Of keys and energy."""
+        """Gradients of keys and energy."""
         return (
             self.d_keys.mul_(4 * self.energies.energy),
             -2 * self.d_energy.sum((0, 1)),
@@ -110,10 +110,10 @@ class AdditivePull:
 
 
 class LocationEnergies(NamedTuple):
-    """Σ v tanh(k + q + U f) = 2 Σ v σ(2k + 2q + 2U f) - Σ v, f the convolved weights before.
+    """Σ v tanh(k + q + U f) = 2 Σ v σ(2k + 2q + 2U f) - Σ v, f the convolved previous weights.
 
-    The query joins U as the weight of one more filter, which finds 1 everywhere.
-    doubled: 2k (B, S, A). found: (M, S, K + 1), filled step by step.
+    The query is appended to U as the weight of one more filter, whose output is 1 everywhere.
+    doubled: 2k (B, S, A). found: filter outputs (M, S, K + 1), filled step by step.
     """
 
     doubled: Tensor
@@ -123,7 +123,7 @@ class LocationEnergies(NamedTuple):
     found: Tensor
 
     def scores(self, first: int, queries: Tensor, before: Tensor) -> Tensor:
-        """Queries (n, A) and the weights before (n, S) -> (n, S)."""
+        """Queries (n, A) and the previous weights (n, S) -> (n, S)."""
         half = self.convolution.size(2) // 2
         filtered = F.conv1d(before.unsqueeze(1), self.convolution, padding=half)  # (n, K, S)
         self.found[first : first + len(queries), :, :-1] = filtered.transpose(1, 2)
@@ -143,12 +143,12 @@ class LocationEnergies(NamedTuple):
 
 
 class LocationPull:
-    """Gradients of location scores; d tanh / dx = 4 σ (1 - σ), the 4 v left to the end."""
+    """Gradients of location scores; d tanh / dx = 4 σ (1 - σ), with 4 v applied at the end."""
 
     def __init__(self, energies: LocationEnergies) -> None:
         self.energies = energies
         self.d_keys = torch.zeros_like(energies.doubled)  # (B, S, A)
-        self.d_energy = torch.zeros_like(energies.doubled[:, :1])  # (B, 1, A), lacks a 2
+        self.d_energy = torch.zeros_like(energies.doubled[:, :1])  # (B, 1, A), times 1/2
         self.d_feature = torch.zeros_like(energies.feature.t())  # (K, A)
         self.d_found = energies.found.new_empty(
             len(energies.found), energies.feature.size(1), energies.found.size(1)
@@ -172,7 +172,7 @@ class LocationPull:
         return F.conv_transpose1d(self.d_found[rows], energies.convolution, padding=half)[:, 0]
 
     def gradients(self, befores: Tensor) -> Gradients:
-        """Of keys, energy, convolution and feature; befores: (M, S), the weights before each."""
+        """Gradients of keys, energy, convolution, feature; befores (M, S): the previous weights."""
         energies = self.energies
         d_convolution = conv1d_weight(  # type: ignore[no-untyped-call]
             befores.unsqueeze(1),
@@ -191,17 +191,17 @@ class LocationPull:
 
 
 def doubled_exponential(values: Tensor) -> Tensor:
-    """e^{2x}, x cut off at QUERY_LIMIT so that no exponential overflows."""
+    """e^{2x}, with x clamped to ±QUERY_LIMIT so that no exponential overflows."""
     limit = QUERY_LIMIT[values.dtype]
     return values.clamp(-limit, limit).mul_(2).exp_()
 
 
 def falling(exponentials: Tensor, query: Tensor) -> Tensor:
-    """R = 1 / (1 + e^{2k} e^{2q}), so that tanh(k + q) = 1 - 2r: (n, S, A)."""
+    """Compute r = 1 / (1 + e^{2k} e^{2q}), so that tanh(k + q) = 1 - 2r: (n, S, A)."""
     product = exponentials * doubled_exponential(query).unsqueeze(-2)
     return product.add_(1).reciprocal_()
 
 
 def additive_scores(exponentials: Tensor, query: Tensor, energy: Tensor) -> Tensor:
-    """Σ v tanh(k + q), less the constant Σ v that no softmax sees: (n, S)."""
+    """Σ v tanh(k + q) without the constant Σ v, which does not change a softmax: (n, S)."""
     return torch.matmul(falling(exponentials, query), -2 * energy)

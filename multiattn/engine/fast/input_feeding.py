@@ -1,15 +1,16 @@
-"""Input feeding with additive attention as one node of the graph, with a backward written out.
+"""Input feeding with additive attention as one autograd function with a hand-written backward.
 
-The definition is ``InputFeeding`` over ``Additive``, or over ``Location`` of it, ``Gated`` or not;
-this is the same mathematics arranged for few, large products. Three things make it fast:
+The reference is ``InputFeeding`` over ``Additive``, or over ``Location`` of it, ``Gated`` or not;
+this computes the same function with few, large products. Three things make it fast:
 
-- All that does not wait for the previous step is hoisted: the word's part of the gates is one
-  product over all tokens, values are already multiplied by W_c. A step is two products.
-- Scores take no tanh and keep nothing of size (n, S, A): see ``energies.py``.
+- Everything that does not depend on the previous step is hoisted out of the loop: the word's part
+  of the gates is one product over all tokens, and values are already multiplied by W_c. A step is
+  two products.
+- Scores need no tanh and keep nothing of size (n, S, A): see ``energies.py``.
 - Weight gradients are one product per weight after the loop, not one per step.
 
-Under autocast the factors of the large products are rounded to its dtype, as everywhere else; what
-is summed over steps, and the attention, stay in single precision.
+Under autocast the factors of the large products are rounded to its dtype, as everywhere else; sums
+over steps and the attention stay in single precision.
 
 Letters: n rows alive at a step, M real tokens (the sum of n), H hidden, S slots, A attention width.
 """
@@ -31,7 +32,7 @@ from multiattn.engine.recurrence import InputFeeding, State
 
 
 def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
-    """Whether this path gives what is asked: one layer, one additive source, words in float."""
+    """Whether this path applies: one layer, one source with known scores, float32 or float64."""
     return bool(
         type(recurrence) is InputFeeding
         and recurrence.layers == 1
@@ -48,7 +49,7 @@ def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
 def unroll(
     recurrence: InputFeeding, embedded: Tensor, counts: Sequence[int], state: State, keys: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """As ``unrolling.readable``: embedded (M, E) -> features (M, H) and weights (M, S)."""
+    """As ``unroll_step_by_step``: embedded (M, E) -> features (M, H) and weights (M, S)."""
     ((source, attention),) = recurrence.fusion.attentions.items()
     memory: Keys = keys.sources[source]
     cell: Any = recurrence.cell.cells[0]
@@ -81,11 +82,11 @@ def unroll(
 
 
 class Tape(NamedTuple):
-    """What the forward leaves for the backward, packed over steps.
+    """What the forward saves for the backward, packed over steps.
 
-    inputs (M, 2H) [fed; hidden before], gates (M, 4H) after their nonlinearity, cells (M, H),
-    hiddens (M, H), queries (M, A), features (M, H), weights (M, S), shares (M, 1), how much of each
-    context is taken, only where a gate says so.
+    inputs (M, 2H) [fed; previous hidden], gates (M, 4H) after their nonlinearity, cells (M, H),
+    hiddens (M, H), queries (M, A), features (M, H), weights (M, S), shares (M, 1), the gate β of
+    each context, filled only if the attention is gated.
     """
 
     inputs: Tensor
@@ -108,7 +109,7 @@ class Tape(NamedTuple):
 
 
 class InputFeedingLoop(torch.autograd.Function):
-    """features (M, H), weights (M, S) of the whole loop. Luong et al. 2015, section 3.3."""
+    """Features (M, H), weights (M, S) of the whole loop. Luong et al. 2015, section 3.3."""
 
     @staticmethod
     def forward(
@@ -220,9 +221,9 @@ class InputFeedingLoop(torch.autograd.Function):
 
 
 def lstm_forward(gates: Tensor, last_cell: Tensor, cell: Tensor, hidden: Tensor) -> None:
-    """Gates (…, 4H) before their nonlinearity, in place; writes cell and hidden (…, H)."""
+    """Apply the gates' (…, 4H) nonlinearity in place; write cell and hidden (…, H)."""
     enter, keep, candidate, show = gates.chunk(4, -1)
-    gates[..., : 2 * cell.size(-1)].sigmoid_()  # enter and keep
+    gates[..., : 2 * cell.size(-1)].sigmoid_()  # input and forget gates
     candidate.tanh_()
     show.sigmoid_()
     torch.mul(enter, candidate, out=cell).addcmul_(keep, last_cell)
@@ -237,7 +238,7 @@ def lstm_backward(
     d_cell: Tensor,
     d_gates: Tensor,
 ) -> None:
-    """Writes d_gates (n, 4H) before their nonlinearity; turns d_cell into that of the last cell."""
+    """Write d_gates (n, 4H) before the nonlinearity; make d_cell the last cell's gradient."""
     enter, keep, candidate, show = gates.chunk(4, 1)
     d_enter, d_keep, d_candidate, d_show = d_gates.chunk(4, 1)
     squashed = torch.tanh(cell)
@@ -250,12 +251,12 @@ def lstm_backward(
 
 
 def softmax_backward(weights: Tensor, d_weight: Tensor) -> Tensor:
-    """The gradient (n, S) of what a softmax over S turned into ``weights``."""
+    """The gradient (n, S) of the scores from which a softmax over S gave ``weights``."""
     return weights * (d_weight - (weights * d_weight).sum(1, keepdim=True))
 
 
 def share_backward(shares: Tensor, weights: Tensor, d_weight: Tensor, d_asked: Tensor) -> None:
-    """Writes d_asked (n, 1) before the sigmoid; turns d_weight (n, S) from that of all to taken."""
+    """Write d_asked (n, 1) before the sigmoid; scale d_weight (n, S) by the gate in place."""
     d_share = (weights * d_weight).sum(1, keepdim=True)
     torch.mul(d_share, shares * (1 - shares), out=d_asked)
     d_weight *= shares
@@ -277,6 +278,6 @@ def values_gradient(
 
 
 def looked_before(share: Tensor, weights: Tensor, counts: Sequence[int]) -> Tensor:
-    """The weights before each of the packed steps, uniform before the first: (M, S)."""
+    """The weights of each packed position's previous step, uniform before the first: (M, S)."""
     steps = torch.split(weights, list(counts))
     return torch.cat([share, *(last[:n] for last, n in zip(steps, counts[1:], strict=False))])

@@ -1,6 +1,6 @@
-"""Where nothing of a look returns to the loop: one LSTM call and one attention for all time steps.
+"""``Luong`` without feedback from attention: one LSTM call and one attention for all time steps.
 
-The definition is ``Luong`` step by step. Letters: M real tokens, B batch, T steps, S slots,
+The reference is ``Luong`` step by step. Letters: M real tokens, B batch, T steps, S slots,
 A attention width, E embedding, H hidden.
 """
 
@@ -20,7 +20,7 @@ LARGEST_COMPARISON = 2**26  # elements of a (B, T, S, A) tensor worth holding at
 
 
 def applies(recurrence: Any, counts: Sequence[int], keys: Any) -> bool:
-    """Whether all steps may be asked for at once, and what that compares fits in memory."""
+    """Whether all steps can be computed at once, and the tensor that this needs fits in memory."""
     if type(recurrence) is not Luong or recurrence.fusion.recurrent:
         return False
     attentions = getattr(recurrence.fusion, "attentions", {})
@@ -35,7 +35,7 @@ def applies(recurrence: Any, counts: Sequence[int], keys: Any) -> bool:
 def unroll(
     recurrence: Luong, embedded: Tensor, counts: Sequence[int], state: State, keys: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """As ``unrolling.readable``: embedded (M, E) -> features (M, H) and weights (M, S)."""
+    """As ``unroll_step_by_step``: embedded (M, E) -> features (M, H) and weights (M, S)."""
     alive = torch.arange(counts[0]) < torch.tensor(counts).unsqueeze(1)  # (T, B)
     alive = alive.to(embedded.device)
     padded = embedded.new_zeros(*alive.shape, embedded.size(1))
@@ -51,13 +51,13 @@ def _pack(leaf: Tensor, alive: Tensor) -> Tensor:
 
 
 def lstm(recurrence: Luong, inputs: Tensor, state: State) -> Tensor:
-    """All steps of the recurrence's cells in one call: (T, B, E) -> (T, B, H)."""
+    """Run all steps of the recurrence's cells in one call: (T, B, E) -> (T, B, H)."""
     weights: list[Tensor] = []
     for cell in recurrence.cell.cells:
         weights += [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]  # type: ignore[list-item]
     start = [
         torch.stack([layer[part].squeeze(1) for layer in state.layers]) for part in range(2)
     ]  # each (L, B, H)
-    layers, learning = len(state.layers), torch.is_grad_enabled()  # cuDNN asks before a backward
+    layers, learning = len(state.layers), torch.is_grad_enabled()  # cuDNN needs it for a backward
     output, _, _ = torch.lstm(inputs, start, weights, True, layers, 0.0, learning, False, False)
     return output

@@ -1,10 +1,10 @@
-"""Matrix products of rows with weights: oneDNN's where PyTorch has it, else PyTorch's own.
+"""Matrix products of rows with weights: by oneDNN where PyTorch has it, else PyTorch's own.
 
-In single precision PyTorch multiplies with MKL, which runs at half of the speed of some CPUs (on an
-AMD EPYC 105 of 230 GFLOP/s), and reads a weight anew for every few rows. oneDNN's operators are
-internal to PyTorch, so they are tried on a small product first; where they are missing or wrong,
-everything is as if this file did not exist. None of this has a gradient of its own: it is for nodes
-with a written backward, and for search.
+In single precision PyTorch multiplies with MKL, which reaches half of the peak of some CPUs (on an
+AMD EPYC 105 of 230 GFLOP/s), and rereads the weight for every few rows. oneDNN's operators are
+internal to PyTorch, so they are tried on a small product first; if they are missing or wrong,
+PyTorch's own products are used. The oneDNN products have no gradient: they are for autograd
+functions with a hand-written backward, and for search.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROWS_HINT = 64  # oneDNN chooses its layout for about so many rows; any number of rows may come
+ROWS_HINT = 64  # oneDNN chooses its layout for about this many rows; any number works
 
 
 @functools.cache
 def packing_works() -> bool:
     """Whether this build has oneDNN's operators and they agree with ``F.linear``.
 
-    Asking draws nothing from torch's generator: a run that continues asks at another step.
+    The check must not draw from torch's generator: a resumed run makes it at another step.
     """
     try:
         numbers = torch.arange(27 * 16, dtype=torch.float).sin().view(27, 16)
@@ -35,7 +35,7 @@ def packing_works() -> bool:
 
 
 def packed(weight: Tensor) -> Tensor:
-    """A weight (O, I) laid out as oneDNN likes it."""
+    """A weight (O, I) in oneDNN's preferred layout."""
     laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), ROWS_HINT)
     return laid_out
 
@@ -47,9 +47,9 @@ def packed_linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 
 
 class Factor:
-    """A weight W (O, I) made ready to multiply rows (n, I) many times: rows Wᵀ (n, O).
+    """A weight W (O, I) prepared to multiply rows (n, I) many times: rows Wᵀ (n, O).
 
-    Rows are rounded to the weight's precision; what comes out is in their own.
+    Rows are rounded to the weight's precision; the result is in the rows' own.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -64,7 +64,7 @@ class Factor:
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Multiply left (n, K), rounded to the precision of right (K, X): (n, X) in left's own."""
+    """Multiply left (n, K), rounded to right's precision, by right (K, X): (n, X), left's dtype."""
     if _is_single_on_cpu(left) and _is_single_on_cpu(right) and packing_works():
         return packed_linear(left, right.t())
     return torch.mm(left.to(right.dtype), right).to(left.dtype)

@@ -1,7 +1,7 @@
-"""Running a recurrence over packed target tokens: the definition, and the rule for faster ways.
+"""Run a recurrence over packed target tokens: reference implementation and choice of faster paths.
 
-Packed means time-major and rows by falling target length: step t holds its ``counts[t]`` living
-rows one after another, M in all.
+Packed means time-major, with rows by decreasing target length: step t holds the ``counts[t]`` rows
+still alive one after another, M in all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def concatenate_weights(looks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tens
 def unroll_step_by_step(
     recurrence: Any, embedded: Tensor, counts: Sequence[int], state: Any, keys: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Step by step. embedded (M, E) -> features (M, F) and per source weights (M, S)."""
+    """Run step by step: embedded (M, E) -> features (M, F) and per source weights (M, S)."""
     features, looks, living = [], [], counts[0]
     for words in torch.split(embedded, list(counts)):
         alive = words.size(0)
@@ -44,7 +44,7 @@ def unroll(
     state: Any,
     keys: Any,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """As ``unroll_step_by_step``, by the fastest path that knows this recurrence."""
+    """Do the same as ``unroll_step_by_step``, by the fastest path for this recurrence."""
     if input_feeding.applies(recurrence, embedded, keys):
         return input_feeding.unroll(recurrence, embedded, counts, state, keys)
     if parallel.applies(recurrence, counts, keys):
