@@ -64,7 +64,7 @@ def _letter_or_space(character: str) -> str:
 
 
 BRACKETED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|<[^<>]*>")
-HESITATION = re.compile(r"\b(?:hmm|mm|mhm|mmm|uh|um)\b(?!')")
+HESITATION = re.compile(r"(?<!')\b(?:hmm|mm|mhm|mmm|uh|um)\b(?!')")
 CONTRACTIONS = [
     (re.compile(pattern), expansion)
     for pattern, expansion in (

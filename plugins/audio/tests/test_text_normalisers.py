@@ -74,3 +74,9 @@ def test_signatures_have_a_name_and_a_version():
         for normaliser in (VerbatimNormaliser, PlainNormaliser, EnglishNormaliser)
     ]
     assert names == ["none", "plain-v1", "english-v1"]
+
+
+def test_a_hesitation_joined_by_an_apostrophe_does_not_leave_another_one():
+    normalise = EnglishNormaliser()
+    assert normalise(normalise("uh'uh")) == normalise("uh'uh") == "uh'uh"
+    assert normalise("Well, uh, yes.") == "well yes"
