@@ -67,23 +67,23 @@ class Panel:
         """Read tokens (B, N). Raises UserError for a scorer over another vocabulary."""
         scores, after, weights = self.decoder.step(tokens, state[0], shared[0])
         own = log_probabilities(scores)  # one fused pass: faster than a logsumexp
-        worth, states = own, [after]
-        for place, (scorer, weight) in enumerate(self.scorers, 1):
-            additions, after = scorer.score(tokens, weights, state[place], shared[place])
+        total, states = own, [after]
+        for index, (scorer, weight) in enumerate(self.scorers, 1):
+            additions, after = scorer.score(tokens, weights, state[index], shared[index])
             states.append(after)
             if additions.shape[2] not in (1, own.shape[2]):
                 raise UserError(
                     f"expected scorers over the decoder's {own.shape[2]} tokens, got one over "
                     f"{additions.shape[2]}; use one trained with the same target tokenizer"
                 )
-            worth = torch.add(worth, additions, alpha=weight)
-        return StepScores(own, worth, tuple(states), weights)
+            total = torch.add(total, additions, alpha=weight)
+        return StepScores(own, total, tuple(states), weights)
 
     def finish(self, state: Any, shared: Any) -> Tensor | float:
         """The weighted sum of final terms, (B, N) or 0."""
         total: Tensor | float = 0.0
-        for place, (scorer, weight) in enumerate(self.scorers, 1):
-            term = scorer.finish(state[place], shared[place])
+        for index, (scorer, weight) in enumerate(self.scorers, 1):
+            term = scorer.finish(state[index], shared[index])
             if term is not None:
                 total = total + weight * term
         return total
@@ -124,6 +124,6 @@ class Ensemble:
             decoder.step(tokens, *own)
             for decoder, *own in zip(self.decoders, state, shared, strict=True)
         ]
-        voices = torch.stack([log_probabilities(scores) for scores, _, _ in steps])
-        scores = voices.logsumexp(0)  # (M, B, N, V) -> (B, N, V)
+        members = torch.stack([log_probabilities(scores) for scores, _, _ in steps])
+        scores = members.logsumexp(0)  # (M, B, N, V) -> (B, N, V)
         return scores, tuple(after for _, after, _ in steps), steps[0][2]
