@@ -21,8 +21,8 @@ CORE = ROOT / "multiattn"
 PLUGIN_PACKAGES = sorted(ROOT.glob("plugins/*/multiattn_*"))
 
 RANKS: dict[str, int] = {
-    room: rank
-    for rank, rooms in enumerate(
+    package: rank
+    for rank, packages in enumerate(
         (
             ("errors", "seeds", "symbols", "files", "run_folder"),
             ("registry",),
@@ -36,10 +36,10 @@ RANKS: dict[str, int] = {
             ("cli",),
         )
     )
-    for room in rooms
+    for package in packages
 }
-PUBLIC_FACE = {"multiattn", "multiattn.protocols", "multiattn.corpora", "multiattn.layers"}
-PUBLIC_MODULES = PUBLIC_FACE | {"multiattn.testing"}
+PUBLIC_API = {"multiattn", "multiattn.protocols", "multiattn.corpora", "multiattn.layers"}
+PUBLIC_MODULES = PUBLIC_API | {"multiattn.testing"}
 EXEMPT_IMPORTERS = {"__init__.py", "__main__.py", "protocols.py", "corpora.py", "layers.py"}
 
 READING_PATH = (
@@ -116,16 +116,16 @@ def parameter_counts(path: Path) -> Iterator[tuple[str, int]]:
     yield from visit(parse(path), (), False)
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(CORE).parts[0].removesuffix(".py")
 
 
 def may_import(importer: str, module: str) -> bool:
-    room = module.removeprefix("multiattn.").split(".")[0]
-    if room not in RANKS:  # the public face is for plugins
+    package = module.removeprefix("multiattn.").split(".")[0]
+    if package not in RANKS:  # the public API is for plugins
         return False
-    both_on_the_ground = RANKS[room] == RANKS[importer] == 0
-    return room == importer or both_on_the_ground or RANKS[room] < RANKS[importer]
+    both_are_base_modules = RANKS[package] == RANKS[importer] == 0
+    return package == importer or both_are_base_modules or RANKS[package] < RANKS[importer]
 
 
 def describe(offenders: list[str]) -> str:
@@ -153,7 +153,7 @@ def test_no_folder_holds_more_than_thirteen_modules() -> None:
     assert not crowded, describe(crowded)
 
 
-def test_rooms_import_only_from_rooms_above_them() -> None:
+def test_packages_import_only_from_packages_above_them() -> None:
     offenders = [
         f"{path.relative_to(ROOT).as_posix()} -> {module}"
         for path in python_files(CORE)
@@ -161,7 +161,7 @@ def test_rooms_import_only_from_rooms_above_them() -> None:
         and not path.is_relative_to(CORE / "cli" / "skeletons")
         and "_shipped" not in path.parts
         for module in imported_modules(path)
-        if not may_import(room_of(path), module)
+        if not may_import(package_of(path), module)
     ]
     assert not offenders, describe(offenders)
 
@@ -198,7 +198,7 @@ def test_the_public_names_are_those_that_are_imported_lazily() -> None:
     assert sorted(multiattn.__all__) == sorted([*multiattn._MODULE_OF, "__version__"])
 
 
-@pytest.mark.parametrize("module_name", sorted(PUBLIC_FACE))
+@pytest.mark.parametrize("module_name", sorted(PUBLIC_API))
 def test_every_public_name_can_be_imported(module_name: str) -> None:
     module = importlib.import_module(module_name)
     missing = [name for name in module.__all__ if not hasattr(module, name)]

@@ -11,7 +11,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from multiattn.cli import app
 from multiattn.recipe.loading import load_recipe, recipe_files, shipped
@@ -82,7 +81,7 @@ def test_ci_runs_the_second_of_them():
 @pytest.mark.parametrize("words", EVERY)
 def test_every_command_is_one_that_the_command_line_takes(words):
     """Name, options and number of arguments; nothing is run."""
-    group = get_command(app)
+    group = app
     name, *rest = words[1:]
     with group.make_context("multiattn", [name, *rest]) as context:
         found, command, arguments = group.resolve_command(context, [name, *rest])
@@ -121,7 +120,7 @@ def test_every_shipped_recipe_is_without_mistakes(host):
 
 
 def test_the_table_of_components_is_what_is_registered(host):
-    table = rows("What is in it")
+    table = rows("Components")
     by_kind = {kind: cells for kind, *cells in table}
     for column, distribution in enumerate(DISTRIBUTIONS):
         if distribution not in {plugin.found.distribution for plugin in host.plugins}:
