@@ -45,7 +45,7 @@ def python(code: str, blocked: tuple[str, ...], *arguments: str) -> subprocess.C
     ids=" ".join,
 )
 def test_help_and_the_list_of_plugins_import_nothing_heavy(arguments):
-    heavy = (*HEAVY, "yaml", "pluggy", "multiattn_text")
+    heavy = (*HEAVY, "yaml", "pluggy", "pydantic", "rich", "multiattn_text")
     done = python("from multiattn.cli import main\nmain()", heavy, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
+from multiattn.cli.options import PATH
 from multiattn.errors import UserError
 
 SKELETONS = Path(__file__).parent / "skeletons"
@@ -71,11 +71,15 @@ def test_it_keeps_its_contract(case):
 '''
 
 
-def new(
-    name: Annotated[str, typer.Argument(help="Of the distribution and of its first component.")],
-    kind: Annotated[str, typer.Option(help=f"What it brings: {', '.join(KINDS)}.")] = "encoder",
-    folder: Annotated[Path, typer.Option("--in", help="Where its folder is made.")] = Path(),
-) -> None:
+@click.command()
+@click.argument("name", help="Of the distribution and of its first component.")
+@click.option(
+    "--kind", metavar="KIND", default="encoder", help=f"What it brings: {', '.join(KINDS)}."
+)
+@click.option(
+    "--in", "folder", metavar="DIR", type=PATH, default=Path(), help="Where its folder is made."
+)
+def new(name: str, kind: str, folder: Path) -> None:
     """Create a plugin: an installable folder with one working component for you to change."""
     from multiattn.registry.host import NAME_PATTERN
 
@@ -89,7 +93,7 @@ def new(
     for path, text in _files(name, kind).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
-    typer.echo(f"{root}: now `pip install -e {root}`, then `multiattn check {name}`")
+    click.echo(f"{root}: now `pip install -e {root}`, then `multiattn check {name}`")
 
 
 def _files(name: str, kind: str) -> dict[str, str]:

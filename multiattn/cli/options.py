@@ -1,64 +1,94 @@
-"""Options shared by commands on recipes and runs, and the overrides some are short for."""
+"""The global options, the options that commands share, and the overrides some are short for."""
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
+import click
 
-RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="Recipe name (see `multiattn recipes`) or file.")
-]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Folder of the corpora; default: the shipped data.")
-]
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", metavar="RUN", help="The run's folder; default: runs/RECIPE."),
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Override the recipe's seed.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a recipe setting: training.steps=500."
-    ),
-]
-Init = Annotated[
-    Path | None,
-    typer.Option("--init", metavar="RUN", help="Start from the weights of another run."),
-]
-TokenizerOf = Annotated[
-    Path | None,
-    typer.Option("--tokenizer", metavar="RUN", help="Reuse the target tokenizer of another run."),
-]
-LanguageModelRun = Annotated[
-    Path | None,
-    typer.Option("--lm", metavar="RUN", help="Language model for decoding: a run without sources."),
-]
-LanguageModelWeight = Annotated[
-    float | None, typer.Option("--lm-weight", help="Weight of the language model; default: 0.2.")
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show settings, sizes and plan without training.")
-]
-ResultsTag = Annotated[
-    str, typer.Option("--name", metavar="TAG", help="Write to results/SPLIT@TAG.")
-]
-EnsembleRuns = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--ensemble",
-        metavar="RUN",
-        help="Another run to decode with as an ensemble; may be repeated.",
-    ),
-]
+if TYPE_CHECKING:
+    from multiattn.registry.host import Host
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The global options of one command line."""
+
+    plugin_files: Sequence[Path] = ()
+
+    @functools.cached_property
+    def host(self) -> Host:
+        """The plugins of this invocation, loaded on first use."""
+        from multiattn.registry.host import load_host
+
+        return load_host(self.plugin_files)
+
+
+recipe_argument = click.argument(
+    "recipe", metavar="RECIPE", help="Recipe name (see `multiattn recipes`) or file."
+)
+run_argument = click.argument("path", metavar="RUN", type=PATH, help="The run's folder.")
+data_option = click.option(
+    "--data", metavar="DIR", type=PATH, help="Folder of the corpora; default: the shipped data."
+)
+out_option = click.option(
+    "--out", metavar="RUN", type=PATH, help="The run's folder; default: runs/RECIPE."
+)
+seed_option = click.option("--seed", type=int, help="Override the recipe's seed.")
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a recipe setting: training.steps=500.",
+)
+init_option = click.option(
+    "--init", metavar="RUN", type=PATH, help="Start from the weights of another run."
+)
+tokenizer_option = click.option(
+    "--tokenizer", metavar="RUN", type=PATH, help="Reuse the target tokenizer of another run."
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show settings, sizes and plan without training."
+)
+lm_option = click.option(
+    "--lm", metavar="RUN", type=PATH, help="Language model for decoding: a run without sources."
+)
+lm_weight_option = click.option(
+    "--lm-weight", type=float, help="Weight of the language model; default: 0.2."
+)
+ensemble_option = click.option(
+    "--ensemble",
+    metavar="RUN",
+    type=PATH,
+    multiple=True,
+    help="Another run to decode with as an ensemble; may be repeated.",
+)
+
+
+def recipe_options(command: Command) -> Command:
+    """The options of a command that starts a run."""
+    shared = (data_option, out_option, seed_option, set_option, init_option, tokenizer_option)
+    for option in reversed(shared):
+        command = option(command)
+    return command
+
+
+def language_model_options(command: Command) -> Command:
+    """``--lm`` and ``--lm-weight``."""
+    return lm_option(lm_weight_option(command))
 
 
 def search_overrides(
-    lm: Path | None, weight: float | None, ensemble: list[Path] | None = None
+    lm: Path | None, weight: float | None, ensemble: Sequence[Path] = ()
 ) -> list[str]:
     """The overrides of ``search`` that these options are short for."""
     overrides = []

@@ -4,61 +4,63 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from multiattn.cli.options import (
-    EnsembleRuns,
-    LanguageModelRun,
-    LanguageModelWeight,
-    RunPath,
-    Settings,
+    PATH,
+    Invocation,
+    ensemble_option,
+    language_model_options,
+    run_argument,
     search_overrides,
+    set_option,
 )
 from multiattn.errors import UserError
 
 
+@click.command()
+@run_argument
+@click.argument(
+    "inputs",
+    metavar="[INPUT]...",
+    nargs=-1,
+    help="A text, a file, a folder, source=value, or - for the lines of standard input.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--attention", metavar="DIR", type=PATH, help="Save attention maps to this folder.")
+@click.option("--text", is_flag=True, help="Treat every input as text, even if it names a file.")
+@click.option("--prefix", metavar="TEXT", default="", help="Text that outputs must start with.")
+@set_option
+@language_model_options
+@ensemble_option
+@click.pass_obj
 def predict(
-    context: typer.Context,
-    path: RunPath,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT...",
-            help="A text, a file, a folder, source=value, or - for the lines of standard input.",
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per line instead of text.")
-    ] = False,
-    attention: Annotated[
-        Path | None,
-        typer.Option("--attention", metavar="DIR", help="Save attention maps to this folder."),
-    ] = None,
-    text: Annotated[
-        bool, typer.Option("--text", help="Treat every input as text, even if it names a file.")
-    ] = False,
-    prefix: Annotated[
-        str, typer.Option("--prefix", help="Text that outputs must start with.")
-    ] = "",
-    settings: Settings = None,
-    lm: LanguageModelRun = None,
-    lm_weight: LanguageModelWeight = None,
-    ensemble: EnsembleRuns = None,
+    invocation: Invocation,
+    path: Path,
+    inputs: Sequence[str],
+    as_json: bool,
+    attention: Path | None,
+    text: bool,
+    prefix: str,
+    settings: Sequence[str],
+    lm: Path | None,
+    lm_weight: float | None,
+    ensemble: Sequence[Path],
 ) -> None:
     """Predict outputs for your own inputs, one line each."""
     from multiattn.prediction.inputs import InputParser
     from multiattn.prediction.predictor import load
     from multiattn.prediction.rendering import save_attention_maps
 
-    host = context.obj.host
-    overrides = [*(settings or ()), *search_overrides(lm, lm_weight, ensemble)]
+    host = invocation.host
+    overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
     wanted = predictor.sources or inputs
     parser = InputParser.of(predictor.system.settings, host, text)
-    values = list(parser.parse(inputs or (), getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
+    values = list(parser.parse(inputs, getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
     refused = 0
@@ -69,9 +71,9 @@ def predict(
             refused += 1
             _refuse(number, found, as_json)
             continue
-        typer.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.text)
+        click.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.text)
         for doubt in found.doubts:
-            typer.echo(f"warning: input {number}: {doubt}", err=True)
+            click.echo(f"warning: input {number}: {doubt}", err=True)
         if attention is not None:
             save_attention_maps(attention / f"{number:04d}", found.records(), host)
     if refused:
@@ -83,5 +85,5 @@ def predict(
 
 def _refuse(number: int, error: UserError, as_json: bool) -> None:
     """Print a line for an invalid input too, so that outputs match inputs by line number."""
-    typer.echo(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else "")
-    typer.echo(f"input {number}: {error}", err=True)
+    click.echo(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else "")
+    click.echo(f"input {number}: {error}", err=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import typer
+import click
+
+from multiattn.cli.options import Invocation
 
 
-def recipes(context: typer.Context) -> None:
+@click.command()
+@click.pass_obj
+def recipes(invocation: Invocation) -> None:
     """List the recipes that come with multiattn and its plugins."""
     from multiattn.recipe.loading import read_summary, recipe_files
 
-    for file in recipe_files(context.obj.host):
-        typer.echo(f"{file.name:32} {read_summary(file.path)}")
+    for file in recipe_files(invocation.host):
+        click.echo(f"{file.name:32} {read_summary(file.path)}")

@@ -5,27 +5,24 @@ The work is done in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import typer
+import click
 
 from multiattn.cli.options import (
-    Data,
-    DryRun,
-    EnsembleRuns,
-    Init,
-    LanguageModelRun,
-    LanguageModelWeight,
-    Out,
-    RecipeName,
-    ResultsTag,
-    RunPath,
-    Seed,
-    Settings,
-    TokenizerOf,
+    PATH,
+    Invocation,
+    data_option,
+    dry_run_option,
+    ensemble_option,
+    language_model_options,
+    recipe_argument,
+    recipe_options,
+    run_argument,
     search_overrides,
+    set_option,
 )
 
 if TYPE_CHECKING:
@@ -37,21 +34,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@click.command()
+@recipe_argument
+@recipe_options
+@language_model_options
+@dry_run_option
+@click.pass_obj
 def run(
-    context: typer.Context,
-    recipe: RecipeName,
-    data: Data = None,
-    out: Out = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    init: Init = None,
-    tokenizer: TokenizerOf = None,
-    lm: LanguageModelRun = None,
-    lm_weight: LanguageModelWeight = None,
-    dry_run: DryRun = False,
+    invocation: Invocation,
+    recipe: str,
+    data: Path | None,
+    out: Path | None,
+    seed: int | None,
+    settings: Sequence[str],
+    init: Path | None,
+    tokenizer: Path | None,
+    lm: Path | None,
+    lm_weight: float | None,
+    dry_run: bool,
 ) -> None:
     """Train (or resume), evaluate, and show how to use the trained model."""
-    host = context.obj.host
+    host = invocation.host
     overrides = [*_given(settings, seed, tokenizer, host), *search_overrides(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
@@ -68,24 +71,29 @@ def run(
         _print_results(split, start.run.results(split))
     write_report([start.run], host, start.run.report, finished.splits)
     _warn(finished.warnings)
-    typer.echo(f"results: {start.run.path / 'results'}")
-    typer.echo(f"report: {start.run.report}")
-    typer.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
+    click.echo(f"results: {start.run.path / 'results'}")
+    click.echo(f"report: {start.run.report}")
+    click.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
 
 
+@click.command()
+@recipe_argument
+@recipe_options
+@dry_run_option
+@click.pass_obj
 def train(
-    context: typer.Context,
-    recipe: RecipeName,
-    data: Data = None,
-    out: Out = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    init: Init = None,
-    tokenizer: TokenizerOf = None,
-    dry_run: DryRun = False,
+    invocation: Invocation,
+    recipe: str,
+    data: Path | None,
+    out: Path | None,
+    seed: int | None,
+    settings: Sequence[str],
+    init: Path | None,
+    tokenizer: Path | None,
+    dry_run: bool,
 ) -> None:
     """Train (or resume) without evaluating; use `multiattn evaluate` afterwards."""
-    host = context.obj.host
+    host = invocation.host
     start = _start(recipe, _given(settings, seed, tokenizer, host), host, data, out, init)
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation,))
@@ -103,21 +111,28 @@ def train(
         lambda: train_run(start, host, splits, accelerator, _console(), draw=attention_images)
     )
     if accelerator.is_main_process:
-        typer.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
+        click.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
 
 
+@click.command()
+@run_argument
+@click.option("--split", help="Default: the recipe's test.")
+@click.option("--name", metavar="TAG", default="", help="Write to results/SPLIT@TAG.")
+@data_option
+@set_option
+@language_model_options
+@ensemble_option
+@click.pass_obj
 def evaluate(
-    context: typer.Context,
-    path: RunPath,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Default: the recipe's test.")
-    ] = None,
-    name: ResultsTag = "",
-    data: Data = None,
-    settings: Settings = None,
-    lm: LanguageModelRun = None,
-    lm_weight: LanguageModelWeight = None,
-    ensemble: EnsembleRuns = None,
+    invocation: Invocation,
+    path: Path,
+    split: str | None,
+    name: str,
+    data: Path | None,
+    settings: Sequence[str],
+    lm: Path | None,
+    lm_weight: float | None,
+    ensemble: Sequence[Path],
 ) -> None:
     """Decode a split and score the outputs; results with other settings are kept separately."""
     from multiattn.data.corpus import open_corpus
@@ -129,8 +144,8 @@ def evaluate(
     from multiattn.training.trainer import start_accelerator
 
     folder = RunFolder(path)
-    overrides = [*(settings or ()), *search_overrides(lm, lm_weight, ensemble)]
-    system = open_system(folder, context.obj.host, overrides)
+    overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
+    system = open_system(folder, invocation.host, overrides)
     split = split or system.settings.splits.test
     accelerator = start_accelerator(system.settings, folder)
     start = folder.read_start()
@@ -140,29 +155,31 @@ def evaluate(
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))
         _warn(leakage_warnings(splits, (split,), system.settings, system.host, start["init"]))
-        typer.echo(f"results: {folder.results(split, name)}")
+        click.echo(f"results: {folder.results(split, name)}")
 
 
-def report(
-    context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Default: RUN/report.html; report.html for several."),
-    ] = None,
-) -> None:
+@click.command()
+@click.argument("paths", metavar="RUN...", type=PATH, nargs=-1, required=True, help="Run folders.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=PATH,
+    help="Default: RUN/report.html; report.html for several.",
+)
+@click.pass_obj
+def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> None:
     """Write an HTML page with scores, curves and examples of one or more runs."""
     from multiattn.report.page import write_report
     from multiattn.run_folder import RunFolder
 
     runs = [RunFolder(path) for path in paths]
     file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
-    write_report(runs, context.obj.host, file)
-    typer.echo(f"report: {file}")
+    write_report(runs, invocation.host, file)
+    click.echo(f"report: {file}")
 
 
 def _given(
-    settings: list[str] | None, seed: int | None, tokenizer: Path | None, host: Host
+    settings: Sequence[str], seed: int | None, tokenizer: Path | None, host: Host
 ) -> list[str]:
     """The recipe overrides that a new run's options are short for."""
     import json
@@ -170,7 +187,7 @@ def _given(
     from multiattn.recipe.loading import load_recipe
     from multiattn.run_folder import RunFolder
 
-    overrides = list(settings or ())
+    overrides = list(settings)
     if seed is not None:
         overrides.append(f"seed={seed}")
     if tokenizer is not None:
@@ -207,20 +224,20 @@ def _continuable(work: Callable[[], T]) -> T:
     try:
         return work()
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues from the last checkpoint", err=True)
-        raise typer.Exit(130) from None
+        click.echo("interrupted; the same command continues from the last checkpoint", err=True)
+        raise click.exceptions.Exit(130) from None
 
 
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _dry_run(start: RunRequest, host: Host, scored: tuple[str, ...]) -> None:
     from multiattn.runs.dry_run import dry_run
 
     for line in dry_run(start, host, scored):
-        typer.echo(line)
+        click.echo(line)
 
 
 def _print_results(split: str, folder: Path) -> None:
@@ -228,12 +245,12 @@ def _print_results(split: str, folder: Path) -> None:
     from multiattn.scoring.results import Results
 
     results = Results.read(folder)
-    typer.echo(f"{split}:")
+    click.echo(f"{split}:")
     _console().print(score_table(results.scores))
     if results.groups:
         _console().print(group_table(results))
     for signature in sorted({score.signature for score in results.scores.values()}):
-        typer.echo(signature)
+        click.echo(signature)
 
 
 def _console() -> Console:

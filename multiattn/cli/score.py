@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
+from multiattn.cli.options import Invocation
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,34 +40,44 @@ OUTPUTS_HELP = (
     "One output per line, .jsonl or COCO results (.json), plain or .gz; a run folder; "
     "- is standard input."
 )
-ReferenceFiles = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ref",
-        metavar=FILE,
-        help="References, or COCO annotations (.json); repeat for several sets. A run has its own.",
-    ),
-]
-MetricSettings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a metric's setting: tokenize=none."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on the official scale instead.")]
+ref_option = click.option(
+    "--ref",
+    metavar=FILE,
+    multiple=True,
+    help="References, or COCO annotations (.json); repeat for several sets. A run has its own.",
+)
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set a metric's setting: tokenize=none.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on the official scale instead."
+)
 
 
+@click.command()
+@click.argument("metric", metavar="METRIC...", nargs=-1, required=True, help="bleu, rouge-l, …")
+@click.option("--hyp", metavar=FILE, required=True, help=OUTPUTS_HELP)
+@ref_option
+@set_option
+@json_option
+@click.pass_obj
 def score(
-    context: typer.Context,
-    metric: Annotated[list[str], typer.Argument(metavar="METRIC", help="bleu, rouge-l, …")],
-    hyp: Annotated[str, typer.Option("--hyp", metavar=FILE, help=OUTPUTS_HELP)],
-    ref: ReferenceFiles = None,
-    settings: MetricSettings = None,
-    as_json: AsJson = False,
+    invocation: Invocation,
+    metric: Sequence[str],
+    hyp: str,
+    ref: Sequence[str],
+    settings: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Score a system's outputs, with 95 % confidence interval and signature."""
     from multiattn.scoring import intervals
 
-    metrics = _metrics(context.obj.host, _named(metric, settings))
-    (outputs,), references = _read([hyp], ref or ())
+    metrics = _metrics(invocation.host, _named(metric, settings))
+    (outputs,), references = _read([hyp], ref)
     scores: dict[str, Score] = {}
     for record, target in metrics:
         scores |= intervals.score(record, target, outputs.texts, references)
@@ -76,29 +87,35 @@ def score(
         _print(score_table(scores), sorted({found.signature for found in scores.values()}))
 
 
+@click.command()
+@click.argument("first", metavar="A", help=OUTPUTS_HELP)
+@click.argument("second", metavar="B", help="The other system's outputs, likewise.")
+@ref_option
+@click.option(
+    "--metric",
+    metavar="METRIC",
+    multiple=True,
+    help="May be repeated; default: the recipe's, if A is a run.",
+)
+@set_option
+@json_option
+@click.pass_obj
 def compare(
-    context: typer.Context,
-    first: Annotated[str, typer.Argument(metavar="A", help=OUTPUTS_HELP)],
-    second: Annotated[
-        str, typer.Argument(metavar="B", help="The other system's outputs, likewise.")
-    ],
-    ref: ReferenceFiles = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC", help="May be repeated; default: the recipe's, if A is a run."
-        ),
-    ] = None,
-    settings: MetricSettings = None,
-    as_json: AsJson = False,
+    invocation: Invocation,
+    first: str,
+    second: str,
+    ref: Sequence[str],
+    metric: Sequence[str],
+    settings: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Test whether two systems differ, by paired bootstrap and approximate randomisation."""
     from multiattn.scoring import intervals
 
-    host = context.obj.host
+    host = invocation.host
     named = _named(metric, settings) if metric else _metrics_of_run(host, first, settings)
     metrics = _metrics(host, named)
-    (one, other), references = _read([first, second], ref or ())
+    (one, other), references = _read([first, second], ref)
     found = {
         record.name: intervals.compare(record, target, one.texts, other.texts, references)
         for record, target in metrics
@@ -188,12 +205,12 @@ def _print(table: Table, notes: Sequence[str]) -> None:
         console.width = 1000
     console.print(table)
     for note in notes:
-        typer.echo(note)
+        click.echo(note)
 
 
 def _print_json(results: Mapping[str, Score] | Mapping[str, Comparison]) -> None:
     plain = {name: asdict(result) for name, result in results.items()}
-    typer.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
 def _read(
@@ -216,10 +233,10 @@ def _read(
     return ordered, first.references
 
 
-def _named(names: Sequence[str], settings: Sequence[str] | None) -> list[Named]:
+def _named(names: Sequence[str], settings: Sequence[str]) -> list[Named]:
     from multiattn.registry.schema import Named
 
-    values = _parse_settings(settings or ())
+    values = _parse_settings(settings)
     return [Named.model_validate({**values, "name": name}) for name in names]
 
 
@@ -235,7 +252,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) -> list[Named]:
+def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str]) -> list[Named]:
     """The metrics, with settings, in the recipe of the run that these outputs are from."""
     from multiattn.run_folder import RunFolder
     from multiattn.scoring.output_files import hypotheses_file
@@ -248,7 +265,7 @@ def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str] | None) ->
             f"expected --metric, as {outputs} is of no run that names any, got none; "
             f"there are {known}"
         )
-    values = _parse_settings(settings or ())
+    values = _parse_settings(settings)
     return [item.model_copy(update=values) for item in named]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tiny_runs
 import yaml
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from multiattn.cli import app
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import tiny_runs
 import torch
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import multiattn
 from multiattn.cli import app

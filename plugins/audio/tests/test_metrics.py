@@ -10,9 +10,9 @@ import sys
 import jiwer
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from multiattn.cli import app
 from multiattn.registry import records

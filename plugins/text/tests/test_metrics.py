@@ -11,12 +11,12 @@ from typing import get_args
 import numpy as np
 import pytest
 import sacrebleu
+from click.testing import CliRunner
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.scoring import BootstrapAggregator
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers import tokenizer_ja_mecab
-from typer.testing import CliRunner
 
 from multiattn import UserError
 from multiattn.cli import app
