@@ -3,10 +3,10 @@
     python benchmarks/kill_test.py translation --times 20 --set training.steps=60 ...
 
 Options other than --times, --seed and --folder are passed on to ``multiattn train``. The moment is
-drawn by progress, not by time, so that the run is killed in every phase on a busy machine too: a
-random step of the log plus a random delay; one kill in eight comes while the run is starting. The
-exit code is 0 if every killed run ends bit for bit like the undisturbed one: the weights, and the
-log except for its times.
+drawn by progress, not by time, so that all phases are covered on a busy machine too: a random
+logged step plus a random delay; one kill in eight comes while the run is starting. The exit code is
+0 if every killed run ends with the same weights as the uninterrupted one, bit for bit, and with the
+same log apart from the times.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def main() -> int:
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="kill-test-"))
     generator = random.Random(arguments.seed)
     command = ["train", arguments.recipe, *options]
-    undisturbed = folder / "undisturbed"
-    start([*command, "--out", str(undisturbed)]).wait()
-    expected = fingerprint(undisturbed)
-    logged_steps = sorted({line["step"] for line in log_lines(undisturbed)})
-    print(f"undisturbed: {logged_steps[-1]} steps, weights {expected[0][:16]}", flush=True)
+    uninterrupted = folder / "uninterrupted"
+    start([*command, "--out", str(uninterrupted)]).wait()
+    expected = fingerprint(uninterrupted)
+    logged_steps = sorted({line["step"] for line in log_lines(uninterrupted)})
+    print(f"uninterrupted: {logged_steps[-1]} steps, weights {expected[0][:16]}", flush=True)
     equal = done = 0
     while done < arguments.times:
         out = folder / f"killed-{done + 1:02d}"
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def start(arguments: list[str]) -> subprocess.Popen[bytes]:
-    """Start the command line of this environment in its own process group."""
+    """Start multiattn from this environment, in its own process group."""
     program = [sys.executable, "-c", "from multiattn.cli import main; main()"]
     return subprocess.Popen(
         [*program, *arguments], stdout=subprocess.DEVNULL, start_new_session=True
@@ -68,7 +68,7 @@ def start(arguments: list[str]) -> subprocess.Popen[bytes]:
 def start_and_kill(
     arguments: list[str], out: Path, logged_steps: list[int], generator: random.Random
 ) -> str | None:
-    """Start a run and kill it at a random moment; describe that, or None if it ended before."""
+    """Start a run and kill it at a random moment; describe the kill, or None if it ended first."""
     if generator.random() < 1 / 8:
         step, delay = -1, generator.uniform(0, 8)
     else:

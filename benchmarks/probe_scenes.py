@@ -3,14 +3,14 @@
     python benchmarks/probe_scenes.py RUN [--data DATA] [--split test]
 
 RUN is a captioning run on ``data/scenes``, or on a corpus of square images whose rows give the
-boxes of their ``objects``. Each image is captioned as by ``multiattn predict``. At every noun that
-names objects in the image, the attention weight of each grid cell is spread evenly over the cell
-and summed over the boxes of these objects: those of that shape, and of the colour before the noun
-if any of them has that colour. For uniform attention this sum equals the share of the boxes in the
-area of the image. Printed, with 95 % bootstrap intervals over images:
+boxes of their ``objects``. Each image is captioned as ``multiattn predict`` does. At every noun
+that names objects in the image, the attention weight of each grid cell is spread evenly over the
+cell and summed over the boxes of these objects: those of that shape, and of the colour before the
+noun if any of them has that colour. For uniform attention this sum equals the share of the image
+that the boxes cover. These are printed, with 95 % bootstrap intervals over images:
 
 mass     mean attention weight on the boxes
-area     mean share of the boxes in the area of the image
+area     mean share of the image that the boxes cover
 ratio    mass / area
 pointed  how often the centre of the cell with the highest weight is in a box
 named    how many of the nouns in the captions name an object in the image; only these are counted
@@ -39,7 +39,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class NounAttention:
-    """Attention at one noun: its mass on the named objects, their area, whether it points there."""
+    """Attention at one noun: mass on the named objects, their area, whether it points at them."""
 
     image: int
     mass: float

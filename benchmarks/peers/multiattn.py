@@ -1,4 +1,4 @@
-"""The adapter of multiattn for the benchmark harness; it uses public names only.
+"""The adapter of multiattn for the benchmark harness; it uses no private names.
 
 Workloads: translation (W1 training, W2 decoding), speech recognition (W3 training), captioning from
 given feature grids (W4 training and decoding).
@@ -47,8 +47,11 @@ FORMS = {
     "multiplicative": (Luong, Multiplicative, "no input feeding"),
 }
 SPEECH = workloads.ASR
-HEARD = partial(Additive, dim=SPEECH["att"])
-LISTENING = {"additive": HEARD, "location": partial(Location, of=HEARD, filters=10, width=201)}
+ADDITIVE = partial(Additive, dim=SPEECH["att"])
+SPEECH_ATTENTIONS = {
+    "additive": ADDITIVE,
+    "location": partial(Location, of=ADDITIVE, filters=10, width=201),
+}
 GRIDS = workloads.CAP
 MODES = {"greedy": (1, 64), "beam": (5, 32), "beam1": (5, 1)}  # beam size, batch size
 
@@ -108,7 +111,7 @@ class Transcriber(nn.Module):
             {"speech": MemorySpec(self.encoder.out_dim)},
             embedding_dim=SPEECH["hid"],
             hidden_dim=SPEECH["hid"],
-            attention=LISTENING[form],
+            attention=SPEECH_ATTENTIONS[form],
             initial_state="zero",
         )
 
@@ -186,7 +189,7 @@ def training(model: Any, batches: list[Any], counts: list[str], note: str) -> ha
 
 
 def decoding(model: Translator, beam: int, batch_size: int) -> harness.Case:
-    """Decode 20 words per sentence and then EOS, one step more than toolkits that stop at 20."""
+    """Decode 20 words per sentence, then EOS: one more step than toolkits that stop at 20."""
     length = SIZES["max_len"]
     settings = Search(beam=beam, min_length=length, max_length=length)
     model.eval()

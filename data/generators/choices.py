@@ -35,7 +35,7 @@ class Choices:
         return items[self.integer_below(len(items))]
 
     def pick_skewed(self, items: Sequence[Item]) -> Item:
-        """Pick an item, the first ones more often, as real words differ in frequency too."""
+        """Pick an item, the first ones more often, because real words differ in frequency too."""
         return items[int(len(items) * self._random.random() ** 1.5)]
 
     def sample(self, items: Sequence[Item], count: int) -> list[Item]:

@@ -50,7 +50,7 @@ def verb(group: Group) -> str:
 
 
 def compose_caption(choices: Choices, scene: Scene) -> str:
-    """Compose a caption in lower case without punctuation; the left or upper group mostly first."""
+    """Compose a lower-case caption, no punctuation; the left or upper group usually comes first."""
     names = [describe_group(choices, group) for group in scene.groups]
     if len(names) == 1:
         return choices.pick_skewed(ALONE).format(a=names[0], **{"is": verb(scene.groups[0])})

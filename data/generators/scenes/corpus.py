@@ -51,7 +51,7 @@ def combinations(scene: Scene) -> set[Combination]:
 
 
 def held_out_combinations(choices: Choices) -> dict[str, set[Combination]]:
-    """Draw the combinations of each evaluation split that occur in no other split."""
+    """Draw, for each evaluation split, the combinations that occur in no other split."""
     remaining = choices.shuffled(
         [(colour, shape, role) for colour in COLOURS for shape in SHAPES for role in ROLES]
     )

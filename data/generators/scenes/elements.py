@@ -44,4 +44,4 @@ class Scene:
 
     groups: tuple[Group, ...]
     roles: tuple[str, ...]
-    background: int  # any number, which selects the background
+    background: int  # any number; it selects the background

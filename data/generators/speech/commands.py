@@ -1,7 +1,7 @@
 """Composes the sentences of the speech corpus: short home-automation commands, spelled as spoken.
 
-Many words sound alike (``fifteen`` and ``fifty``, ``den`` and ``ten``), and the context of a word
-says little about which of them it is.
+Many words sound alike (``fifteen`` and ``fifty``, ``den`` and ``ten``), and the context rarely says
+which of them was spoken.
 """
 
 from __future__ import annotations

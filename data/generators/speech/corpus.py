@@ -1,4 +1,4 @@
-"""Makes and writes the speech corpus. No sentence and no voice occurs in two splits.
+"""Generates and writes the speech corpus. No sentence and no voice occurs in two splits.
 
 A voice is an accent and a variant (the timbre). Room, level and noise are derived from a seed, so a
 recording is a function of its ``Utterance`` alone. Recordings have telephone quality (8 kHz, 8

@@ -29,7 +29,7 @@ class Sentence:
     """A sentence and the voice that speaks it.
 
     accent: a file in espeak-ng's folder ``lang``. variant: a file in its folder ``!v``. rate: words
-    per minute. pitch and range (pitch range) of the voice go from 0 to 99.
+    per minute. pitch and range (of the pitch) are numbers from 0 to 99.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Sentence:
 
 
 def load_library() -> tuple[ctypes.CDLL, Path]:
-    """Load the shared library; also return the folder of its voices."""
+    """Load the shared library; return it and the folder of its voices."""
     try:
         loader = importlib.import_module("espeakng_loader")
     except ModuleNotFoundError:

@@ -101,7 +101,7 @@ def invent_names(choices: Choices, used: set[str], count: int, kind: str) -> tup
 
 
 def slot_fillers(choices: Choices, pool: Names) -> dict[str, Callable[[], str]]:
-    """A function for each slot that draws a filler."""
+    """For each slot, a function that draws a filler."""
     lists = {
         "place": pool.places,
         "person": PEOPLE,

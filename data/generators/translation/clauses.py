@@ -1,4 +1,4 @@
-"""Puts one clause into English and into German. All random choices are made in ``sentences.py``.
+"""Renders a clause in English and in German. All random choices are made in ``sentences.py``.
 
 German word order: the finite verb second, first or last; the parts sorted by ``rank``; the rest of
 the verb at the end. English word order: the parts in the order of ``Clause.parts``.

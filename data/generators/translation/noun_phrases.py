@@ -258,7 +258,7 @@ def time_expression(choices: Choices, tense: str) -> Part:
 
 
 def location(choices: Choices, kind: str, case: str) -> tuple[str, str]:
-    """The place where something is (``dat``) or is put (``acc``)."""
+    """The place where something is (``dat``), or where it is put (``acc``)."""
     table = P.HANGING_SPOTS if kind == "hanging" else P.SPOTS
     preposition, german_preposition, places = choices.pick(table)
     noun = P.PLACES[choices.pick(places)]

@@ -1,6 +1,6 @@
 """Random sentences: statements, subordinate and relative clauses, questions, infinitives, passives.
 
-Each function composes one (English, German) pair without initial capital and full stop.
+Each function composes one (English, German) pair without an initial capital or a full stop.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def statement(choices: Choices) -> Pair:
 
 
 def same_person_or_other(choices: Choices, person: Phrase) -> Phrase:
-    """The same person as a pronoun, if there is one, or another person."""
+    """A pronoun for the same person, if there is one, or another person."""
     same = [row for row in PRONOUNS if row[-1] == person.owner]
     if same and choices.chance(0.5):
         return pronoun_phrase(same[0])

@@ -1,1 +1,1 @@
-"""Templates of `multiattn plugins new`, one module per kind: real code, linted and tested here."""
+"""Templates for `multiattn plugins new`, one module per kind: real code, linted and tested here."""

@@ -1,4 +1,4 @@
-"""An attention that scores by the distance between query and key: nearer keys weigh more.
+"""An attention that scores by the distance between query and key: nearer keys get more weight.
 
 Letters: B batch, N queries, S slots, A width.
 """

@@ -29,7 +29,7 @@ class Example:
         return {"example": float(sums[0]) / count}
 
     def signature(self) -> str:
-        """Name all that the value depends on."""
+        """Name everything that the value depends on."""
         return f"example|lowercase:{'yes' if self.lowercase else 'no'}|version:1"
 
     def _plain(self, text: str) -> str:
