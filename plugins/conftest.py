@@ -1,4 +1,4 @@
-"""What the tests of every plugin share."""
+"""Shared by the tests of all plugins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def real_corpus() -> Callable[[str], Path]:
     def find(name: str) -> Path:
         folder = Path(os.environ.get("MULTIATTN_DATA") or SHARED) / name
         if not folder.is_dir():
-            pytest.skip(f"no {name} in {folder.parent}; set MULTIATTN_DATA to where corpora lie")
+            pytest.skip(f"no {name} in {folder.parent}; set MULTIATTN_DATA to the corpora's folder")
         return folder
 
     return find

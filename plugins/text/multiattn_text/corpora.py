@@ -1,8 +1,9 @@
 """Text corpora: aligned files, tables, Multi30k, AESLC.
 
 A corpus lists the examples of a split with all fields unchanged; the recipe chooses which fields
-are sources and which is the target. At a bad row ``examples`` raises a UserError naming file and
-line; given ``on_bad_row``, it calls that with the message instead and leaves the row out. No torch.
+are sources and which is the target. For a bad row ``examples`` raises a UserError naming file and
+line; if ``on_bad_row`` is given, it gets the message instead and the row is left out. Imports no
+torch.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from multiattn.corpora import (
 class Parallel:
     """Text files aligned by line, such as ``train.en`` and ``train.de``; plain or .gz.
 
-    fields: the file name of each field, with ``{split}`` in place of the split. By default, every
+    fields: the file name of each field, with ``{split}`` for the split. By default, every
         file ``SPLIT.NAME`` or ``SPLIT.NAME.gz`` in the folder is the field NAME.
     """
 
@@ -188,10 +189,10 @@ class _AlignedFiles:
         """Decode a row. Raises BadRowError for invalid UTF-8 and for an empty line."""
         fields: dict[str, Value] = {}
         for (field, path), raw in zip(self.paths.items(), raw_lines, strict=True):
-            place = FileLine(path, line)
-            text = decode_line(raw, place)
+            location = FileLine(path, line)
+            text = decode_line(raw, location)
             absent = field in self.optional and not text.strip()
-            fields[field] = None if absent else require_text(text, "a sentence", place)
+            fields[field] = None if absent else require_text(text, "a sentence", location)
         file = next(iter(self.paths.values())).name
         return Example(f"{self.split}-{line}", fields, {"file": file, "line": str(line)})
 
@@ -204,7 +205,7 @@ def _read_aligned(
         files = zip(paths.values(), columns, strict=True)
         counts = ", ".join(f"{len(lines)} in {path}" for path, lines in files)
         raise UserError(
-            f"expected equally many lines in every file of the split {split!r}, got {counts}; "
+            f"expected the same number of lines in every file of {split!r}, got {counts}; "
             "align the files line by line, and move away files that are not part of the corpus"
         )
     return _AlignedFiles(split, paths, columns, optional)

@@ -1,6 +1,6 @@
-"""Multi30k with the visible words masked in the English, so that only the photograph tells them.
+"""Multi30k with nouns and colours masked in the English, so that only the photograph shows them.
 
-The corpus ``multi30k-masked``; ``masked_words.py`` lists the words. No torch.
+The corpus ``multi30k-masked``; ``masked_words.py`` lists the words. Imports no torch.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class MaskedMulti30k:
         self._multi30k = Multi30k(folder, variant="tok", photographs=photographs)
 
     def splits(self) -> tuple[str, ...]:
-        """The splits of Multi30k, their pictured lines, and the splits to compare."""
+        """List the splits of Multi30k, those of its pictured lines, and those to compare."""
         splits = self._multi30k.splits()
-        comparable = set(self.comparison_sources) <= set(splits)
+        can_compare = set(self.comparison_sources) <= set(splits)
         return (
             *splits,
             *(f"{split}{self.pictured_suffix}" for split in splits),
-            *(self.comparison_splits if comparable else ()),
+            *(self.comparison_splits if can_compare else ()),
         )
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
@@ -92,8 +92,8 @@ def _replace_image(example: Example, image: str | tuple[str, ...] | None) -> Exa
 def shuffle_images(examples: Sequence[Example]) -> list[Example]:
     """Give each example the image of another one.
 
-    The images are rotated by half the length of the list, or by the next larger shift that leaves
-    no example its own file. Raises UserError if there is no such shift.
+    The images are rotated by half the length of the list, or by the next larger shift at which
+    no example keeps its own file. Raises UserError if there is no such shift.
     """
     images = [example.fields["image"] for example in examples]
     half = len(images) // 2
@@ -103,6 +103,6 @@ def shuffle_images(examples: Sequence[Example]) -> list[Example]:
             pairs = zip(examples, rotated, strict=True)
             return [_replace_image(example, image) for example, image in pairs]
     raise UserError(
-        "expected photographs that differ, to give each line another's, "
+        "expected enough different photographs to give each line that of another, "
         f"got {len(set(images))} for {len(images)} lines; complete the corpus's SPLIT.image files"
     )

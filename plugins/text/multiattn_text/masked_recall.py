@@ -1,4 +1,4 @@
-"""The metric ``masked-recall``: how many of the masked words were translated. No torch."""
+"""The metric ``masked-recall``: how many of the masked words were translated. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from multiattn_text.masked_words import MASKED_WORDS, WORD_LIST_VERSION
 class MaskedRecall:
     """Recall of the German words that translate masked English words, 0-1.
 
-    Counted are the tokens of the reference that are in the word list, whether or not the English
-    was masked there. A counted token is found if the output still has an unmatched word for the
+    The tokens of the reference that are in the word list are counted, whether or not the English
+    was masked there. A counted token is matched if the output still has an unmatched word for the
     same concept, in any form or synonym on its line of the list. Texts are lowercased and split at
     spaces, so they should be tokenised. With several references, the one with the highest recall
     counts.
@@ -23,15 +23,15 @@ class MaskedRecall:
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
     ) -> NDArray[np.float64]:
-        """Found and counted words of every example: (n, 2)."""
+        """Matched and counted words of every example: (n, 2)."""
         pairs = zip(hypotheses, references, strict=True)
         counts = [_best_counts(hypothesis, targets) for hypothesis, targets in pairs]
         return np.array(counts, dtype=np.float64)
 
     def aggregate(self, sums: NDArray[np.float64], count: int) -> Mapping[str, float]:
-        """Found words divided by counted words; 0 if none were counted."""
-        found, counted = sums.tolist()
-        return {"masked-recall": found / counted if counted else 0.0}
+        """Matched words divided by counted words; 0 if none were counted."""
+        matched, counted = sums.tolist()
+        return {"masked-recall": matched / counted if counted else 0.0}
 
     def signature(self) -> str:
         """Version of the word list, what counts as a match, tokenisation, references."""
@@ -39,7 +39,7 @@ class MaskedRecall:
 
 
 def _best_counts(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
-    """Found and counted words against the reference with the highest recall."""
+    """Matched and counted words against the reference with the highest recall."""
     output_concepts = MASKED_WORDS.count_concepts(hypothesis)
     counts = []
     for reference in references:

@@ -1,7 +1,7 @@
 """The words that the corpus ``multi30k-masked`` masks, and the German words that translate them.
 
 After Caglayan et al. 2019, Probing the need for visual context in multimodal machine translation,
-section 3. They mask the annotated heads of entities, and colours; this masks the words of one list.
+section 3. They mask colours and the annotated head nouns of entities; here, a word list decides.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class MaskedWords:
 
     english: the words to mask.
     german_concepts: the concept (line of the list) of each German word form. Forms of one concept
-        count as equal, so that number, case, gender and synonyms make no difference.
+        are equivalent, so that number, case, gender and synonyms make no difference.
     """
 
     english: frozenset[str]

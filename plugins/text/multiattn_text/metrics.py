@@ -1,7 +1,7 @@
 """BLEU, chrF, TER and ROUGE: the counts of the official scorers, one row per example.
 
 sacrebleu and rouge-score do all the counting, and values keep their scales: 0-100 for sacrebleu,
-0-1 for rouge-score. No torch.
+0-1 for rouge-score. Imports no torch.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Bleu:
                 lowercase=lowercase,
                 smooth_method=smooth_method,
                 smooth_value=smooth_value,
-                force=tokenize == "none",  # do not warn about tokenised text when it is intended
+                force=tokenize == "none",  # do not warn about tokenised text that is intended
             )
         except (ImportError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())
             raise UserError(
-                f"expected what BLEU's tokeniser {tokenize!r} needs, got: {reason}; "
-                "install that or choose another tokenize, such as 13a"
+                f"expected all that BLEU's tokeniser {tokenize!r} needs, got: {reason}; "
+                "install it or choose another tokenize, such as 13a"
             ) from error
 
     def statistics(
@@ -240,7 +240,7 @@ def _signature(scorer: BLEU | CHRF | TER) -> str:
 
 
 def _rouge_scorer(kind: str, stemmer: bool) -> RougeScorer:
-    # imported late: it imports nltk, which takes over a second that BLEU need not wait for
+    # imported here because it imports nltk, which takes over a second and is not needed for BLEU
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer([kind], use_stemmer=stemmer)

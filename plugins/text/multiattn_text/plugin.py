@@ -54,7 +54,7 @@ def _corpora() -> Iterator[Record]:
         name="multi30k-masked",
         target="multiattn_text.masked_multi30k:MaskedMulti30k",
         fields={"en": "text", "masked": "text", "de": "text", "image": "image"},
-        summary="Multi30k, nouns and colours masked; photographs own, none or shuffled",
+        summary="Multi30k with nouns and colours masked; photographs kept, removed or shuffled",
         paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
         "translation",
     )

@@ -122,7 +122,7 @@ def test_the_error_for_a_damaged_gzip_file_names_it(tmp_path, damage):
     write(tmp_path, train__en="one\n", train__de__gz="eins\n")
     path = tmp_path / "train.de.gz"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=r"whole gzip file in .*train\.de\.gz, got "):
+    with pytest.raises(UserError, match=r"complete gzip file at .*train\.de\.gz, got "):
         Parallel(tmp_path).examples("train")
 
 

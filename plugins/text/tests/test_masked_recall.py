@@ -1,4 +1,4 @@
-"""Masked recall: which words count, which of them are found, and what the metric reports."""
+"""Masked recall: which words count, which of them match, and what the metric reports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_reference_with_the_highest_recall_counts():
     assert recall("ein hund", "eine katze und ein hund", "ein hund", "ein vogel") == [1, 1]
 
 
-def test_recall_is_found_over_counted_and_works_with_the_paired_test():
+def test_recall_is_matched_over_counted_and_works_with_the_paired_test():
     host = load_host()
     metric, record = MaskedRecall(), host.find("metric", "masked-recall").record
     references = [["ein hund"], ["ein roter ball"], ["eine frau"]] * 40
