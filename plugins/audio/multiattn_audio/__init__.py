@@ -1,1 +1,1 @@
-"""Speech for multiattn. ``plugin.py`` lists the components; importing this imports nothing."""
+"""Speech for multiattn. ``plugin.py`` lists all components. Nothing is imported here."""

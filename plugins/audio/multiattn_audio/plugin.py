@@ -1,4 +1,4 @@
-"""The components of the audio plugin. A target is imported when a recipe builds it."""
+"""The components of the audio plugin. A target is imported only when a recipe uses it."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _metrics() -> Iterator[Record]:
         (
             "english",
             "EnglishNormaliser",
-            "plain, without noises and hesitations, contractions expanded",
+            "plain, without noise marks and hesitations, with contractions expanded",
         ),
     ):
         yield Normaliser(

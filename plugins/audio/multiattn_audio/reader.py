@@ -1,4 +1,4 @@
-"""The reader: recordings become waveforms at one sampling rate.
+"""Reads recordings as waveforms at one sampling rate.
 
 Letters: L samples, C channels, B recordings of a batch.
 """
@@ -52,7 +52,7 @@ class AudioSpec:
 class Audio:
     """Reads a recording (a path, the bytes of a file, or a ``Sound``) as one channel at one rate.
 
-    sample_rate_hz: higher rates are converted; lower ones are refused, see ``checks.upsample``.
+    sample_rate_hz: higher rates are converted; lower ones are refused unless ``checks.upsample``.
     speed_perturbation: speed factors for training, drawn uniformly; they change the pitch too
         (Ko et al. 2015, who use 0.9, 1.0 and 1.1). If empty, the speed is never changed.
     max_seconds: a longer recording is refused before it is decoded.
@@ -60,7 +60,7 @@ class Audio:
     checks: the limits beyond which a recording is refused.
     """
 
-    accepts = (bytes, Sound)  # types that a prediction may be given besides paths
+    accepts = (bytes, Sound)  # input types of a prediction, besides paths
 
     def __init__(
         self,

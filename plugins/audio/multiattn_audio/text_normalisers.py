@@ -17,7 +17,7 @@ class VerbatimNormaliser:
         return text
 
     def signature(self) -> str:
-        """Without a version, because there are no rules."""
+        """There is no version, because there are no rules."""
         return "none"
 
 

@@ -18,7 +18,7 @@ from torchaudio.functional import forced_align
 from multiattn import PAD, Evidence, Time, TimedWord
 from multiattn.layers import ctc_head_name
 
-TAIL_SHARE = 0.1  # of a word's attention that is cut off at either end
+TAIL_SHARE = 0.1  # of a word's attention, cut off at each end
 
 
 class WordTimes:
@@ -36,7 +36,7 @@ class WordTimes:
     """
 
     def align(self, evidence: Evidence) -> Sequence[TimedWord]:
-        """A time for every word; empty without words, or with neither head nor attention."""
+        """Times of all words; empty without words, or with neither head nor attention."""
         if not evidence.words:
             return ()
         path = ctc_path(evidence)

@@ -68,7 +68,7 @@ def test_for_too_short_a_recording_only_the_words_are_drawn(tmp_path):
     assert len(draw(str(tmp_path / "short.wav"), slots=1, words=("a",)).axes) == 1
 
 
-def test_digital_silence_is_draw(tmp_path):
+def test_digital_silence_is_drawn(tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
     draw(str(tmp_path / "silence.wav"))
 

@@ -39,7 +39,7 @@ def test_plain_keeps_letters_marks_and_digits(text, plain):
         ("summer hummed", "summer hummed"),
     ],
 )
-def test_english_removes_noises_and_hesitations_and_expands_contractions(text, english):
+def test_english_removes_noise_marks_and_hesitations_and_expands_contractions(text, english):
     assert EnglishNormaliser()(text) == english
 
 

@@ -1,1 +1,1 @@
-"""Image input for multiattn; ``plugin.py`` lists the components. Nothing is imported here."""
+"""Image input for multiattn; ``plugin.py`` lists all components. Nothing is imported here."""

@@ -20,7 +20,7 @@ class Augmentation(Strict):
     ratio: range of the crop's width over its height, before it is resized to a square.
     flip: probability of a horizontal flip; set it to 0 where captions tell left from right.
     brightness, contrast, saturation: a factor is drawn from 1 - x to 1 + x; 0: unchanged.
-    hue: a shift by up to x of the colour circle.
+    hue: a shift of up to x around the colour circle.
     """
 
     scale: Range = (0.6, 1.0)
@@ -42,7 +42,7 @@ class Augmentation(Strict):
 
 
 def build_transform(settings: Augmentation, size: int) -> v2.Transform:
-    """A random transform to size × size pixels, which draws from torch's global generator."""
+    """A random transform to size × size pixels; it draws from torch's global generator."""
     colours = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     steps: list[v2.Transform] = [
         v2.RandomResizedCrop(size, settings.scale, settings.ratio),

@@ -27,13 +27,13 @@ NOT_SEQUENTIAL = ("googlenet", "inception_v3")  # transform their input, or have
 def build_network(name: str, size: int) -> nn.Module:
     """A torchvision network, freshly initialised, without its head.
 
-    size: pixels a side of the images; a vision transformer is built for one size.
+    size: side of the images in pixels; a vision transformer is built for one size.
     Raises UserError for an unknown name, and for a size that the network cannot take.
     """
     names = [model for model in models.list_models(module=models) if model not in NOT_SEQUENTIAL]
     if name not in names:
         raise UserError(
-            f"expected as backbone a network of torchvision whose parts follow one another, got "
+            f"expected as backbone a torchvision network whose parts form a sequence, got "
             f"{name!r}; {suggestion(name, names)}"
         )
     try:
@@ -65,7 +65,7 @@ def _part_names_below(module: nn.Module, prefix: str) -> list[str]:
 
 
 def remove_parts_after(network: nn.Module, names: Sequence[str], cut: str) -> list[str]:
-    """Remove the parts after ``cut`` and give the names of the rest; "" removes none."""
+    """Remove the parts after ``cut`` and return the names of the rest; "" removes none."""
     count = names.index(_check_part_name(cut, names, "cut")) + 1 if cut else len(names)
     for name in names[count:]:
         parent, _, child = name.rpartition(".")
@@ -121,7 +121,7 @@ def to_grid(network: nn.Module, last_part: str, values: Tensor) -> Tensor:
 
 
 def grid_channels(network: nn.Module, names: Sequence[str], channels: int, size: int) -> int:
-    """The channels D of the grid for images of this size, from shapes alone.
+    """The channels D of the grid for images of this size, computed from shapes alone.
 
     Raises UserError for images too small for the network.
     """

@@ -1,4 +1,4 @@
-"""The image encoder: a torchvision network, frozen or partly trained, gives a memory of grid cells.
+"""The image encoder: a torchvision network, frozen or partly trained, whose grid is the memory.
 
 Letters: B images, D width of a slot, h × w grid cells, S = h · w slots.
 """
@@ -41,7 +41,7 @@ class CNNGrid(nn.Module):
     weights: the initial weights: ``imagenet`` or another name of torchvision's weights, the path
         of a file below the data root, or ``none``. A finished run saves its own weights.
     cut: the part whose output is the grid, by torchvision's name (``features.28``); "": the last.
-    grid: cells a side to which the grid is average-pooled; None: the backbone's own grid.
+    grid: cells per side to which the grid is average-pooled; None: the backbone's own grid.
     train_from: the first part of the backbone that is trained; None: all parts are frozen; "": all
         are trained. Frozen parts stay in evaluation mode, and their output is rounded to float16.
     normalisation: ``slots`` applies layer normalisation (Ba et al. 2016) to each slot, because the
@@ -100,7 +100,7 @@ class CNNGrid(nn.Module):
         return bool(self.frozen_parts)
 
     def start_from(self, data_root: Path) -> str:
-        """Load the backbone's initial weights and say from where; errors as ``load_weights``."""
+        """Load the backbone's initial weights; result and errors as for ``load_weights``."""
         name = str(self.feature_settings["backbone"])
         return load_weights(self.backbone, self.weights, name, data_root)
 
@@ -119,7 +119,7 @@ class CNNGrid(nn.Module):
     def features(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """The output of the frozen parts, (B, h, w, D) in float16, channels last.
 
-        An image's features do not depend on the rest of the batch, to the bit. Without frozen
+        An image's features are the same, to the bit, whatever else is in the batch. Without frozen
         parts they are the normalised images themselves, in the encoder's precision.
         """
         with torch.autocast(inputs.device.type, enabled=False):
@@ -150,7 +150,7 @@ class CNNGrid(nn.Module):
         return torch.randint(256, (2, 3, size, size), dtype=torch.uint8), torch.ones(2).long()
 
     def _apply_frozen(self, images: Tensor) -> Tensor:
-        """Normalised images (B, 3, H, W) through the frozen parts."""
+        """Apply the frozen parts to normalised images (B, 3, H, W)."""
         values = images.contiguous(memory_format=torch.channels_last)
         values = apply_parts(self.backbone, self.frozen_parts, values)
         return values if self.trainable_parts else self._pool(values)
@@ -162,7 +162,7 @@ class CNNGrid(nn.Module):
 
 
 def _apply_in_fixed_batches(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Apply ``function`` to batches of a fixed size, the last one filled up with zeros."""
+    """Apply ``function`` to batches of a fixed size, the last one padded with zeros."""
     size = FROZEN_BATCH_SIZE_ON_CPU if images.device.type == "cpu" else FROZEN_BATCH_SIZE
     padded = F.pad(images, (0,) * 7 + (-len(images) % size,))
     return torch.cat([function(batch) for batch in torch.split(padded, size)])[: len(images)]

@@ -1,4 +1,4 @@
-"""File name suffixes of images. No torch and no Pillow: ``plugin.py`` imports this."""
+"""File name suffixes of images. ``plugin.py`` imports this, so it imports no torch or Pillow."""
 
 from __future__ import annotations
 

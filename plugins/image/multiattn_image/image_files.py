@@ -1,4 +1,4 @@
-"""Reads images as upright 8-bit RGB, and refuses unsupported or damaged files. No torch.
+"""Reads images as upright 8-bit RGB, and refuses unsupported or damaged files. Imports no torch.
 
 The format is detected from the content, not from the file name, and each file is opened by
 Pillow's class for that format. ``PIL.Image.open`` would try every format it knows, warn about
@@ -31,10 +31,10 @@ from multiattn import UserError
 ImageInput = str | Path | bytes | PIL.Image.Image | NDArray[np.uint8]
 
 MAX_MEGAPIXELS = 100.0  # 300 MB once decoded; twice what most cameras produce
-MIN_SIDE = 8  # pixels; anything smaller shows nothing to describe
+MIN_SIDE = 8  # pixels; anything smaller is too small to describe
 WHITE = (255, 255, 255, 255)
 
-# First bytes of other files that are often mistaken for supported images.
+# First bytes of other files that are often passed as images.
 UNSUPPORTED_FORMATS = {
     b"GIF8": "a GIF",
     b"II*\0": "a TIFF",
@@ -51,7 +51,7 @@ END_MARKERS: dict[type[ImageFile], bytes] = {
 
 
 def describe_input(image: ImageInput) -> str:
-    """What error messages call this image."""
+    """The name of an image in error messages."""
     if isinstance(image, bytes):
         return f"the {len(image)} bytes given"
     if isinstance(image, PIL.Image.Image):

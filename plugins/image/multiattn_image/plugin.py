@@ -1,4 +1,4 @@
-"""The components of the image plugin. A target is imported only when a recipe builds it."""
+"""The components of the image plugin. A target is imported only when a recipe uses it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The reader of images: a file, bytes or an array becomes a square of pixels.
+"""Reads images, from a file, bytes or an array, as squares of pixels.
 
-Letters: R images in a batch, H = W pixels a side.
+Letters: R images in a batch, H = W pixels per side.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class ImageReader:
 
     An array is (H, W) for grey, (H, W, 3) for RGB or (H, W, 4) for RGB with opacity.
 
-    size: pixels a side; the shorter side is resized to it, and the longer one cropped at both ends.
-    augmentation: random crops, flips and colours, in training only; none: training reads the same
-        square as prediction.
+    size: pixels per side; the shorter side is resized to it, the longer one cropped at both ends.
+    augmentation: random crops, flips and colours, in training only; without it, training reads the
+        same square as prediction.
     max_megapixels: a larger image is refused before it is decoded.
     """
 
-    accepts = (bytes, PIL.Image.Image, np.ndarray)  # what a prediction may pass besides a path
+    accepts = (bytes, PIL.Image.Image, np.ndarray)  # input types of a prediction, besides paths
 
     def __init__(
         self,
@@ -68,9 +68,9 @@ class ImageReader:
         return self._transform is not None
 
     def measure(self, value: ImageInput) -> int:
-        """The length 1: all images have one size, so a batch's budget counts images.
+        """Always 1: all images have the same size, so a batch's budget counts images.
 
-        Raises UserError for an image that is refused, as far as its header and its end show.
+        Raises UserError for an image that its header or its end shows to be unusable.
         """
         check_image(value, self._max_megapixels)
         return 1
@@ -94,5 +94,5 @@ class ImageReader:
         return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
 
     def labels(self, value: ImageInput) -> list[str]:
-        """No labels: slots are grid cells, which the memory's layout identifies."""
+        """Slots have no labels: the memory's layout says which grid cells they are."""
         return []

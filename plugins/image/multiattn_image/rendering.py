@@ -1,4 +1,6 @@
-"""Attention maps over an image: one copy per word, bright where the model attended. No torch.
+"""Attention maps over an image: one copy per word, bright where the model attended.
+
+Imports no torch.
 
 Letters: W words, S grid cells.
 """

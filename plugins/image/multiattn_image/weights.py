@@ -21,7 +21,7 @@ BATCH_COUNTER = "num_batches_tracked"  # affects no output, and older files lack
 
 
 def load_weights(network: nn.Module, weights: str, backbone: str, data_root: Path) -> str:
-    """Load weights into a network, keeping its precision, and say from where; "" for ``none``.
+    """Load weights into a network, keeping its precision, and return their origin ("" for none).
 
     weights: ``none``; ``imagenet``, torchvision's default, or the name of another of its weights
         (``IMAGENET1K_V1``), downloaded once; or the path of a .safetensors, .pth or .pt file below
@@ -47,8 +47,8 @@ def _download_state_dict(backbone: str, choice: Any) -> Mapping[str, Tensor]:
         network: nn.Module = models.get_model(backbone, weights=choice)
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"expected to download {choice.url}, got {error}; where there is no internet, put that "
-            "file below the data root and give its path there as the encoder's weights"
+            f"expected to download {choice.url}, got {error}; without internet access, put "
+            "that file below the data root and give its relative path as the encoder's weights"
         ) from error
     return network.state_dict()
 
@@ -61,13 +61,14 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(
-            f"expected weights at {path}, found no file; put them there (paths start at the data "
-            "root, see --data), or give another path, imagenet or none as the encoder's weights"
+            f"expected weights at {path}, got no such file; put them there (paths are relative to "
+            "the data root, see --data), or give another path, imagenet or none as the encoder's "
+            "weights"
         ) from None
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"expected a file of nothing but tensors, got {path} with other objects in it, which "
-            "are never loaded; save the state dict alone"
+            f"expected a file with nothing but tensors, got {path} with other objects, which are "
+            "never loaded; save only the state dict"
         ) from error
     # The unpickler raises many kinds of errors for invalid bytes.
     except (
@@ -75,8 +76,8 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
         *(TypeError, LookupError, AttributeError, struct.error),
     ) as error:
         raise UserError(
-            f"expected weights in {path}, which cannot be read ({error}); it may be damaged: get "
-            "it again"
+            f"expected weights in {path}, got a file that cannot be read ({error}) and may "
+            "be damaged; fetch it again"
         ) from error
     entries = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {
@@ -86,8 +87,7 @@ def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
     }
     if not tensors:
         raise UserError(
-            f"expected the names and tensors of a state dict in {path}, got none; save "
-            "network.state_dict()"
+            f"expected named tensors (a state dict) in {path}, got none; save network.state_dict()"
         )
     return tensors
 

@@ -158,7 +158,7 @@ def test_an_image_in_two_splits_is_detected_however_its_path_is_written(
     warnings = list(
         shared_with_training(Splits(CaptionTables(tmp_path), settings), "dev", ["photo"])
     )
-    assert warnings == ["1 of 1 files of the source 'photo' of dev are in train too"]
+    assert warnings == ["1 of 1 files of the source 'photo' of dev are also in train"]
 
 
 def test_a_folder_reached_by_a_link_gives_the_same_paths(tmp_path, write_images):

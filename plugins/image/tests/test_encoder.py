@@ -226,7 +226,7 @@ def test_a_file_that_is_missing_damaged_or_could_run_code_is_a_user_error(tmp_pa
     (tmp_path / "code.pth").write_bytes(pickle.dumps(print, protocol=2))
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     for name, message in {
-        "none.pth": "found no file",
+        "none.pth": "got no such file",
         "short.safetensors": "may be damaged",
         "short.pth": "nothing but tensors|may be damaged",
         "word.pth": "may be damaged",
@@ -244,7 +244,7 @@ def test_a_failed_download_says_what_to_do_without_internet(monkeypatch, tmp_pat
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", refuse)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
     for weights in ("imagenet", "IMAGENET1K_V1"):
-        with pytest.raises(UserError, match=r"squeezenet1_1-.*no route to host; where there is no"):
+        with pytest.raises(UserError, match=r"squeezenet1_1-.*no route to host; without internet"):
             build_encoder(weights=weights).start_from(tmp_path)
 
 

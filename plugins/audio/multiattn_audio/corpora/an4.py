@@ -54,17 +54,17 @@ class An4:
         recordings = {path.stem: path for path in recording_files(folder)}
 
         def example(line: int, raw: bytes) -> Example:
-            place = FileLine(transcripts, line)
-            match = re.fullmatch(r"(?:<s> )?(.+?)(?: </s>)? \((\S+)\)\s*", decode_line(raw, place))
+            location = FileLine(transcripts, line)
+            row = decode_line(raw, location)
+            match = re.fullmatch(r"(?:<s> )?(.+?)(?: </s>)? \((\S+)\)\s*", row)
             if match is None:
                 raise BadRowError(
-                    f"expected WORDS (NAME) in {place}, got {decode_line(raw, place)!r}; "
-                    "fetch the corpus again"
+                    f"expected WORDS (NAME) in {location}, got {row!r}; fetch the corpus again"
                 )
             text, name = match.groups()
             if name not in recordings:
-                raise missing_recording(folder / f"*/{name}.*", place)
+                raise missing_recording(folder / f"*/{name}.*", location)
             path = recordings[name]
-            return recording_example(name, path, text, path.parent.name, place)
+            return recording_example(name, path, text, path.parent.name, location)
 
         return collect_examples(enumerate(read_lines(transcripts), start=1), example, on_bad_row)

@@ -49,24 +49,24 @@ class Folder:
 
         def example(number: int, path: Path) -> Example:
             name = path.relative_to(folder).with_suffix("").as_posix()
-            place = FileLine(path.with_suffix(".txt"), 1)
-            return recording_example(name, path, _read_transcript(place), None, place)
+            location = FileLine(path.with_suffix(".txt"), 1)
+            return recording_example(name, path, _read_transcript(location), None, location)
 
         return collect_examples(enumerate(paths, start=1), example, on_bad_row)
 
 
-def _read_transcript(place: FileLine) -> str:
+def _read_transcript(location: FileLine) -> str:
     """Read a text file and join its lines. Raises BadRowError if it is missing or empty."""
-    if not place.path.is_file():
+    if not location.path.is_file():
         raise BadRowError(
-            f"expected a transcript in {place.path}, beside the recording, got no such file; "
+            f"expected a transcript in {location.path}, beside the recording, got no such file; "
             "write it, or leave such recordings out with training.bad_rows=skip"
         )
     try:
-        lines = read_lines(place.path)
+        lines = read_lines(location.path)
     except UserError as error:
         raise BadRowError(str(error)) from error
     texts = [
-        decode_line(raw, FileLine(place.path, line)) for line, raw in enumerate(lines, start=1)
+        decode_line(raw, FileLine(location.path, line)) for line, raw in enumerate(lines, start=1)
     ]
-    return " ".join(require_text(" ".join(texts), "a transcript", place).split())
+    return " ".join(require_text(" ".join(texts), "a transcript", location).split())

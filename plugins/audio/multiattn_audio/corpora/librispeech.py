@@ -59,12 +59,12 @@ class Librispeech:
         speaker = chapter.parent.name
 
         def example(line: int, raw: bytes) -> Example:
-            place = FileLine(transcripts, line)
-            name, _, text = decode_line(raw, place).partition(" ")
-            path = chapter / f"{require_text(name, 'an id', place)}.flac"
+            location = FileLine(transcripts, line)
+            name, _, text = decode_line(raw, location).partition(" ")
+            path = chapter / f"{require_text(name, 'an id', location)}.flac"
             if path.name not in file_names:
-                raise missing_recording(path, place)
-            text = require_text(text, "a transcript", place)
-            return recording_example(name, path, text, speaker, place)
+                raise missing_recording(path, location)
+            text = require_text(text, "a transcript", location)
+            return recording_example(name, path, text, speaker, location)
 
         return collect_examples(enumerate(read_lines(transcripts), start=1), example, on_bad_row)

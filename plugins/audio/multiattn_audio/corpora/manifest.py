@@ -71,32 +71,32 @@ class Manifest:
 
         return table_examples(table_path(self._folder, split), example, on_bad_row)
 
-    def _check_seconds(self, path: Path, cell: object, place: FileLine) -> None:
+    def _check_seconds(self, path: Path, cell: object, location: FileLine) -> None:
         """Raise BadRowError unless the recording is as long as the manifest says."""
         try:
             expected = float(cell)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             raise BadRowError(
-                f"expected a number of seconds in {place}, got {cell!r}; correct the row"
+                f"expected a number of seconds in {location}, got {cell!r}; correct the row"
             ) from None
         try:
             actual = _recording_seconds(path, path.stat().st_mtime_ns, self._raw)
         except UserError as error:
-            raise BadRowError(f"{error} ({place})") from error
+            raise BadRowError(f"{error} ({location})") from error
         # written so that NaN fails
         if not abs(actual - expected) <= TOLERATED_SECONDS + TOLERATED_SHARE * actual:
             raise BadRowError(
-                f"expected {expected:g} seconds in {path}, as {place} says, got {actual:.2f}; "
+                f"expected {expected:g} seconds in {path}, as {location} says, got {actual:.2f}; "
                 "correct the row, or fetch the recording again"
             )
 
 
-def _existing_recording(path: Path, place: FileLine) -> Path:
+def _existing_recording(path: Path, location: FileLine) -> Path:
     """Return the path. Raises BadRowError unless it is a file, or if it is too long for one."""
     with suppress(OSError):
         if path.is_file():
             return path
-    raise missing_recording(path, place)
+    raise missing_recording(path, location)
 
 
 @cache

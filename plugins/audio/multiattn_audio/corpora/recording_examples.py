@@ -11,18 +11,22 @@ from multiattn_audio.recordings.formats import SUFFIXES
 
 
 def recording_example(
-    name: str, path: Path, text: str | tuple[str, ...] | None, speaker: str | None, place: FileLine
+    name: str,
+    path: Path,
+    text: str | tuple[str, ...] | None,
+    speaker: str | None,
+    location: FileLine,
 ) -> Example:
-    """Make an example called ``name``; ``place`` is the line that lists the recording."""
+    """Make an example called ``name``; ``location`` is the line that lists the recording."""
     fields = {"audio": str(path), "text": text, "speaker": speaker}
-    meta = {"file": place.path.name, "line": str(place.line)}
+    meta = {"file": location.path.name, "line": str(location.line)}
     return Example(name, fields, meta if speaker is None else {**meta, "speaker": speaker})
 
 
-def missing_recording(path: Path, place: FileLine) -> BadRowError:
+def missing_recording(path: Path, location: FileLine) -> BadRowError:
     """Make the error for a recording that a row names and that does not exist."""
     return BadRowError(
-        f"expected the recording {path}, which {place} names, got no such file; fetch it, or "
+        f"expected the recording {path}, which {location} names, got no such file; fetch it, or "
         "leave such rows out with training.bad_rows=skip"
     )
 

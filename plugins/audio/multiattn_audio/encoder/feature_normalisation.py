@@ -12,11 +12,11 @@ from torch import Tensor, distributed, nn
 
 from multiattn.layers import length_mask
 
-VARIANCE_FLOOR = 1e-5  # a band that never changes, as in silence, stays 0
+VARIANCE_FLOOR = 1e-5  # keeps a band that never changes, as in silence, at 0
 
 
 class UtteranceNormalisation(nn.Module):
-    """By each utterance's own mean and variance, so that loudness and microphone cancel out."""
+    """Uses each utterance's own mean and variance, which cancels out loudness and microphone."""
 
     def __init__(self, bands: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class UtteranceNormalisation(nn.Module):
 
 
 class GlobalNormalisation(nn.Module):
-    """By the mean and variance of every frame seen in training so far, over all processes.
+    """Uses the mean and variance of every frame seen in training so far, over all processes.
 
     These statistics are buffers, so a checkpoint holds them and a resumed run goes on updating
     them. Each training batch updates them before it is normalised; until the first update they are

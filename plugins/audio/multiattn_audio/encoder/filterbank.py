@@ -25,7 +25,7 @@ def hop_seconds(sample_rate_hz: int) -> float:
 
 
 def check_bands(bands: int, sample_rate_hz: int) -> None:
-    """Raise UserError for so many bands that some contain no frequency bin of the spectrum."""
+    """Raise UserError if there are so many bands that some contain no frequency bin."""
     fft_size = 2 ** (_samples_in(WINDOW_MS, sample_rate_hz) - 1).bit_length()
     filters, _ = kaldi.get_mel_banks(
         bands, fft_size, float(sample_rate_hz), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0
@@ -33,8 +33,8 @@ def check_bands(bands: int, sample_rate_hz: int) -> None:
     empty = int((filters.sum(1) == 0).sum())
     if empty:
         raise UserError(
-            f"expected bands that hold a frequency each at {sample_rate_hz} Hz, got {bands}, of "
-            f"which {empty} hold none; lower the encoder's bands"
+            f"expected bands containing a frequency bin each at {sample_rate_hz} Hz, got {bands}, "
+            f"of which {empty} contain none; lower the encoder's bands"
         )
 
 

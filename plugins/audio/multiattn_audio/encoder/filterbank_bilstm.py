@@ -1,4 +1,4 @@
-"""Waveforms become a memory over time: filterbanks, time reduction, a deep bidirectional LSTM.
+"""Encodes waveforms as a memory: filterbanks, time reduction, a deep bidirectional LSTM.
 
 Letters: B batch, L samples, F frames, S slots, H width of one direction.
 """
@@ -56,7 +56,7 @@ class FilterbankBiLSTM(nn.Module):
     projection_dim: width of a tanh layer on each LSTM layer's outputs; 0 for none.
     dropout: on the inputs of each layer and on the slots, not on the final states.
     Raises UserError for a pyramid with too few layers, and for more bands than the sampling rate
-    has room for.
+    allows.
     """
 
     def __init__(
@@ -82,9 +82,8 @@ class FilterbankBiLSTM(nn.Module):
         self.pyramid_steps = halvings if reduction == "pyramid" else 0
         if self.pyramid_steps >= layers:
             raise UserError(
-                f"reduction 'pyramid' to slots of {slot_frames} frames pairs slots after each of "
-                f"{self.pyramid_steps} layers and needs one more, got layers {layers}; add layers "
-                "or lower slot_frames"
+                f"expected more than {self.pyramid_steps} layers for reduction 'pyramid' to slots "
+                f"of {slot_frames} frames, got {layers}; add layers or lower slot_frames"
             )
         self.reduction: Any = (
             PlaneConvolutions(bands, halvings)

@@ -1,1 +1,1 @@
-"""Recordings: file formats, decoding, resampling, checks, and a cache of headers. No torch."""
+"""Recordings: file formats, decoding, resampling, checks, cached headers. Imports no torch."""

@@ -1,7 +1,7 @@
 """Checks that a recording is usable speech; each error is one sentence that names the recording.
 
-The limits are settings. Every recording of AN4 is far from their defaults on one side, every kind
-of damage that the tests construct on the other.
+The limits are settings. Their defaults leave a wide margin between every recording of AN4 and every
+kind of damage that the tests construct.
 
 Letters: L samples of one channel, C channels.
 """
@@ -19,7 +19,7 @@ from multiattn_audio.recordings.decoding import Header, Samples, mix_down
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-FULL_SCALE = 0.9999  # lower than 32767 / 32768, the largest 16-bit sample
+FULL_SCALE = 0.9999  # just below 32767 / 32768, the largest 16-bit sample
 MAX_PEAK = 2.0  # lossy codecs overshoot full scale by a little, integers stored as floats by a lot
 ANALYSED_SECONDS = 10  # from the middle of a recording: enough to estimate its spectrum
 WINDOW_SAMPLES = 512
@@ -28,9 +28,9 @@ WINDOW_SAMPLES = 512
 class Checks(Strict):
     """The limits beyond which a recording is refused.
 
-    shortest_seconds: shorter than any word.
-    silent_peak: relative to full scale; 0.001 is -60 dB.
-    clipped_share: of the samples that are at full scale.
+    shortest_seconds: by default shorter than any word.
+    silent_peak: a lower peak is silence; relative to full scale, 0.001 is -60 dB.
+    clipped_share: the share of samples that may be at full scale.
     noise_flatness: spectral flatness, 1 for white noise. The speech of AN4 has at most 0.50; read
         in the wrong byte order, it has at least 0.74.
     upsample: accept recordings of a lower sampling rate, whose upper spectrum will be empty.
@@ -51,7 +51,7 @@ class Checks(Strict):
 def check_header(
     header: Header, name: str, checks: Checks, sample_rate_hz: int, max_seconds: float
 ) -> None:
-    """Raise UserError for a recording that its header alone rules out."""
+    """Raise UserError for a recording whose header alone rules it out."""
     if header.samples == 0 or header.seconds < checks.shortest_seconds:
         raise UserError(
             f"expected at least {checks.shortest_seconds:g} seconds of sound in {name}, "
@@ -75,8 +75,8 @@ def check_samples(samples: Samples, sample_rate_hz: int, name: str, checks: Chec
     non_finite = len(samples) - int(np.isfinite(samples).all(axis=1).sum())
     if non_finite:
         raise UserError(
-            f"expected numbers as the samples of {name}, got {non_finite} that are NaN or "
-            "infinite; convert it again"
+            f"expected finite samples in {name}, got {non_finite} that are NaN or infinite; "
+            "convert it again"
         )
     _check_level(samples, name, checks)
     waveform = mix_down(samples)

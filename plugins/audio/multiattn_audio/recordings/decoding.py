@@ -26,7 +26,7 @@ from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
 
 Samples = NDArray[np.float32]
 
-MAX_CHANNELS = 64  # more than this, and the array is probably transposed
+MAX_CHANNELS = 64  # if there are more, the array is probably transposed
 
 SUBTYPES = {
     "int8": "PCM_S8",
@@ -61,7 +61,7 @@ Recording = str | Path | bytes | Sound
 
 @dataclass(frozen=True)
 class Header:
-    """What is known before decoding; ``samples`` is L, the number per channel."""
+    """What is known before decoding; ``samples`` is L, their number per channel."""
 
     samples: int
     sample_rate_hz: int
@@ -74,7 +74,7 @@ class Header:
 
 
 def recording_name(recording: Recording) -> str:
-    """What error messages call a recording."""
+    """The name of a recording in error messages."""
     if isinstance(recording, bytes):
         return f"the {len(recording)} bytes given"
     if isinstance(recording, Sound):
@@ -120,7 +120,7 @@ def _open_recording(recording: str | Path | bytes, raw: RawFormat) -> Iterator[s
     if not isinstance(recording, str | Path | bytes):
         raise UserError(
             "expected a path, bytes or Sound(samples, sample_rate_hz), got "
-            f"{type(recording).__name__}; an array alone does not say its sampling rate"
+            f"{type(recording).__name__}; an array alone has no sampling rate"
         )
     name = recording_name(recording)
     options: dict[str, Any] = {}
@@ -169,7 +169,7 @@ def _raw_options(raw: RawFormat) -> dict[str, Any]:
 def _check_whole(log: str, name: str) -> None:
     """Raise UserError for a wav or aiff that is cut off: libsndfile mentions it only in its log."""
     match = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    # A writer that cannot seek back leaves a length that no file has.
+    # A writer that cannot seek back leaves a placeholder, a length that no file has.
     if match and int(match[2]) < int(match[1]) < 0x7FFF_0000:
         raise UserError(
             f"expected {match[1]} bytes of samples in {name}, as its header says, got {match[2]}: "
@@ -193,7 +193,7 @@ def _as_two_dimensional(sound: Sound) -> NDArray[Any]:
 
 
 def _to_full_scale(samples: NDArray[Any]) -> Samples:
-    """Integers over the range of their type become numbers in [-1, 1)."""
+    """Scale integers by the range of their type to numbers in [-1, 1)."""
     if samples.dtype.kind == "f":
         return samples.astype(np.float32)
     half_range = 2.0 ** (8 * samples.dtype.itemsize - 1)

@@ -41,7 +41,7 @@ class HeaderCache:
         return None if identity is None else self.headers.get(identity)
 
     def add(self, path: str, header: Header) -> None:
-        """Add a recording. If the file cannot be written, the cache goes on in memory only."""
+        """Add a recording. If the file cannot be written, the cache stays in memory only."""
         identity = _identity(path)
         if identity is None:
             return

@@ -14,7 +14,7 @@ from multiattn_audio.recordings.decoding import Samples
 
 
 def resampled_length(length: int, source_hz: float, target_hz: float) -> int:
-    """How many samples ``resample`` makes of ``length``: rounded up, so that nothing is cut off."""
+    """How many samples ``resample`` makes of ``length``, rounded up so that nothing is cut off."""
     return math.ceil(round(length * target_hz / source_hz, 6))
 
 

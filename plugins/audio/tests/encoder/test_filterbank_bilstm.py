@@ -156,9 +156,9 @@ def test_slots_bounds_the_slots_of_a_recording_from_its_length(slot_frames):
         assert samples % 160 or memory.mask.sum() == encoder.slots(hundredths)
 
 
-def test_bands_that_hold_no_frequency_are_refused():
+def test_bands_that_contain_no_frequency_are_refused():
     FilterbankBiLSTM(AudioSpec(), bands=120, hidden_dim=4, layers=1)
-    with pytest.raises(UserError, match="frequency each at 16000 Hz, got 300, of which 41 hold"):
+    with pytest.raises(UserError, match="bin each at 16000 Hz, got 300, of which 41 contain"):
         FilterbankBiLSTM(AudioSpec(), bands=300, hidden_dim=4, layers=1)
 
 
@@ -191,7 +191,7 @@ def test_every_setting_can_be_given_in_a_recipe():
 
 
 def test_a_pyramid_with_too_few_layers_is_refused():
-    with pytest.raises(UserError, match="needs one more, got layers 2; add layers"):
+    with pytest.raises(UserError, match=r"expected more than 2 layers .*, got 2; add layers"):
         small_encoder("pyramid", layers=2)
 
 

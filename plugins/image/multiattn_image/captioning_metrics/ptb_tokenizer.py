@@ -1,6 +1,6 @@
 """The tokeniser of COCO's evaluation: Stanford's Penn Treebank tokeniser, without punctuation.
 
-A caption is tokenised once per process, whichever metrics use it. No torch.
+A caption is tokenised once per process, whichever metrics use it. Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Annotation files of COCO and of Karpathy: JSON objects holding lists of objects. No torch.
+"""Annotation files of COCO and Karpathy: JSON objects with lists of objects. Imports no torch.
 
-An error names a bad object by file, list and index, as ``jq .images[3]`` finds it.
+An error names a bad object by file, list and index, such as ``images[3]``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from multiattn_image.corpora.captioned_images import (
 
 
 @dataclass(frozen=True)
-class ListPlace(FileLine):
-    """Where an object stands in a JSON list; ``line`` is its index, from 0."""
+class ListItem(FileLine):
+    """The position of an object in a JSON list; ``line`` is its index, from 0."""
 
     list_name: str
 
@@ -116,7 +116,7 @@ def _object_rows(
             "give a file in the format of COCO's annotations"
         )
     return (
-        (index, TableRow(cells, ListPlace(file, index, list_name)))
+        (index, TableRow(cells, ListItem(file, index, list_name)))
         for index, cells in enumerate(objects)
     )
 

@@ -1,4 +1,4 @@
-"""A corpus of images and captions listed in tables, one table per split. No torch."""
+"""A corpus of images and captions listed in tables, one table per split. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples of images with captions: finding image files, one example per image. No torch."""
+"""Examples of images with captions: finding files, one example per image. Imports no torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ImageFolder:
 def captioned_example(
     example_id: str, image_path: str, captions: str | Sequence[str] | None, location: FileLine
 ) -> Example:
-    """An image with its captions, each put into one line, as some of COCO's are not."""
+    """An image with its captions, each on one line: some of COCO's contain line breaks."""
     texts = (captions,) if isinstance(captions, str) else captions or ()
     one_line_texts = tuple(" ".join(text.split()) for text in texts)
     meta = {"file": location.path.name, "line": str(location.line)}

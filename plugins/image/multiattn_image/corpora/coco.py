@@ -1,4 +1,4 @@
-"""COCO's captions, in its own layout and in Karpathy's. No torch."""
+"""COCO's captions, in its own layout and in Karpathy's. Imports no torch."""
 
 from __future__ import annotations
 

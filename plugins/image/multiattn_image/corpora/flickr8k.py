@@ -1,4 +1,4 @@
-"""Flickr8k, in tables, as released, or in Karpathy's layout. No torch."""
+"""Flickr8k, in tables, as released, or in Karpathy's layout. Imports no torch."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Flickr8k:
         self._images = folder / images if images else first_folder(folder, self.image_folders)
         if images and self._tables.splits():
             raise UserError(
-                f"expected no `images` for tables, whose paths start at {folder}, got {images!r}; "
-                "remove the setting"
+                f"expected no `images` for tables, whose paths are relative to {folder}, got "
+                f"{images!r}; remove the setting"
             )
 
     def splits(self) -> tuple[str, ...]:
