@@ -1,9 +1,9 @@
 """The conformance suite: a plugin's contract as plain functions with ids.
 
-``cases(host)`` makes one case per component and check; `multiattn check DIST` runs those of one
-distribution and pytest those of all, so a registered component is tested automatically. A check
-raises an AssertionError that says what is wrong, or ``unittest.SkipTest`` where a component cannot
-be built without settings. Components are built with their defaults.
+``cases(host)`` makes one case per component and check. `multiattn check DIST` runs the cases of one
+distribution, and pytest runs all of them, so a registered component is tested automatically. A
+check raises an AssertionError that says what is wrong, or ``unittest.SkipTest`` if a component
+cannot be built without settings. Components are built with their defaults.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One check of one component or plugin; call ``run`` to make it."""
+    """One check of one component or plugin; call ``run`` to run it."""
 
     id: str
     run: Callable[[], None]
@@ -52,7 +52,7 @@ class Case:
 
 def cases(host: Host, distribution: str | None = None) -> list[Case]:
     """Every check of every plugin and component, or of those of one distribution."""
-    found = [
+    cases_found = [
         Case(f"plugin/{plugin.found.label}/{check.__name__}", functools.partial(check, plugin))
         for plugin in host.plugins
         if distribution in (None, plugin.found.distribution)
@@ -63,8 +63,8 @@ def cases(host: Host, distribution: str | None = None) -> list[Case]:
             continue
         kind = row.record.kind
         common = () if kind == "recipe" else loading.TARGET_CHECKS
-        found += [
+        cases_found += [
             Case(f"{kind}/{row.full_name}/{check.__name__}", functools.partial(check, host, row))
             for check in (*common, *CHECKS.get(kind, ()))
         ]
-    return found
+    return cases_found

@@ -35,7 +35,7 @@ from multiattn.testing.fixtures import (
     targets_of,
 )
 
-HOST_OF_PARTS = "multiattn/lstm"  # the decoder that parts are tested in
+BASE_DECODER = "multiattn/lstm"  # the decoder that parts are tested in
 LENGTHS = (4, 6, 2)
 
 
@@ -46,7 +46,7 @@ def decoder_of(host: Host, row: Component, seed: int = 0) -> Any:
         return build(host, "decoder", row.full_name, *supplied, seed=seed)
     part = {row.record.kind: row.full_name}
     small = {"embedding_dim": WIDTH, "hidden_dim": WIDTH}
-    return build(host, "decoder", HOST_OF_PARTS, *supplied, seed=seed, **small, **part)
+    return build(host, "decoder", BASE_DECODER, *supplied, seed=seed, **small, **part)
 
 
 def memories_of() -> dict[str, Memory]:
@@ -57,47 +57,59 @@ def memories_of() -> dict[str, Memory]:
     }
 
 
-def spoken(decoder: Any, memories: Mapping[str, Memory], rows: slice = slice(None)) -> Tensor:
+def target_log_probabilities(
+    decoder: Any, memories: Mapping[str, Memory], rows: slice = slice(None)
+) -> Tensor:
     """Log-probabilities (B, T, V) of these rows of the targets under teacher forcing."""
     targets = select(targets_of(LENGTHS), list(range(3))[rows])
     return log_probabilities(decoder(targets, memories), targets)
 
 
-def stepping_is_the_forward_pass(host: Host, row: Component) -> None:
+def stepping_equals_the_forward_pass(host: Host, row: Component) -> None:
     """Decoding step by step computes the same as teacher forcing."""
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
-    wanted = spoken(decoder, memories)
+    wanted = target_log_probabilities(decoder, memories)
     shared, state = decoder.begin(memories, len(LENGTHS))
     for step, tokens in enumerate(targets.inputs().unbind(1)):
         scores, state, _ = decoder.step(tokens.unsqueeze(1), state, shared)
         alive = (targets.lengths > step).view(-1, 1)
         actual = scores.log_softmax(-1).squeeze(1) * alive
-        expect_close(actual, wanted[:, step], "expected a step to equal the forward pass")
+        expect_close(actual, wanted[:, step], "expected a step to score like the forward pass")
 
 
-def padding_an_input_changes_no_score(host: Host, row: Component) -> None:
+def padding_changes_no_score(host: Host, row: Component) -> None:
     """Additional padded slots have no influence."""
     decoder, memories = decoder_of(host, row), memories_of()
     more = {name: padded(memory, 3) for name, memory in memories.items()}
     sentence = "expected padding to change no score"
-    expect_close(spoken(decoder, more), spoken(decoder, memories), sentence)
+    expect_close(
+        target_log_probabilities(decoder, more),
+        target_log_probabilities(decoder, memories),
+        sentence,
+    )
 
 
-def order_in_a_batch_changes_no_score(host: Host, row: Component) -> None:
+def batch_order_changes_no_score(host: Host, row: Component) -> None:
     """Each input is decoded independently."""
     decoder, memories, order = decoder_of(host, row), memories_of(), [2, 0, 1]
     targets = select(targets_of(LENGTHS), order)
     actual = log_probabilities(decoder(targets, select(memories, order)), targets)
-    expect_close(actual, spoken(decoder, memories)[order], "expected scores to move with inputs")
+    expect_close(
+        actual,
+        target_log_probabilities(decoder, memories)[order],
+        "expected scores to be reordered like their inputs",
+    )
 
 
-def a_batch_of_outputs_is_its_outputs_one_by_one(host: Host, row: Component) -> None:
+def batching_changes_no_score(host: Host, row: Component) -> None:
     """The other inputs of a batch and their lengths do not matter."""
     decoder, memories = decoder_of(host, row), memories_of()
-    together = spoken(decoder, memories)
-    for place in range(len(LENGTHS)):
-        alone = spoken(decoder, first_row_of(memories, place), slice(place, place + 1))
-        expect_close(alone[0], together[place], "expected a batch to equal its inputs alone")
+    together = target_log_probabilities(decoder, memories)
+    for index in range(len(LENGTHS)):
+        alone = target_log_probabilities(
+            decoder, first_row_of(memories, index), slice(index, index + 1)
+        )
+        expect_close(alone[0], together[index], "expected the same scores in a batch as alone")
 
 
 def indexing_a_state_equals_recomputing_it(host: Host, row: Component) -> None:
@@ -117,17 +129,17 @@ def indexing_a_state_equals_recomputing_it(host: Host, row: Component) -> None:
     expect_close(actual, wanted, "expected an indexed state to equal a recomputed one")
 
 
-def every_parameter_of_a_decoder_gets_a_gradient(host: Host, row: Component) -> None:
+def every_decoder_parameter_gets_a_gradient(host: Host, row: Component) -> None:
     """Gradients of teacher-forced scores, with a source missing from one input."""
     expect_gradients(_subject(host, row))
 
 
-def state_dict_of_a_decoder_is_all_it_computes_by(host: Host, row: Component) -> None:
+def decoder_state_dict_is_complete(host: Host, row: Component) -> None:
     """Another instance computes the same after loading the state dict."""
     expect_round_trip(_subject(host, row))
 
 
-def a_decoder_overfits_one_batch(host: Host, row: Component) -> None:
+def decoder_overfits_one_batch(host: Host, row: Component) -> None:
     """It can memorise three targets."""
     decoder, memories, targets = decoder_of(host, row), memories_of(), targets_of(LENGTHS)
     expect_overfitting(
@@ -140,17 +152,17 @@ def _subject(host: Host, row: Component) -> Subject:
     return Subject(
         decoder_of(host, row),
         functools.partial(decoder_of, host, row, seed=1),
-        lambda decoder: (spoken(decoder, memories),),
+        lambda decoder: (target_log_probabilities(decoder, memories),),
     )
 
 
 CHECKS = (
-    stepping_is_the_forward_pass,
-    padding_an_input_changes_no_score,
-    order_in_a_batch_changes_no_score,
-    a_batch_of_outputs_is_its_outputs_one_by_one,
+    stepping_equals_the_forward_pass,
+    padding_changes_no_score,
+    batch_order_changes_no_score,
+    batching_changes_no_score,
     indexing_a_state_equals_recomputing_it,
-    every_parameter_of_a_decoder_gets_a_gradient,
-    state_dict_of_a_decoder_is_all_it_computes_by,
-    a_decoder_overfits_one_batch,
+    every_decoder_parameter_gets_a_gradient,
+    decoder_state_dict_is_complete,
+    decoder_overfits_one_batch,
 )

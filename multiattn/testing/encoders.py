@@ -72,7 +72,7 @@ def parts(memory: Memory) -> tuple[Tensor, ...]:
     return (memory.values,) if memory.summary is None else (memory.values, memory.summary)
 
 
-def its_memory_is_as_wide_as_it_says(host: Host, row: Component) -> None:
+def memory_has_the_declared_width(host: Host, row: Component) -> None:
     """``out_dim`` and ``summary_dim`` are correct; decoders are built from them."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -84,8 +84,8 @@ def its_memory_is_as_wide_as_it_says(host: Host, row: Component) -> None:
         f"expected a bool mask {shape[:2]}, got {memory.mask.dtype} {tuple(memory.mask.shape)}",
     )
     width = 0 if memory.summary is None else memory.summary.size(1)
-    said = getattr(encoder, "summary_dim", 0)
-    expect(width == said, f"expected a summary of width summary_dim {said}, got {width}")
+    declared = getattr(encoder, "summary_dim", 0)
+    expect(width == declared, f"expected a summary of width summary_dim {declared}, got {width}")
     expect(bool(memory.mask.any(1).all()), "expected a real slot for every input")
     expect(bool(memory.layout.kind), "expected a layout with a kind")
 
@@ -97,7 +97,7 @@ def padded_slots_are_zero(host: Host, row: Component) -> None:
     expect(not memory.values[~memory.mask].any(), "expected zeros in slots that are not real")
 
 
-def padding_an_example_changes_nothing(host: Host, row: Component) -> None:
+def padding_changes_no_memory(host: Host, row: Component) -> None:
     """Longer inputs in the same batch have no influence."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -107,12 +107,12 @@ def padding_an_example_changes_nothing(host: Host, row: Component) -> None:
     memory, wanted = encoder(more, lengths), encoder(inputs, lengths)
     slots = wanted.values.size(1)
     expect(not memory.mask[:, slots:].any(), "expected no real slots from padding")
-    expect_close(memory.values[:, :slots], wanted.values, "expected padding to change nothing")
+    expect_close(memory.values[:, :slots], wanted.values, "expected padding to change no slot")
     if wanted.summary is not None:
         expect_close(memory.summary, wanted.summary, "expected padding to change no summary")
 
 
-def order_of_examples_changes_nothing(host: Host, row: Component) -> None:
+def batch_order_changes_no_memory(host: Host, row: Component) -> None:
     """Each input is encoded independently."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -120,40 +120,40 @@ def order_of_examples_changes_nothing(host: Host, row: Component) -> None:
     _expect_same(turned, encoder(inputs, lengths), range(len(lengths))[::-1])
 
 
-def a_batch_of_examples_is_its_examples_one_by_one(host: Host, row: Component) -> None:
+def batching_changes_no_memory(host: Host, row: Component) -> None:
     """The other inputs of a batch and their lengths do not matter."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
     together: Memory = encoder(inputs, lengths)
     one_length = _of_one_length(lengths)
-    for place, length in enumerate(lengths.tolist()):
-        own = inputs[[place]] if one_length else inputs[[place], :length]
-        _expect_same(encoder(own, lengths[[place]]), together, [place])
+    for index, length in enumerate(lengths.tolist()):
+        own = inputs[[index]] if one_length else inputs[[index], :length]
+        _expect_same(encoder(own, lengths[[index]]), together, [index])
 
 
 def _of_one_length(lengths: Tensor) -> bool:
     return bool((lengths == lengths[0]).all())
 
 
-def _expect_same(memory: Memory, together: Memory, places: Sequence[int]) -> None:
-    """Row i of ``memory`` is row ``places[i]`` of ``together``, real slots only."""
-    for row, place in enumerate(places):
-        actual, wanted = memory.values[row], together.values[place]
+def _expect_same(memory: Memory, together: Memory, indices: Sequence[int]) -> None:
+    """Row i of ``memory`` is row ``indices[i]`` of ``together``, real slots only."""
+    for row, index in enumerate(indices):
+        actual, wanted = memory.values[row], together.values[index]
         expect_close(
             actual[memory.mask[row]],
-            wanted[together.mask[place]],
-            "expected an input's slots not to depend on its neighbours",
+            wanted[together.mask[index]],
+            "expected an input's slots not to depend on the rest of its batch",
         )
         if memory.summary is not None and together.summary is not None:
-            expect_close(memory.summary[row], together.summary[place], "expected the same summary")
+            expect_close(memory.summary[row], together.summary[index], "expected the same summary")
 
 
-def every_parameter_of_an_encoder_gets_a_gradient(host: Host, row: Component) -> None:
+def every_encoder_parameter_gets_a_gradient(host: Host, row: Component) -> None:
     """Gradients of slots and summary together; frozen parameters need none."""
     expect_gradients(_subject(host, row))
 
 
-def state_dict_of_an_encoder_is_all_it_computes_by(host: Host, row: Component) -> None:
+def encoder_state_dict_is_complete(host: Host, row: Component) -> None:
     """Another instance computes the same after loading the state dict."""
     expect_round_trip(_subject(host, row))
 
@@ -168,7 +168,7 @@ def _subject(host: Host, row: Component) -> Subject:
     )
 
 
-def the_engine_overfits_one_batch_through_it(host: Host, row: Component) -> None:
+def decoder_overfits_one_batch_through_it(host: Host, row: Component) -> None:
     """A decoder on top of the encoder can memorise a target for each input."""
     encoder = encoder_of(host, row)
     inputs, lengths = example_of(encoder)
@@ -176,7 +176,7 @@ def the_engine_overfits_one_batch_through_it(host: Host, row: Component) -> None
     small = {"embedding_dim": WIDTH, "hidden_dim": 4 * WIDTH}
     decoder: nn.Module = build(host, "decoder", "multiattn/lstm", VOCABULARY, memories, **small)
     model = Model({"source": encoder}, decoder, {})
-    targets = targets_of([4 + place % 3 for place in range(len(lengths))])
+    targets = targets_of([4 + index % 3 for index in range(len(lengths))])
 
     def loss() -> Tensor:
         output = decoder(targets, {"source": encoder(inputs, lengths)})
@@ -186,12 +186,12 @@ def the_engine_overfits_one_batch_through_it(host: Host, row: Component) -> None
 
 
 CHECKS = (
-    its_memory_is_as_wide_as_it_says,
+    memory_has_the_declared_width,
     padded_slots_are_zero,
-    padding_an_example_changes_nothing,
-    order_of_examples_changes_nothing,
-    a_batch_of_examples_is_its_examples_one_by_one,
-    every_parameter_of_an_encoder_gets_a_gradient,
-    state_dict_of_an_encoder_is_all_it_computes_by,
-    the_engine_overfits_one_batch_through_it,
+    padding_changes_no_memory,
+    batch_order_changes_no_memory,
+    batching_changes_no_memory,
+    every_encoder_parameter_gets_a_gradient,
+    encoder_state_dict_is_complete,
+    decoder_overfits_one_batch_through_it,
 )

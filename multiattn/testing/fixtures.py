@@ -28,9 +28,9 @@ VOCABULARY = 11
 TOLERANCE = 1e-9  # in float64: allows only for a different order of operations
 
 
-def expect(right: bool, sentence: str) -> None:
+def expect(condition: bool, sentence: str) -> None:
     """Raise an AssertionError with the sentence unless the condition holds."""
-    if not right:
+    if not condition:
         raise AssertionError(sentence)
 
 
@@ -100,7 +100,7 @@ def single(memory: Memory, row: int) -> Memory:
 
 
 def targets_of(lengths: Sequence[int], *, seed: int = 0) -> Targets:
-    """Make targets (B, T) of random words, each with EOS as the last of its length."""
+    """Make targets (B, T) of random words, each ending in EOS."""
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randint(UNK + 1, VOCABULARY, (len(lengths), max(lengths)), generator=generator)
     ends = torch.tensor(lengths)
@@ -163,7 +163,7 @@ def expect_round_trip(subject: Subject) -> None:
     pairs = zip(subject.outputs(another), subject.outputs(subject.module), strict=True)
     for actual, wanted in pairs:
         expect_close(
-            actual, wanted, "expected the state dict to hold all that a module computes by"
+            actual, wanted, "expected the state dict to hold everything that outputs depend on"
         )
 
 
@@ -179,5 +179,5 @@ def expect_overfitting(module: nn.Module, loss: Callable[[], Tensor], steps: int
         if value.item() < 0.1:
             return
     raise AssertionError(
-        f"expected one batch to be learnt in {steps} steps, got a loss of {value:.3f}"
+        f"expected one batch to be memorised in {steps} steps, got a loss of {value:.3f}"
     )

@@ -59,7 +59,7 @@ def it_loads(plugin: Plugin) -> None:
 
 
 def its_entry_module_imports_no_torch(plugin: Plugin) -> None:
-    """Listing plugins must cost nothing: targets are strings, imported when they are built."""
+    """Listing plugins must be fast: targets are strings, imported when they are built."""
     location = plugin.found.location
     _expect_no_torch(location if Path(location).is_file() else location.partition(":")[0])
 
@@ -80,7 +80,7 @@ def _expect_no_torch(module: str) -> None:
     )
     expect(
         tried.returncode == 0,
-        f"expected {module} to import where torch cannot be imported, got:\n{tried.stderr}",
+        f"expected {module} to import without torch, got:\n{tried.stderr}",
     )
 
 

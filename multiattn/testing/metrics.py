@@ -8,7 +8,7 @@ from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import build, expect
 
 
-def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Component) -> None:
+def metric_has_its_own_value_and_prefers_correct_outputs(host: Host, row: Component) -> None:
     """Statistics (n, k), a value with the record's name, no output better than the perfect one."""
     metric = build(host, "metric", row.full_name)
     references = [["a cat sat on the old red mat today"], ["two birds sang in the tall green tree"]]
@@ -24,39 +24,42 @@ def a_metric_names_its_record_and_prefers_what_is_right(host: Host, row: Compone
         values.append(aggregated[name])
     better = values[0] - values[1]
     higher = getattr(row.record, "higher_is_better", True)
-    expect(better >= 0 if higher else better <= 0, f"expected the right output better: {values}")
+    expect(
+        better >= 0 if higher else better <= 0,
+        f"expected correct outputs to score better, got {values}",
+    )
     expect(bool(metric.signature().strip()), "expected a signature")
 
 
-def a_metric_shows_errors_by_id(host: Host, row: Component) -> None:
+def error_details_name_examples_by_id(host: Host, row: Component) -> None:
     """If a metric has ``details``, they name the example with the error."""
     metric = build(host, "metric", row.full_name)
     if not hasattr(metric, "details"):
         return
     right, wrong = "a cat sat on the mat", "nobody sang today"
     page = metric.details([right, wrong], [[right], [right]], ["first", "second"])
-    expect("second" in page, f"expected the example that is wrong by its id, got {page!r}")
+    expect("second" in page, f"expected the id of the wrong output, 'second', got {page!r}")
 
 
-def a_normaliser_is_done_after_once(host: Host, row: Component) -> None:
+def normaliser_is_idempotent(host: Host, row: Component) -> None:
     """It maps text to text, is idempotent, and its signature is one word."""
     normalise = build(host, "normaliser", row.full_name)
     for text in ("", "  Mr. O'Neill can't — won't! \t", "[noise] uh, 3.5 % ǅ ﬁ Straße İ", "你好 ।"):
         once = normalise(text)
-        expect(isinstance(once, str), f"expected a text, got {once!r}")
+        expect(isinstance(once, str), f"expected a string, got {once!r}")
         again = normalise(once)
-        expect(again == once, f"expected {once!r} to stay as it is, got {again!r}")
+        expect(again == once, f"expected {once!r} to be left unchanged, got {again!r}")
     name = normalise.signature()
     expect(
         bool(name) and not set(name) & set("| :\n"),
-        f"expected one word without '|' and ':' as signature, got {name!r}",
+        f"expected a signature of one word without '|' or ':', got {name!r}",
     )
 
 
 METRIC_CHECKS = (
-    a_metric_names_its_record_and_prefers_what_is_right,
-    a_metric_shows_errors_by_id,
+    metric_has_its_own_value_and_prefers_correct_outputs,
+    error_details_name_examples_by_id,
 )
 
 
-NORMALISER_CHECKS = (a_normaliser_is_done_after_once,)
+NORMALISER_CHECKS = (normaliser_is_idempotent,)

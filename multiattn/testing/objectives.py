@@ -43,11 +43,11 @@ def _loss(host: Host, objective: Any, rows: Sequence[int]) -> tuple[Tensor, Tens
     targets = select(targets_of(LENGTHS), rows)
     batch = Batch(tuple(f"example {row}" for row in rows), {}, targets)
     output = decoder(targets, memories, None, objective.keep)
-    found: tuple[Tensor, Tensor] = objective.loss(model, batch, memories, output)
-    return found
+    loss: tuple[Tensor, Tensor] = objective.loss(model, batch, memories, output)
+    return loss
 
 
-def shards_of_a_batch_add_up_to_it(host: Host, row: Component) -> None:
+def shards_add_up_to_the_batch(host: Host, row: Component) -> None:
     """Sums and counts add up, so that a step can be split into shards and processes."""
     objective = build(host, "objective", row.full_name)
     torch.manual_seed(0)
@@ -58,7 +58,7 @@ def shards_of_a_batch_add_up_to_it(host: Host, row: Component) -> None:
         shards.append(_loss(host, objective, rows))
     for position, name in enumerate(("sum", "count")):
         added = torch.stack([shard[position].double() for shard in shards]).sum()
-        sentence = f"expected the shards' {name}s to add up"
+        sentence = f"expected the shards' {name}s to add up to the batch's"
         expect_close(added, whole[position].double(), sentence, SINGLE_PRECISION)
     expect(bool(whole[1] > 0), f"expected a count above 0, got {whole[1]}")
 
@@ -75,7 +75,7 @@ def _heads(host: Host) -> dict[str, nn.Module]:
     return {name: head.double().eval() for name, head in heads.items()}
 
 
-def a_scorer_follows_hypotheses(host: Host, row: Component) -> None:
+def scorer_terms_are_bounded_and_follow_hypotheses(host: Host, row: Component) -> None:
     """Scores added per token stay within the ceiling; the state is reordered by indexing."""
     scorer = build(host, "scorer", row.full_name)
     memories: dict[str, Memory] = {"source": memory_of(SLOTS)}
@@ -90,15 +90,17 @@ def a_scorer_follows_hypotheses(host: Host, row: Component) -> None:
             shape in ((len(SLOTS), 1, 1), (len(SLOTS), 1, VOCABULARY)),
             f"expected additions (B, N, 1) or (B, N, V), got {shape}",
         )
-        expect(bool((additions <= scorer.ceiling).all()), "expected no addition over the ceiling")
+        expect(bool((additions <= scorer.ceiling).all()), "expected no addition above the ceiling")
     final = scorer.finish(state, shared)
     if final is not None:
         expect(tuple(final.shape) == (len(SLOTS), 1), "expected final terms (B, N)")
         expect(bool((final <= 0).all()), "expected final terms of at most 0")
         later_state, later_shared = select((state, shared), [2, 0, 1])
         moved = scorer.finish(later_state, later_shared)
-        expect_close(moved, final[[2, 0, 1]], "expected final terms to move with their inputs")
+        expect_close(
+            moved, final[[2, 0, 1]], "expected final terms to be reordered like their inputs"
+        )
 
 
-OBJECTIVE_CHECKS = (shards_of_a_batch_add_up_to_it,)
-SCORER_CHECKS = (a_scorer_follows_hypotheses,)
+OBJECTIVE_CHECKS = (shards_add_up_to_the_batch,)
+SCORER_CHECKS = (scorer_terms_are_bounded_and_follow_hypotheses,)

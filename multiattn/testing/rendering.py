@@ -20,29 +20,29 @@ from multiattn.testing.objectives import SLOTS
 LAYOUTS: dict[str, Layout] = {"tokens": Tokens(), "grid": Grid(3, 4), "time": Time(0.04)}
 
 
-SPELLED = (("one", 0, 1), ("two", 1, 3))  # words of three tokens
+WORDS = (("one", 0, 1), ("two", 1, 3))  # words of three tokens
 
 
 def _layout(row: Component) -> Layout:
     kind = getattr(row.record, "layout", "")
     if kind not in LAYOUTS:
-        raise SkipTest(f"no memory of the layout {kind!r} can be made here")
+        raise SkipTest(f"the suite has no example of the layout {kind!r}")
     return LAYOUTS[kind]
 
 
-def _looks() -> Tensor:
+def _weights() -> Tensor:
     """(T + 1, S): three tokens and the end attend to one slot each, from left to right."""
     return torch.eye(SLOTS[0])[[1, 4, 6, 11]]
 
 
-def an_aligner_gives_every_word_its_time(host: Host, row: Component) -> None:
+def aligner_times_every_word(host: Host, row: Component) -> None:
     """Times are ordered, within the input, with a confidence; with and without a CTC head."""
     memory = replace(memory_of(SLOTS[:1]), layout=_layout(row))
     heads = nn.ModuleDict({"ctc": nn.Linear(WIDTH, VOCABULARY).double()})
     aligner = build(host, "aligner", row.full_name)
     for known in ({}, dict(heads.items())):
         evidence = Evidence(
-            "source", {"source": memory}, known, (4, 5, 5), SPELLED, (-0.1,) * 4, _looks()
+            "source", {"source": memory}, known, (4, 5, 5), WORDS, (-0.1,) * 4, _weights()
         )
         with torch.inference_mode():
             timed = aligner.align(evidence)
@@ -52,17 +52,17 @@ def an_aligner_gives_every_word_its_time(host: Host, row: Component) -> None:
             expect(0 <= word.start < word.end, f"expected start before end, got {word}")
             expect(0 <= word.confidence <= 1, f"expected a confidence of 0 to 1, got {word}")
         starts = [word.start for word in timed]
-        expect(starts == sorted(starts), f"expected words in their order, got {timed}")
-    silent = Evidence("source", {"source": memory}, {}, (), (), (-0.1,), _looks()[:1])
-    expect(not aligner.align(silent), "expected no times where there are no words")
+        expect(starts == sorted(starts), f"expected words in order of their start, got {timed}")
+    wordless = Evidence("source", {"source": memory}, {}, (), (), (-0.1,), _weights()[:1])
+    expect(not aligner.align(wordless), "expected no times for an output without words")
 
 
-def a_renderer_draws_what_it_is_given(host: Host, row: Component) -> None:
+def renderer_draws_every_record(host: Host, row: Component) -> None:
     """It draws words or none, even if the input file is gone; words are not parsed as formulas."""
     renderer = build(host, "renderer", row.full_name)
     labels = ("$x^$", *(f"slot{number}" for number in range(1, SLOTS[0])))
     for words in (("one", "two", "$y^$"), ()):
-        weights = _looks()[: len(words)].numpy()
+        weights = _weights()[: len(words)].numpy()
         record = AttentionRecord("source", "nowhere", labels, words, weights, _layout(row))
         figure = Figure()
         renderer.draw(figure, record)
@@ -70,7 +70,7 @@ def a_renderer_draws_what_it_is_given(host: Host, row: Component) -> None:
         expect(bool(figure.axes), "expected something drawn, got an empty figure")
 
 
-ALIGNER_CHECKS = (an_aligner_gives_every_word_its_time,)
+ALIGNER_CHECKS = (aligner_times_every_word,)
 
 
-RENDERER_CHECKS = (a_renderer_draws_what_it_is_given,)
+RENDERER_CHECKS = (renderer_draws_every_record,)

@@ -37,22 +37,22 @@ def broken(install, distribution: str, component: str = "", check: str = "") -> 
     ("component", "check"),
     [
         ("unmasked", "weights_sum_to_one_over_real_slots"),
-        ("unmasked", "padding_a_memory_changes_no_look"),
-        ("unmasked", "a_batch_of_looks_is_its_looks_one_by_one"),
-        ("remembering", "queries_side_by_side_look_as_they_do_alone"),
-        ("remembering", "stepping_is_the_forward_pass"),
-        ("idle", "every_parameter_of_a_look_gets_a_gradient"),
-        ("idle", "every_parameter_of_a_decoder_gets_a_gradient"),
+        ("unmasked", "padding_changes_no_context"),
+        ("unmasked", "batching_changes_no_context"),
+        ("remembering", "parallel_queries_are_independent"),
+        ("remembering", "stepping_equals_the_forward_pass"),
+        ("idle", "every_attention_parameter_gets_a_gradient"),
+        ("idle", "every_decoder_parameter_gets_a_gradient"),
         ("misnamed", "its_signature_is_its_settings"),
         ("unclean", "padded_slots_are_zero"),
-        ("neighbourly", "a_batch_of_examples_is_its_examples_one_by_one"),
-        ("neighbourly", "padding_an_example_changes_nothing"),
-        ("contrary", "a_metric_names_its_record_and_prefers_what_is_right"),
+        ("neighbourly", "batching_changes_no_memory"),
+        ("neighbourly", "padding_changes_no_memory"),
+        ("contrary", "metric_has_its_own_value_and_prefers_correct_outputs"),
         ("contrary", "target_imports_no_torch"),
-        ("contrary", "a_metric_shows_errors_by_id"),
-        ("restless", "a_normaliser_is_done_after_once"),
-        ("backward", "an_aligner_gives_every_word_its_time"),
-        ("blank", "a_renderer_draws_what_it_is_given"),
+        ("contrary", "error_details_name_examples_by_id"),
+        ("restless", "normaliser_is_idempotent"),
+        ("backward", "aligner_times_every_word"),
+        ("blank", "renderer_draws_every_record"),
     ],
 )
 def test_the_suite_finds_what_is_wrong(install, component, check):
@@ -81,7 +81,7 @@ def test_what_cannot_be_built_without_settings_is_skipped(install):
     (case,) = [
         case
         for case in cases(load_host(), "bad-signatures")
-        if "/outer/padding_a_memory" in case.id
+        if "/outer/padding_changes_no_context" in case.id
     ]
     with pytest.raises(SkipTest, match="heads: expected a value"):
         case.run()
