@@ -1,4 +1,4 @@
-"""``python -m multiattn``, for those who start processes of Python: the command line."""
+"""The command line as ``python -m multiattn``."""
 
 from multiattn.cli import main
 

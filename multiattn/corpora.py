@@ -1,6 +1,6 @@
-"""For authors of corpora: text files, tables and their rows, with every mistake named by line.
+"""For authors of corpora: text files, tables and their rows; errors name the file and line.
 
-No torch.
+It imports no torch.
 """
 
 from multiattn.data.corpus import BadRowError

@@ -1,9 +1,9 @@
-"""What components must have, and what they may have besides, kind by kind.
+"""The protocols of components, required and optional, kind by kind.
 
-The target of a record of a kind satisfies the kind's protocol; one that also satisfies an optional
-protocol is used accordingly. All are runtime-checkable. ``multiattn.protocols.Reader`` is the
-protocol, ``multiattn.Reader`` the record. Each is imported when it is first used: a metric's module
-may import its protocol without torch.
+The target of a record satisfies the required protocol of its kind; one that also satisfies an
+optional protocol is used accordingly. All are runtime-checkable. ``multiattn.protocols.Reader`` is
+the protocol, ``multiattn.Reader`` the record. Each is imported when it is first used: a metric's
+module may import its protocol without torch.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def required_protocol(kind: str) -> Any:
 
 
 def optional_protocols(kind: str) -> tuple[Any, ...]:
-    """The protocols that a component of a kind may satisfy besides."""
+    """The protocols that a component of a kind may also satisfy."""
     return tuple(map(__getattr__, _BY_KIND[kind][2])) if kind in _BY_KIND else ()
 
 

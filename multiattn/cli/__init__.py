@@ -29,7 +29,7 @@ class Commands(click.Group):
     """The command group; prints a UserError to standard error and exits with code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which a newcomer meets them, not in the alphabet's."""
+        """In the order in which a new user needs them, not alphabetically."""
         return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -62,7 +62,7 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
 def app(context: click.Context, plugin_files: Sequence[Path], debug: bool) -> None:
-    """One attention encoder-decoder, any input: encoders are plugins, numbers are honest."""
+    """One attention encoder-decoder for any input: encoders are plugins, scores have intervals."""
     context.obj = Invocation(plugin_files)
 
 

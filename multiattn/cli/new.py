@@ -35,7 +35,7 @@ packages = ["{package}"]
 """
 
 PLUGIN = '''\
-"""What {name} brings. Strings only: a target is imported when a recipe builds it."""
+"""The components of {name}. Strings only: a target is imported when a recipe builds it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from multiattn import {record}, Record, hookimpl
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield the table of contents."""
+    """Yield a record for each component."""
     yield {record}(
         name="{name}",
         target="{package}.{kind}:{attribute}",
@@ -56,7 +56,7 @@ def multiattn_components() -> Iterator[Record]:
 '''
 
 TEST = '''\
-"""The conformance suite over this plugin."""
+"""Run the conformance suite on this plugin."""
 
 import pytest
 from multiattn import load_host
@@ -72,12 +72,12 @@ def test_it_keeps_its_contract(case):
 
 
 @click.command()
-@click.argument("name", help="Of the distribution and of its first component.")
+@click.argument("name", help="Name of the distribution and of its first component.")
 @click.option(
-    "--kind", metavar="KIND", default="encoder", help=f"What it brings: {', '.join(KINDS)}."
+    "--kind", metavar="KIND", default="encoder", help=f"Kind of the component: {', '.join(KINDS)}."
 )
 @click.option(
-    "--in", "folder", metavar="DIR", type=PATH, default=Path(), help="Where its folder is made."
+    "--in", "folder", metavar="DIR", type=PATH, default=Path(), help="Where to create its folder."
 )
 def new(name: str, kind: str, folder: Path) -> None:
     """Create a plugin: an installable folder with one working component for you to change."""
@@ -86,14 +86,14 @@ def new(name: str, kind: str, folder: Path) -> None:
     if not NAME_PATTERN.fullmatch(name):
         raise UserError(f"expected a name of lower-case letters, digits and hyphens, got {name!r}")
     if kind not in KINDS:
-        raise UserError(f"expected --kind {', '.join(KINDS)}, got {kind!r}")
+        raise UserError(f"expected one of {', '.join(KINDS)} as --kind, got {kind!r}")
     root = folder / name
     if root.exists():
-        raise UserError(f"expected a new folder, got {root}, which is there; choose another name")
+        raise UserError(f"expected a new folder, got {root}, which exists; choose another name")
     for path, text in _files(name, kind).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
-    click.echo(f"{root}: now `pip install -e {root}`, then `multiattn check {name}`")
+    click.echo(f"created {root}; now `pip install -e {root}`, then `multiattn check {name}`")
 
 
 def _files(name: str, kind: str) -> dict[str, str]:

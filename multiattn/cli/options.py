@@ -48,7 +48,7 @@ set_option = click.option(
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Override a recipe setting: training.steps=500.",
+    help="Override a recipe setting, such as training.steps=500.",
 )
 init_option = click.option(
     "--init", metavar="RUN", type=PATH, help="Start from the weights of another run."
@@ -60,7 +60,7 @@ dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Show settings, sizes and plan without training."
 )
 lm_option = click.option(
-    "--lm", metavar="RUN", type=PATH, help="Language model for decoding: a run without sources."
+    "--lm", metavar="RUN", type=PATH, help="Language model to decode with: a run without sources."
 )
 lm_weight_option = click.option(
     "--lm-weight", type=float, help="Weight of the language model; default: 0.2."

@@ -33,12 +33,12 @@ def plugins(context: click.Context, verbose: bool) -> None:
         for plugin in context.obj.host.plugins:
             _show(plugin)
         return
-    for found in find_plugins(context.obj.plugin_files):
-        click.echo(_line(found, "" if found.allowed else f"left out by {ALLOW_LIST}"))
+    for entry in find_plugins(context.obj.plugin_files):
+        click.echo(_line(entry, "" if entry.allowed else f"left out by {ALLOW_LIST}"))
 
 
-def _line(found: PluginEntry, state: str) -> str:
-    return f"{found.label:24} {found.version:10} {found.location:28} {state}".rstrip()
+def _line(entry: PluginEntry, state: str) -> str:
+    return f"{entry.label:24} {entry.version:10} {entry.location:28} {state}".rstrip()
 
 
 def _show(plugin: Plugin) -> None:
@@ -58,12 +58,12 @@ def why(invocation: Invocation, name: str) -> None:
     """Explain why a plugin is broken, or which plugin provides a component."""
     host = invocation.host
     left_out = [
-        found
-        for found in find_plugins(invocation.plugin_files)
-        if not found.allowed and _called(found, name)
+        entry
+        for entry in find_plugins(invocation.plugin_files)
+        if not entry.allowed and _called(entry, name)
     ]
-    for found in left_out:
-        click.echo(f"{found.label} is left out: {ALLOW_LIST} does not name it")
+    for entry in left_out:
+        click.echo(f"{entry.label} is left out: {ALLOW_LIST} does not list it")
     matching = [plugin for plugin in host.plugins if _called(plugin.found, name)]
     for plugin in matching:
         _explain(plugin)
@@ -72,7 +72,7 @@ def why(invocation: Invocation, name: str) -> None:
         click.echo(f"{row.record.kind} {row.full_name}: {row.record.target}")
     clashing = {row.record.kind for row in rows}
     if len(clashing) < len(rows):
-        click.echo("several distributions give this name: write it in full")
+        click.echo("several distributions provide this name; write it in full")
     if not (left_out or matching or rows):
         raise UserError(
             f"expected a plugin, a distribution or a component, got {name!r}; "
@@ -80,21 +80,23 @@ def why(invocation: Invocation, name: str) -> None:
         )
 
 
-def _called(found: PluginEntry, name: str) -> bool:
+def _called(entry: PluginEntry, name: str) -> bool:
     distribution, slash, rest = name.partition("/")
-    return found.distribution == canonical_name(distribution) and (not slash or found.name == rest)
+    return entry.distribution == canonical_name(distribution) and (not slash or entry.name == rest)
 
 
 def _explain(plugin: Plugin) -> None:
     if plugin.error is None:
-        click.echo(f"{plugin.found.label} is loaded and gives {len(plugin.records)} components")
+        click.echo(f"{plugin.found.label} is loaded and provides {len(plugin.records)} components")
         return
     click.echo(f"{plugin.found.label} is broken: {plugin.reason}")
     click.echo("".join(traceback.format_exception(plugin.error)).rstrip())
 
 
 @click.command()
-@click.argument("distribution", metavar="DIST", help="A name listed by `plugins`.")
+@click.argument(
+    "distribution", metavar="DIST", help="A distribution listed by `multiattn plugins`."
+)
 @click.pass_obj
 def check(invocation: Invocation, distribution: str) -> None:
     """Check every component of a distribution against the contract of its kind."""
@@ -105,7 +107,7 @@ def check(invocation: Invocation, distribution: str) -> None:
     if canonical_name(distribution) not in known:
         raise UserError(
             f"expected a distribution with plugins, got {distribution!r}; "
-            f"there are {', '.join(sorted(known)) or 'none'}"
+            f"choose from {', '.join(sorted(known)) or 'none'}"
         )
     results = Counter(_tried(case) for case in cases(host, canonical_name(distribution)))
     click.echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
@@ -114,7 +116,7 @@ def check(invocation: Invocation, distribution: str) -> None:
 
 
 def _tried(case: Case) -> str:
-    """Run one check; return a description of the problem, if there is one."""
+    """Run one check, print why it was skipped or failed, and return its result."""
     try:
         case.run()
     except SkipTest as reason:

@@ -78,8 +78,8 @@ def predict(
             save_attention_maps(attention / f"{number:04d}", found.records(), host)
     if refused:
         raise UserError(
-            f"expected {len(values)} inputs that can be read, got {refused} that cannot, named "
-            "above; the outputs of the others are written"
+            f"expected {len(values)} inputs that can be decoded, got {refused} that cannot, listed "
+            "above; the outputs of the others were printed"
         )
 
 

@@ -73,7 +73,7 @@ def run(
     _warn(finished.warnings)
     click.echo(f"results: {start.run.path / 'results'}")
     click.echo(f"report: {start.run.report}")
-    click.echo(f"your own input: multiattn predict {start.run.path} {finished.example}")
+    click.echo(f"try your own input: multiattn predict {start.run.path} {finished.example}")
 
 
 @click.command()
@@ -111,12 +111,12 @@ def train(
         lambda: train_run(start, host, splits, accelerator, _console(), draw=attention_images)
     )
     if accelerator.is_main_process:
-        click.echo(f"finished at step {progress.step}: multiattn evaluate {start.run.path}")
+        click.echo(f"finished at step {progress.step}; next: multiattn evaluate {start.run.path}")
 
 
 @click.command()
 @run_argument
-@click.option("--split", help="Default: the recipe's test.")
+@click.option("--split", help="Split to evaluate; default: the recipe's test split.")
 @click.option("--name", metavar="TAG", default="", help="Write to results/SPLIT@TAG.")
 @data_option
 @set_option
@@ -164,7 +164,7 @@ def evaluate(
     "--out",
     metavar="FILE",
     type=PATH,
-    help="Default: RUN/report.html; report.html for several.",
+    help="Default: RUN/report.html, or report.html for several runs.",
 )
 @click.pass_obj
 def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> None:

@@ -37,21 +37,21 @@ _FACTORS = {
 
 FILE = "FILE"
 OUTPUTS_HELP = (
-    "One output per line, .jsonl or COCO results (.json), plain or .gz; a run folder; "
-    "- is standard input."
+    "File with one output per line, .jsonl or COCO results (.json), plain or .gz; a run folder; "
+    "or - for standard input."
 )
 ref_option = click.option(
     "--ref",
     metavar=FILE,
     multiple=True,
-    help="References, or COCO annotations (.json); repeat for several sets. A run has its own.",
+    help="References, or COCO annotations (.json); repeat for several sets. Runs have their own.",
 )
 set_option = click.option(
     "--set",
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Set a metric's setting: tokenize=none.",
+    help="Set a metric setting, such as tokenize=none.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on the official scale instead."
@@ -73,7 +73,7 @@ def score(
     settings: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Score a system's outputs, with 95 % confidence interval and signature."""
+    """Score a system's outputs, with a 95 % confidence interval and a signature."""
     from multiattn.scoring import intervals
 
     metrics = _metrics(invocation.host, _named(metric, settings))
@@ -84,12 +84,12 @@ def score(
     if as_json:
         _print_json(scores)
     else:
-        _print(score_table(scores), sorted({found.signature for found in scores.values()}))
+        _print(score_table(scores), sorted({each.signature for each in scores.values()}))
 
 
 @click.command()
 @click.argument("first", metavar="A", help=OUTPUTS_HELP)
-@click.argument("second", metavar="B", help="The other system's outputs, likewise.")
+@click.argument("second", metavar="B", help="The other system's outputs, in any of these forms.")
 @ref_option
 @click.option(
     "--metric",
@@ -116,26 +116,26 @@ def compare(
     named = _named(metric, settings) if metric else _metrics_of_run(host, first, settings)
     metrics = _metrics(host, named)
     (one, other), references = _read([first, second], ref)
-    found = {
+    comparisons = {
         record.name: intervals.compare(record, target, one.texts, other.texts, references)
         for record, target in metrics
     }
     if as_json:
-        _print_json(found)
+        _print_json(comparisons)
         return
-    better = {record.name: _better(record, found[record.name]) for record, _ in metrics}
-    signatures = [comparison.signature for comparison in found.values()]
-    _print(comparison_table(found, better), [f"A {one.name}", f"B {other.name}", *signatures])
+    better = {record.name: _better(record, comparisons[record.name]) for record, _ in metrics}
+    signatures = [comparison.signature for comparison in comparisons.values()]
+    _print(comparison_table(comparisons, better), [f"A {one.name}", f"B {other.name}", *signatures])
 
 
 def score_table(scores: Mapping[str, Score]) -> Table:
     """Scores as papers print them, one per row; the unit shows the scale."""
     table = _table("metric", "score", "95 % interval", "unit", "examples")
-    for name, found in scores.items():
+    for name, score in scores.items():
         value, low, high = (
-            _format_score(number, found) for number in (found.value, found.low, found.high)
+            _format_score(number, score) for number in (score.value, score.low, score.high)
         )
-        table.add_row(name, value, f"{low} - {high}", _unit(found), str(found.count))
+        table.add_row(name, value, f"{low} - {high}", _unit(score), str(score.count))
     return table
 
 
@@ -144,20 +144,20 @@ def group_table(results: Results) -> Table:
     columns = [f"{name} [95 %]" for name in results.metrics]
     table = _table(results.grouped_by, "examples", *columns)
     for group, scores in results.groups.items():
-        found = [scores[name] for name in results.metrics]
+        row = [scores[name] for name in results.metrics]
         cells = [
             f"{_format_score(score.value, score)} "
             f"[{_format_score(score.low, score)}, {_format_score(score.high, score)}]"
-            for score in found
+            for score in row
         ]
-        table.add_row(group, str(found[0].count), *cells)
+        table.add_row(group, str(row[0].count), *cells)
     return table
 
 
-def comparison_table(found: Mapping[str, Comparison], better: Mapping[str, str]) -> Table:
+def comparison_table(comparisons: Mapping[str, Comparison], better: Mapping[str, str]) -> Table:
     """Comparisons, one per row; ``better`` names the better system by each metric."""
     table = _table("metric", "A", "B", "B - A", "95 % interval", "unit", "p", "better")
-    for name, comparison in found.items():
+    for name, comparison in comparisons.items():
         first = comparison.first
         one, other, difference, low, high = (
             _format_score(number, first)
@@ -229,7 +229,7 @@ def _read(
         sets = zip(*texts, strict=True)
         return ordered, [tuple(chain.from_iterable(of_example)) for of_example in sets]
     if first.references is None:
-        raise UserError(f"expected --ref, as {first.name} holds no references, got none; give one")
+        raise UserError(f"expected --ref, as {first.name} has no references, got none; give one")
     return ordered, first.references
 
 
@@ -262,8 +262,8 @@ def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str]) -> list[N
     if not named:
         known = ", ".join(sorted(row.record.name for row in host.records("metric")))
         raise UserError(
-            f"expected --metric, as {outputs} is of no run that names any, got none; "
-            f"there are {known}"
+            f"expected --metric, as {outputs} belongs to no run that names any, got none; "
+            f"choose from {known}"
         )
     values = _parse_settings(settings)
     return [item.model_copy(update=values) for item in named]
@@ -281,8 +281,8 @@ def _evaluated_by(recipe: Path) -> Sequence[Named]:
         return RecipeSettings.model_validate(tree).evaluation.metrics
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise UserError(
-            f"expected in {recipe} the recipe that the run wrote, got one that cannot be read; "
-            "name the metrics by --metric"
+            f"expected the recipe of a run in {recipe}, got one that cannot be read; "
+            "name the metrics with --metric"
         ) from error
 
 
@@ -293,9 +293,9 @@ def _metrics(host: Host, named: Sequence[Named]) -> list[tuple[records.Metric, M
     mistakes = [each for item in named for each in host.mistakes("metric", item, item.name)]
     if mistakes:
         raise UserError("\n".join(map(str, mistakes)))
-    found = []
+    metrics = []
     for item in named:
         record = host.find("metric", item.name).record
         assert isinstance(record, records.Metric)  # noqa: S101
-        found.append((record, host.build("metric", item)))
-    return found
+        metrics.append((record, host.build("metric", item)))
+    return metrics

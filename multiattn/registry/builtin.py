@@ -34,49 +34,49 @@ def attentions() -> Iterator[Record]:
     yield Attention(
         name="additive",
         target="multiattn.engine.attention:Additive",
-        summary="scores by a small network of query and key",
+        summary="scores query and key with a small feed-forward network",
         paper="Bahdanau et al. 2015, appendix A.1.2",
     )
     yield Attention(
         name="multiplicative",
         target="multiattn.engine.attention:Multiplicative",
-        summary="scores by a learned product of query and key",
+        summary="scores query and key with a learned bilinear product",
         paper="Luong et al. 2015, equation 8 (general)",
     )
     yield Attention(
         name="dot",
         target="multiattn.engine.attention:Dot",
-        summary="scores by the plain product; query and memory of one width",
+        summary="scores query and key with their dot product; both have the same width",
         paper="Luong et al. 2015, equation 8 (dot)",
     )
     yield Attention(
         name="scaled-dot",
         target="multiattn.engine.attention:ScaledDot",
-        summary="scores by the product of projections, over the root of their width",
+        summary="dot product of projected query and key, over the square root of their width",
         paper="Vaswani et al. 2017, equation 1",
     )
     yield Attention(
         name="location",
         target="multiattn.engine.attention_wrappers:Location",
-        summary="a content score that also sees where the last look went",
+        summary="content scores that also use the previous attention weights",
         paper="Chorowski et al. 2015, equations 8-9; section 2.3 (window)",
     )
     yield Attention(
         name="multi-head",
         target="multiattn.engine.attention_wrappers:MultiHead",
-        summary="several attentions side by side, each with values of its own",
+        summary="several attentions in parallel, each with its own value projection",
         paper="Vaswani et al. 2017, section 3.2.2",
     )
     yield Attention(
         name="coverage",
         target="multiattn.engine.attention_wrappers:Coverage",
-        summary="a content score that also sees all that was looked at so far",
+        summary="content scores that also use the sum of all earlier attention weights",
         paper="See et al. 2017, equations 10-11",
     )
     yield Attention(
         name="gated",
         target="multiattn.engine.attention_wrappers:Gated",
-        summary="any of them, times how much the state wants to see at all",
+        summary="any attention, with its context scaled by a learned gate",
         paper="Xu et al. 2015, section 4.2.1 (β)",
     )
 
@@ -86,18 +86,18 @@ def fusions() -> Iterator[Record]:
     yield Fusion(
         name="concat",
         target="multiattn.engine.fusion:Concat",
-        summary="contexts side by side, a learned vector where a source is absent",
+        summary="concatenated contexts, with a learned vector for an absent source",
     )
     yield Fusion(
         name="hierarchical",
         target="multiattn.engine.fusion:Hierarchical",
-        summary="a second attention chooses among the sources",
+        summary="a second attention over the contexts of the sources",
         paper="Libovický & Helcl 2017, equations 7-10",
     )
     yield Fusion(
         name="gate",
         target="multiattn.engine.fusion:Gate",
-        summary="every unit of the context chooses its source",
+        summary="a learned gate weights the sources for every unit of the context",
         paper="Arevalo et al. 2017, equations 3-5",
     )
 
@@ -107,55 +107,55 @@ def decoders() -> Iterator[Record]:
     yield Decoder(
         name="lstm",
         target="multiattn.engine.decoder:LSTMDecoder",
-        summary="an LSTM that looks at the memories before every word",
+        summary="an LSTM that attends to the memories at every step",
         paper="Bahdanau et al. 2015; Luong et al. 2015",
     )
     yield Recurrence(
         name="bahdanau",
         target="multiattn.engine.recurrence:Bahdanau",
-        summary="look with the last state, then read word and context",
+        summary="attend with the previous state, then run the cell on word and context",
         paper="Bahdanau et al. 2015, appendix A.2",
     )
     yield Recurrence(
         name="luong",
         target="multiattn.engine.recurrence:Luong",
-        summary="read the word, then look; all time steps at once",
+        summary="run the cell on the word, then attend; all time steps at once",
         paper="Luong et al. 2015, equation 5",
     )
     yield Recurrence(
         name="input-feeding",
         target="multiattn.engine.recurrence:InputFeeding",
-        summary="as luong, and what was seen joins the next word",
+        summary="as luong, with the attentional vector fed to the next step",
         paper="Luong et al. 2015, section 3.3",
     )
     yield Recurrence(
         name="conditional",
         target="multiattn.engine.recurrence_variants:Conditional",
-        summary="look between two cells",
+        summary="attend between two cells",
         paper="Sennrich et al. 2017, section 2",
     )
     yield Recurrence(
         name="adaptive",
         target="multiattn.engine.recurrence_variants:Adaptive",
-        summary="as luong, and what the cell knows may stand for what is seen: a visual sentinel",
+        summary="as luong, with a visual sentinel for what the cell already knows",
         paper="Lu et al. 2017, equations 9-13",
     )
     yield Output(
         name="linear",
         target="multiattn.engine.output_layer:Linear",
-        summary="scores straight from the features",
+        summary="a linear layer over the features",
         paper="Luong et al. 2015, equation 6",
     )
     yield Output(
         name="deep",
         target="multiattn.engine.output_layer:Deep",
-        summary="a tanh layer over features and last word, then scores",
+        summary="a tanh layer over features and previous word, then a linear layer",
         paper="Pascanu et al. 2014",
     )
     yield Output(
         name="copy",
         target="multiattn.engine.output_layer:Copy",
-        summary="a mixture of writing a word and copying one that is looked at",
+        summary="a mixture of generating a word and copying an attended one",
         paper="See et al. 2017, equations 8-9",
     )
 
@@ -171,31 +171,31 @@ def objectives() -> Iterator[Record]:
     yield Objective(
         name="r-drop",
         target="multiattn.training.objectives:RDrop",
-        summary="cross-entropy of two passes with dropout, and how far they disagree",
+        summary="cross-entropy of two passes with dropout, plus the divergence between them",
         paper="Liang et al. 2021, section 2.1",
     )
     yield Objective(
         name="ctc",
         target="multiattn.training.ctc_objective:CTC",
-        summary="a second head that aligns slots and words from left to right",
+        summary="CTC loss of a second head, which aligns slots and words monotonically",
         paper="Graves et al. 2006; Watanabe et al. 2017",
     )
     yield Objective(
         name="coverage",
         target="multiattn.training.objectives:Coverage",
-        summary="a price for looking again at what was looked at",
+        summary="a penalty for attending repeatedly to the same slots",
         paper="See et al. 2017, equation 12",
     )
     yield Objective(
         name="doubly-stochastic",
         target="multiattn.training.objectives:DoublyStochastic",
-        summary="a price for every slot that was not looked at once",
+        summary="a penalty for slots whose total attention is not 1",
         paper="Xu et al. 2015, equation 14",
     )
     yield Objective(
         name="self-critical",
         target="multiattn.training.self_critical:SelfCritical",
-        summary="a metric of what is drawn, against that of the likeliest words",
+        summary="a metric as reward for sampled outputs, relative to the greedy output",
         paper="Rennie et al. 2017, sections 3-4",
     )
 
@@ -211,13 +211,13 @@ def scorers() -> Iterator[Record]:
     yield Scorer(
         name="coverage",
         target="multiattn.search.scorers:CoveragePenalty",
-        summary="a price for slots that no word looked at",
+        summary="a penalty for slots that received little attention",
         paper="Wu et al. 2016, equation 14",
     )
     yield Scorer(
         name="ctc",
         target="multiattn.search.ctc:CTCPrefix",
-        summary="what the head of the objective ctc says of the words so far",
+        summary="prefix scores of the head that the objective ctc trains",
         paper="Watanabe et al. 2017, algorithm 2",
     )
 
@@ -228,5 +228,5 @@ def renderers() -> Iterator[Record]:
         name="heat-map",
         target="multiattn.prediction.rendering:HeatMap",
         layout="tokens",
-        summary="words of the output over words of the text, darker where more attention went",
+        summary="output words by input words; darker means more attention",
     )

@@ -57,12 +57,12 @@ def installed_plugins() -> list[PluginEntry]:
     Plugins on the allow-list that are not installed are listed too; loading one reports that.
     """
     allow_list = _allow_list()
-    found = []
+    entries = []
     for entry_point in importlib.metadata.entry_points(group=GROUP):
         distribution = canonical_name(entry_point.dist.name) if entry_point.dist else "unknown"
         label = f"{distribution}/{entry_point.name}"
         allowed = allow_list is None or not allow_list.isdisjoint((distribution, label))
-        found.append(
+        entries.append(
             PluginEntry(
                 distribution=distribution,
                 name=entry_point.name,
@@ -72,9 +72,9 @@ def installed_plugins() -> list[PluginEntry]:
                 allowed=allowed,
             )
         )
-    present = {name for plugin in found for name in (plugin.distribution, plugin.label)}
-    found += [_missing_entry(name) for name in (allow_list or frozenset()) - present]
-    return sorted(found, key=lambda plugin: (plugin.distribution, plugin.name))
+    present = {name for plugin in entries for name in (plugin.distribution, plugin.label)}
+    entries += [_missing_entry(name) for name in (allow_list or frozenset()) - present]
+    return sorted(entries, key=lambda plugin: (plugin.distribution, plugin.name))
 
 
 def plugin_from_file(path: Path) -> PluginEntry:
@@ -98,9 +98,9 @@ def import_file(path: Path) -> ModuleType:
         return loaded
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.stem.isidentifier():
-        raise ImportError(f"expected a file called like a Python module, got {path.name}")
+        raise ImportError(f"expected a file with the name of a Python module, got {path.name}")
     if path.stem in sys.modules or _hides_another_module(path):
-        raise ImportError(f"{path.name} hides a module of that name; give the file another")
+        raise ImportError(f"{path.name} hides another module called {path.stem}; rename it")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     try:
@@ -132,7 +132,7 @@ def _missing_entry(entry: str) -> PluginEntry:
     distribution, _, name = entry.partition("/")
 
     def load() -> object:
-        raise LookupError(f"{ALLOW_LIST} allows {entry}, but no installed distribution has it")
+        raise LookupError(f"{ALLOW_LIST} allows {entry}, but no installed distribution provides it")
 
     return PluginEntry(distribution, name or "*", "", "", load)
 
@@ -145,10 +145,10 @@ def find_plugins(files: Sequence[Path]) -> list[PluginEntry]:
 def versions(distributions: set[str]) -> dict[str, str]:
     """Version numbers of Python, the numerical libraries and the given distributions."""
     names = sorted({"multiattn", "torch", "accelerate", "tokenizers", "numpy"} | distributions)
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    numbers = {"python": platform.python_version(), "platform": platform.platform()}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
+            numbers[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed as a distribution"
-    return found
+            numbers[name] = "not installed as a distribution"
+    return numbers

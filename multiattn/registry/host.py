@@ -82,10 +82,10 @@ def load_host(extra_files: Sequence[Path] = ()) -> Host:
         manager.trace.root.setwriter(sys.stderr.write)
         manager.enable_tracing()
     plugins: list[Plugin] = []
-    for found in find_plugins(extra_files):
-        if found.allowed:
+    for entry in find_plugins(extra_files):
+        if entry.allowed:
             taken = {(row.record.kind, row.full_name) for row in _components(plugins)}
-            plugins.append(_load_plugin(manager, found, taken))
+            plugins.append(_load_plugin(manager, entry, taken))
     for plugin in plugins:
         if plugin.error is not None:
             log.warning("plugin %s is broken and left out: %s", plugin.found.label, plugin.reason)
@@ -93,36 +93,36 @@ def load_host(extra_files: Sequence[Path] = ()) -> Host:
 
 
 def _load_plugin(
-    manager: pluggy.PluginManager, found: PluginEntry, taken: set[tuple[str, str]]
+    manager: pluggy.PluginManager, entry: PluginEntry, taken: set[tuple[str, str]]
 ) -> Plugin:
     """Import, register and check one plugin; if it raises, keep only its error."""
     try:
-        plugin = found.load()
-        manager.register(plugin, name=found.label)
+        plugin = entry.load()
+        manager.register(plugin, name=entry.label)
         manager.check_pending()
-        return Plugin(found, tuple(_records(manager, plugin, found, taken)))
+        return Plugin(entry, tuple(_records(manager, plugin, entry, taken)))
     except (Exception, SystemExit) as error:
         if is_switched_on("MULTIATTN_STRICT"):
             raise
-        if manager.has_plugin(found.label):
-            manager.unregister(name=found.label)
-        return Plugin(found, error=error)
+        if manager.has_plugin(entry.label):
+            manager.unregister(name=entry.label)
+        return Plugin(entry, error=error)
 
 
 def _records(
-    manager: pluggy.PluginManager, plugin: object, found: PluginEntry, taken: set[tuple[str, str]]
+    manager: pluggy.PluginManager, plugin: object, entry: PluginEntry, taken: set[tuple[str, str]]
 ) -> Iterator[Record]:
     if not manager.get_hookcallers(plugin):
-        raise LookupError(
-            "expected a function decorated with multiattn.registry.hooks.hookimpl, got none"
-        )
+        raise LookupError("expected a function decorated with multiattn.hookimpl, got none")
     others = [other for other in manager.get_plugins() if other is not plugin]
     for given in manager.subset_hook_caller("multiattn_components", others)():
         for candidate in given:
             record = _checked_record(candidate)
-            key = (record.kind, f"{found.distribution}/{record.name}")
+            key = (record.kind, f"{entry.distribution}/{record.name}")
             if key in taken:
-                raise ValueError(f"{found.distribution} gives two {record.kind}s {record.name!r}")
+                raise ValueError(
+                    f"{entry.distribution} provides two {record.kind}s called {record.name!r}"
+                )
             taken.add(key)
             yield record
 
@@ -135,12 +135,12 @@ def _fields(kind: str) -> TypeAdapter[Record]:
 def _checked_record(candidate: object) -> Record:
     """Check type, field types, name and target. Raises TypeError or ValueError with the reason."""
     if not isinstance(candidate, Record) or type(candidate) not in KINDS.values():
-        raise TypeError(f"expected a record of multiattn.registry.records, got {candidate!r}")
+        raise TypeError(f"expected a record, such as multiattn.Encoder, got {candidate!r}")
     try:
         record = _fields(candidate.kind).validate_python(vars(candidate))
     except ValidationError as error:
-        place, sentence = validation_problems(error, type(candidate), vars(candidate))[0]
-        raise TypeError(f"{place} of {candidate!r}: {sentence}") from error
+        field, sentence = validation_problems(error, type(candidate), vars(candidate))[0]
+        raise TypeError(f"{field} of {candidate!r}: {sentence}") from error
     if not NAME_PATTERN.fullmatch(record.name):
         raise ValueError(
             f"expected a name of lower-case letters, digits and hyphens, got {record.name!r}"
@@ -150,7 +150,7 @@ def _checked_record(candidate: object) -> Record:
             f"expected the target of {record.name!r} as module:Attribute, got {record.target!r}"
         )
     if not record.summary.strip() or "\n" in record.summary:
-        raise ValueError(f"expected a summary of one line for {record.name!r}")
+        raise ValueError(f"expected a one-line summary of {record.name!r}")
     return record
 
 
@@ -212,7 +212,7 @@ class Host:
             return ""
         labels = [plugin.found.label for plugin in self.broken]
         return (
-            f" (not loaded because they are broken: {', '.join(labels)}; "
+            f" (broken and not loaded: {', '.join(labels)}; "
             f"`multiattn plugins why {labels[0]}` says why)"
         )
 

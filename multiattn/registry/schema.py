@@ -71,8 +71,8 @@ def settings_of(target: Callable[..., object]) -> dict[str, Setting]:
     for name, parameter in signature_of(target).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             raise UserError(
-                f"expected every setting of {_target_path(target)} by name, got **{name}; "
-                "spell its keywords out in the signature"
+                f"expected named settings in the signature of {_target_path(target)}, got "
+                f"**{name}; list every keyword"
             )
         if parameter.kind is parameter.KEYWORD_ONLY:
             settings[name] = _setting(target, parameter)
@@ -86,23 +86,23 @@ def signature_of(target: Callable[..., object]) -> inspect.Signature:
     except (NameError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"expected a readable signature of {_target_path(target)}, got {error}; "
-            "import what its annotations name at the top of the module, not under TYPE_CHECKING"
+            "import the names in its annotations at the top of the module, not under TYPE_CHECKING"
         ) from error
 
 
 def _setting(target: Callable[..., object], parameter: inspect.Parameter) -> Setting:
     annotation = parameter.annotation
     slot = _slot(annotation)
-    place = f"keyword {parameter.name!r} of {_target_path(target)}"
+    keyword = f"keyword {parameter.name!r} of {_target_path(target)}"
     if annotation is parameter.empty:
-        raise UserError(f"expected a type for {place}, got none; annotate it")
+        raise UserError(f"expected a type for {keyword}, got none; annotate it")
     if slot is None:
         try:
             TypeAdapter(annotation)
         except PydanticUserError as error:
             raise UserError(
-                f"expected a type that a recipe can write for {place}, got {annotation!r}; "
-                "take numbers, strings, their tuples and mappings, or a component's Slot"
+                f"expected a type that a recipe can express for {keyword}, got {annotation!r}; "
+                "use numbers, strings, tuples or mappings of these, or a component's Slot"
             ) from error
     return Setting(parameter.name, annotation, parameter.default, slot)
 
@@ -140,9 +140,9 @@ def validation_problems(
     for detail in error.errors(include_url=False):
         details.setdefault(_location(detail, value), []).append(detail)
     return [
-        (".".join(place), _sentence(alternatives, expected, place))
-        for place, alternatives in details.items()
-        if not any(place == longer[: len(place)] and place != longer for longer in details)
+        (".".join(path), _sentence(alternatives, expected, path))
+        for path, alternatives in details.items()
+        if not any(path == longer[: len(path)] and path != longer for longer in details)
     ]
 
 
@@ -160,13 +160,13 @@ def _location(detail: ErrorDetails, value: Any) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _sentence(details: Sequence[ErrorDetails], expected: Any, place: Sequence[str]) -> str:
+def _sentence(details: Sequence[ErrorDetails], expected: Any, path: Sequence[str]) -> str:
     detail = details[0]
     if detail["type"] == "missing":
         return "expected a value, got none; give one"
     if detail["type"] == "extra_forbidden":
-        known = _fields_at(expected, place[:-1])
-        return f"expected a known key, got {place[-1]!r}; {suggestion(place[-1], known)}"
+        known = _fields_at(expected, path[:-1])
+        return f"expected a known key, got {path[-1]!r}; {suggestion(path[-1], known)}"
     wanted = [each["msg"].removeprefix("Input should be ") for each in details]
     wanted = [each.removeprefix("Value error, ") for each in wanted]
     first = wanted[0][0].lower() + wanted[0][1:]
@@ -178,10 +178,10 @@ def _shorten(value: object, width: int = 80) -> str:
     return shown if len(shown) <= width else f"{shown[: width - 1]}…"
 
 
-def _fields_at(expected: Any, place: Sequence[str]) -> list[str]:
+def _fields_at(expected: Any, path: Sequence[str]) -> list[str]:
     """The fields of the pydantic model at a key path within a type; mapping keys are skipped."""
     model = next(_models(expected), BaseModel)
-    for step in place:
+    for step in path:
         if step in model.model_fields:
             model = next(_models(model.model_fields[step].annotation), model)
     return list(model.model_fields)
@@ -200,7 +200,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"there are {', '.join(names)}" if names else "there are none"
+    return f"choose from {', '.join(names)}" if names else "there are none to choose from"
 
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]

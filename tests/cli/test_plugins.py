@@ -54,7 +54,7 @@ def test_why_says_who_gives_a_component_and_that_a_name_clashes(install):
     install("well_behaved", "name_clash")
     done = multiattn("plugins", "why", "always-one")
     assert "metric name-clash/always-one: name_clash:AlwaysTwo" in done.stdout
-    assert "several distributions give this name" in done.stdout
+    assert "several distributions provide this name" in done.stdout
     assert "clash" not in multiattn("plugins", "why", "well-behaved").stdout
 
 
@@ -62,7 +62,7 @@ def test_why_says_that_the_allow_list_leaves_a_plugin_out(install, monkeypatch):
     install("well_behaved")
     monkeypatch.setenv("MULTIATTN_PLUGINS", "")
     done = multiattn("plugins", "why", "well-behaved")
-    assert "left out: MULTIATTN_PLUGINS does not name it" in done.stdout
+    assert "left out: MULTIATTN_PLUGINS does not list it" in done.stdout
 
 
 def test_why_of_something_unknown_is_a_mistake(install):
@@ -132,7 +132,7 @@ def test_check_of_an_unknown_distribution_is_a_mistake(install):
     install("well_behaved")
     done = multiattn("check", "ill-behaved")
     assert done.exit_code == 2
-    assert "there are well-behaved" in done.stderr
+    assert "choose from well-behaved" in done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,7 +161,10 @@ def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatc
     ("arguments", "expected"),
     [
         (["My Plugin"], "expected a name of lower-case letters"),
-        (["mine", "--kind", "spaceship"], "expected --kind attention, encoder, metric, got"),
+        (
+            ["mine", "--kind", "spaceship"],
+            "expected one of attention, encoder, metric as --kind",
+        ),
         (["taken"], "expected a new folder"),
     ],
 )

@@ -301,7 +301,7 @@ def test_two_runs_are_compared_by_the_metrics_of_the_recipe(multiattn, tmp_path)
         ("hits --hyp twice.jsonl --ref ref", ["every id once", "twice.jsonl"]),
         ("hits --hyp run/results/val --ref other.jsonl", ["no 'test-0'", "1 are missing"]),
         ("hits --hyp - --ref -", ["twice"]),
-        ("hits --hyp good", ["--ref", "good holds no references"]),
+        ("hits --hyp good", ["--ref", "good has no references"]),
         ("hit --hyp good --ref ref", ["'hit'", "hits"]),
         ("hits --hyp good --ref ref --set lower=true", ["'lower'", "lowercase"]),
         ("hits --hyp good --ref ref --set lowercase=perhaps", ["lowercase", "'perhaps'"]),

@@ -22,14 +22,14 @@ BROKEN = {
     "syntax_error": "SyntaxError",
     "unknown_argument": "registry",
     "misspelt_hook": "unknown hook 'multiattn_componets'",
-    "undecorated_hook": "decorated with multiattn.registry.hooks.hookimpl",
+    "undecorated_hook": "decorated with multiattn.hookimpl",
     "raises_half_way": "RuntimeError: no second record",
     "exits_half_way": "SystemExit: 3",
     "wrong_record_type": "expected a record",
     "wrong_field_type": "valid string, got 7",
     "illegal_name": "got 'Two Words/Slash'",
     "bad_target": "got 'bad_target.nowhere'",
-    "same_name_twice": "two normalisers 'twin'",
+    "same_name_twice": "two normalisers called 'twin'",
 }
 
 
@@ -111,7 +111,7 @@ def test_an_allowed_plugin_that_is_not_installed_is_a_broken_row(install, monkey
     install("well_behaved")
     monkeypatch.setenv("MULTIATTN_PLUGINS", "well-behaved,well-behavd")
     (broken,) = load_host().broken
-    assert "well-behavd, but no installed distribution has it" in broken.reason
+    assert "well-behavd, but no installed distribution provides it" in broken.reason
 
 
 def test_a_file_is_a_plugin_whatever_the_allow_list_says(install, tmp_path):
@@ -128,7 +128,7 @@ def test_a_file_that_hides_a_module_is_refused(install, tmp_path):
     path = tmp_path / "json.py"
     path.write_text((HOSTILE / "well_behaved.py").read_text())
     (broken,) = load_host([path]).broken
-    assert "json.py hides a module" in broken.reason
+    assert "json.py hides another module" in broken.reason
 
 
 def test_a_plugin_file_that_is_not_there_is_the_users_mistake(tmp_path):
@@ -170,9 +170,9 @@ def test_a_target_is_imported_only_when_it_is_asked_for(install):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("anything", r"got \*\*settings; spell its keywords out"),
+        ("anything", r"got \*\*settings; list every keyword"),
         ("untyped", "expected a type for keyword 'weight'"),
-        ("unwritable", "expected a type that a recipe can write for keyword 'stream'"),
+        ("unwritable", "expected a type that a recipe can express for keyword 'stream'"),
     ],
 )
 def test_a_signature_that_cannot_be_settings_is_refused(install, name, reason):
