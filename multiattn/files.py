@@ -22,7 +22,7 @@ def damage_as_user_error(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (*DAMAGE_ERRORS, OSError) as error:
-        raise UserError(f"expected in {path} {what}, got {error!r}; restore the file") from error
+        raise UserError(f"expected {what} in {path}, got {error!r}; restore the file") from error
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def atomic_replace(path: Path) -> Iterator[Path]:
             _remove(beside)
         raise UserError(
             f"could not write {path}: {error.strerror or error}; nothing was overwritten; "
-            "make room or choose another folder with --out, then repeat the command"
+            "free some space or choose another folder with --out, then repeat the command"
         ) from error
 
 
@@ -68,7 +68,7 @@ def append_line(path: Path, line: str) -> None:
             file.write(line + "\n")
     except OSError as error:
         raise UserError(
-            f"could not write {path}: {error.strerror or error}; make room, then repeat the "
+            f"could not write {path}: {error.strerror or error}; free some space, then repeat the "
             "command: it continues from the last checkpoint"
         ) from error
 
@@ -84,7 +84,7 @@ def truncate(path: Path, size: int) -> None:
         flush_to_disk(path)
     except OSError as error:
         raise UserError(
-            f"could not write {path}: {error.strerror or error}; make it a file that can be written"
+            f"could not write {path}: {error.strerror or error}; make it writable"
         ) from error
 
 

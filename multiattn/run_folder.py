@@ -38,9 +38,9 @@ class RunFolder:
 
     def read_start(self) -> dict[str, Any]:
         """The content of ``run.json``. Raises UserError if it cannot be read."""
-        with damage_as_user_error(self.start, "how the run was started"):
-            found = dict(json.loads(self.start.read_text(encoding="utf-8")))
-            return {**found, "data": Path(found["data"]), "init": found.get("init")}
+        with damage_as_user_error(self.start, "a record of how the run was started"):
+            start = dict(json.loads(self.start.read_text(encoding="utf-8")))
+            return {**start, "data": Path(start["data"]), "init": start.get("init")}
 
     @property
     def weights(self) -> Path:
@@ -73,7 +73,7 @@ class RunFolder:
 
     def read_versions(self) -> dict[str, str]:
         """The content of ``versions.json``. Raises UserError if it cannot be read."""
-        with damage_as_user_error(self.versions, "what the run was made with"):
+        with damage_as_user_error(self.versions, "the versions that the run was made with"):
             return dict(json.loads(self.versions.read_text(encoding="utf-8")))
 
     @property
@@ -111,7 +111,7 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UserError(
-                    f"another process is training {self.path}; wait for it, or end it first"
+                    f"another process is training {self.path}; wait for it, or stop it first"
                 ) from error
             yield
 

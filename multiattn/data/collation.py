@@ -191,7 +191,7 @@ class _Source:
 
 
 class _Target:
-    """Encodes the targets of a batch, and notes texts that do not survive the tokenizer."""
+    """Encodes the targets of a batch, and notes texts that the tokenizer does not restore."""
 
     def __init__(self, tokenizer: Tokenizer, seed: int | None) -> None:
         self.lossy: list[str] = []  # descriptions of rows whose target decodes differently
@@ -208,7 +208,7 @@ class _Target:
         return len(self.ids(row))
 
     def check(self, row: Row, *, taught: bool) -> None:
-        """Note a target that does not survive encoding and decoding.
+        """Note a target that decoding does not restore exactly.
 
         Raises UserError if ``taught`` (the row is trained on) and a character tokenizer lacks one
         of its characters.
@@ -217,8 +217,8 @@ class _Target:
         ids = self.ids(row).tolist()
         if taught and self._tokenizer.settings.kind == "char" and UNK in ids:
             raise UserError(
-                f"expected characters of the tokenizer in the target of {row.description}, got "
-                f"{self._strange(text)}; correct the target, train a tokenizer of its own, or set "
+                f"expected only known characters in the target of {row.description}, got "
+                f"{self._strange(text)}; correct the target, train a new tokenizer, or set "
                 "training.bad_rows=skip"
             )
         expected = text.lower() if self._tokenizer.settings.lowercase else text

@@ -42,8 +42,8 @@ class Corpus(Protocol):
     ) -> Sequence[Example]:
         """Read a split.
 
-        A bad row raises BadRowError or, where ``on_bad_row`` is given, is left out after a call
-        with the sentence. Raises UserError for a split that is not there.
+        A bad row raises BadRowError or, if ``on_bad_row`` is given, is left out and reported to
+        it. Raises UserError for a split that does not exist.
         """
 
 
@@ -53,7 +53,7 @@ def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus
     if not folder.is_dir():
         raise UserError(
             f"expected the corpus in the folder {folder}, got no such folder; "
-            "say with --data where corpora lie"
+            "say with --data where the corpora are"
         )
     corpus: Corpus = host.build("corpus", settings, folder)
     return corpus

@@ -149,7 +149,9 @@ class Dataset:
     def _keep_and_report(self, keep: Sequence[int], sentences: Sequence[str]) -> Dataset:
         """Keep these rows, and report why the rest were dropped."""
         if not keep:
-            raise UserError(f"expected rows to learn from, all were refused: {sentences[0]}")
+            raise UserError(
+                f"expected rows to train on, got none: all were refused, the first: {sentences[0]}"
+            )
         kept = self._keep(keep)
         skipped = (*self.report.skipped, *sentences)
         return replace(kept, report=replace(kept.report, skipped=skipped))
@@ -218,7 +220,7 @@ def _measure_rows(
             rows.append(row)
             measured.append(lengths)
     if not rows:
-        raise UserError(f"expected examples in the split {split!r}, got none; look at the corpus")
+        raise UserError(f"expected examples in the split {split!r}, got none; check the corpus")
     columns = np.array(measured, dtype=np.int64).T  # (1 + sources, E)
     costs = Costs(
         ids=[row.id for row in rows],
@@ -237,6 +239,6 @@ def _check_source_names(training: TrainingSettings, sources: Collection[str]) ->
         for name in by_source:
             if name not in sources:
                 raise UserError(
-                    f"expected in training.{setting} a source of the recipe "
+                    f"expected training.{setting} to name a source of the recipe "
                     f"({', '.join(sources)}), got {name!r}; correct or remove it"
                 )

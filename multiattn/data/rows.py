@@ -82,7 +82,7 @@ class SplitReport:
     """What happened to a split's examples, for the log.
 
     skipped: a sentence per bad row. too_long: number of rows left out, per source or target.
-    lossy: descriptions of rows whose target does not survive encoding and decoding.
+    lossy: descriptions of rows whose target is not restored by encoding and decoding.
     """
 
     rows: int
@@ -100,7 +100,7 @@ class SplitReport:
         ]
         if self.lossy:
             lines.append(
-                f"{len(self.lossy)} targets do not survive the tokenizer; the first: "
+                f"{len(self.lossy)} targets are changed by encoding and decoding; the first: "
                 f"{self.lossy[0]}"
             )
         return lines
@@ -119,7 +119,7 @@ def training_rows(
         if not value:
             raise UserError(
                 f"expected a target in the field {fields.target!r} of example "
-                f"{example.id!r}, got none; complete the corpus, or set training.bad_rows=skip"
+                f"{example.id!r}, got none; add one, or set training.bad_rows=skip"
             )
         location = _location(example)
         if isinstance(value, str):
@@ -158,10 +158,11 @@ def _rows(
     for example in examples:
         for row in bad_rows.attempt(partial(rows_of, example)) or ():
             if row.id in rows:
-                first = rows[row.id].location or "before"
+                first = rows[row.id].location
+                seen = f"first seen in {first}" if first else "seen before"
                 bad_rows.refuse(
                     f"expected a different id for every example of {split!r}, got "
-                    f"{row.description} again, first seen {first}; change the corpus, or set "
+                    f"{row.description} again, {seen}; change the corpus, or set "
                     "training.bad_rows=skip"
                 )
             else:

@@ -78,7 +78,7 @@ class Splits:
         except UserError as error:
             raise UserError(
                 f"expected a split of the corpus ({', '.join(listed)}), got {split!r}; "
-                "choose one of these in the recipe, or with --split"
+                "choose one of these in the recipe or with --split"
             ) from error
 
     def notes(self, split: str) -> dict[str, Mapping[str, object]]:

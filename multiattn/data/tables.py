@@ -93,7 +93,7 @@ def column_names(names: Sequence[str], given: Mapping[str, str] | None) -> dict[
     unknown = [name for name in given or {} if name not in names]
     if unknown:
         raise UserError(
-            f"expected in the corpus's columns {', '.join(names)}, got {unknown[0]!r}; "
+            f"expected the corpus's columns to be among {', '.join(names)}, got {unknown[0]!r}; "
             f"write {{{names[0]}: the table's own name, ...}}"
         )
     return {**{name: name for name in names}, **(given or {})}
@@ -161,7 +161,7 @@ def _cut_at_commas(text: str, place: FileLine) -> list[str]:
     except csv.Error as error:
         raise BadRowError(
             f"expected cells between commas in {place}, got {text[:40]!r} ({error}); "
-            "double the quotes inside a quoted cell, and keep a row in one line"
+            "double the quotes inside a quoted cell, and keep each row on one line"
         ) from error
     return cells
 
@@ -172,8 +172,8 @@ def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[st
     columns = cut(decode_line(raw, FileLine(path, line)), FileLine(path, line))
     if len(set(columns)) < len(columns):
         raise UserError(
-            f"expected different column names in {path}, line {line}, got {', '.join(columns)}; "
-            "name the columns there"
+            f"expected distinct column names in {path}, line {line}, got {', '.join(columns)}; "
+            "rename the repeated ones"
         )
     return columns
 

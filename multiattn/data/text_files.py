@@ -51,15 +51,15 @@ def find_splits(folder: Path, pattern: str) -> set[str]:
     """
     if Path(pattern).is_absolute():
         raise UserError(
-            f"expected files below {folder}, got {pattern!r}; write where they lie in that folder, "
-            "and say with --data or corpus.folder which it is"
+            f"expected files below {folder}, got {pattern!r}; give a path relative to that folder, "
+            "which --data and corpus.folder set"
         )
     expression = re.escape(pattern).replace(r"\{split\}", "([^/]+?)", 1)
     name = re.compile(expression.replace(r"\{split\}", r"\1") + r"(?:\.gz)?")
     files = glob.escape(pattern).replace("{split}", "*")
     paths = [*folder.glob(files), *folder.glob(f"{files}.gz")]
-    found = (name.fullmatch(path.relative_to(folder).as_posix()) for path in paths)
-    return {match[1] for match in found if match}
+    matches = (name.fullmatch(path.relative_to(folder).as_posix()) for path in paths)
+    return {match[1] for match in matches if match}
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -72,14 +72,14 @@ def read_lines(path: Path) -> list[bytes]:
             lines = split_lines(file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(
-            f"expected a whole gzip file in {path}, got {error}; fetch it again"
+            f"expected a complete gzip file at {path}, got {error}; download it again"
         ) from error
     except OSError as error:
         raise UserError(
-            f"expected a readable file in {path}, got {error.strerror}; check its permissions"
+            f"expected a readable file at {path}, got {error.strerror}; check its permissions"
         ) from error
     if not lines:
-        raise UserError(f"expected text in {path}, got an empty file; fetch it again")
+        raise UserError(f"expected text in {path}, got an empty file; download it again")
     return lines
 
 

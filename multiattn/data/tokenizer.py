@@ -52,8 +52,8 @@ class Tokenizer:
     def __init__(self, library: tokenizers.Tokenizer, settings: TokenizerSettings) -> None:
         if settings.sampling and settings.kind not in ("bpe", "unigram"):
             raise UserError(
-                f"expected sampling 0 with the tokenizer kind {settings.kind!r}, whose splits have "
-                f"no alternatives, got {settings.sampling}; use bpe or unigram, or remove sampling"
+                f"expected sampling 0 with the tokenizer kind {settings.kind!r}, which splits a "
+                f"text in only one way, got {settings.sampling}; use bpe or unigram, or remove it"
             )
         self.settings = settings
         self._library = library
@@ -108,13 +108,13 @@ class Tokenizer:
         """
         line = _normalise_spaces(text, self.settings)
         try:
-            found = self._library.pre_tokenizer.pre_tokenize_str(line)
+            spans = self._library.pre_tokenizer.pre_tokenize_str(line)
         except UnicodeEncodeError as error:
             raise UserError(
-                f"expected text of whole characters, got {line.strip()!r} with a lone surrogate; "
+                f"expected valid Unicode text, got {line.strip()!r} with a lone surrogate; "
                 "give it as UTF-8"
             ) from error
-        segments = [segment for segment, _ in found]
+        segments = [segment for segment, _ in spans]
         if generator is None or self._sampled is None:
             return [piece for segment in segments for piece in self._best(segment)]
         sampled = self._sampled
@@ -172,7 +172,7 @@ class Tokenizer:
         ) as error:  # the library raises bare Exception for a file that it did not write
             raise UserError(
                 f"expected a tokenizer written by multiattn in {path}, got something else; "
-                "the file is damaged or of another version: restore it or train again"
+                "the file is damaged or from another version: restore it or train again"
             ) from error
         return cls(library, settings)
 

@@ -144,8 +144,8 @@ class Dot(nn.Module):
         super().__init__()
         if query_dim != memory_dim:
             raise UserError(
-                f"attention 'dot' compares vectors of one width, got a query of {query_dim} and a "
-                f"memory of {memory_dim}; use 'multiplicative' or make the widths equal"
+                f"attention 'dot' compares vectors of equal width, got a query of {query_dim} and "
+                f"a memory of {memory_dim}; use 'multiplicative' or make the widths equal"
             )
         self.key_dim = self.context_dim = memory_dim
 

@@ -160,21 +160,21 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         state = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"expected weights at {path}, found no file; train the run first") from None
+        raise UserError(f"expected weights at {path}, got no file; train the run first") from None
     except (SafetensorError, OSError) as error:
         raise UserError(
-            f"expected safetensors weights, {path} cannot be read ({error}); it may be truncated: "
-            "restore it or train again"
+            f"expected safetensors weights, got {path}, which cannot be read ({error}); it may be "
+            "truncated: restore it or train again"
         ) from error
     own = model.state_dict()
     shared = _shared_names(own)
     expected = {name: leaf.shape for name, leaf in own.items() if name not in shared}
-    found = {name: leaf.shape for name, leaf in state.items()}
-    wrong = sorted({name for name, _ in expected.items() ^ found.items()})
+    given = {name: leaf.shape for name, leaf in state.items()}
+    wrong = sorted({name for name, _ in expected.items() ^ given.items()})
     if wrong:
         raise UserError(
-            f"expected the weights of this recipe's model, {path} differs in {', '.join(wrong[:5])}"
-            f"{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
+            f"expected the weights of this recipe's model, got {path}, which differs in "
+            f"{', '.join(wrong[:5])}{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
         )
     model.load_state_dict(state, strict=False)  # tied tensors are stored once, by first name
 

@@ -35,12 +35,12 @@ class InputParser:
     @classmethod
     def of(cls, settings: RecipeSettings, host: Host, as_text: bool) -> InputParser:
         """Create the parser for the sources of a recipe."""
-        found = {}
+        readers = {}
         for name, source in settings.sources.items():
             record = host.find("reader", source.reader.name).record
             assert isinstance(record, records.Reader)  # noqa: S101
-            found[name] = record
-        return cls(found, as_text)
+            readers[name] = record
+        return cls(readers, as_text)
 
     def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
         """One mapping of source names to values per input; ``-`` stands for standard input's lines.
@@ -67,12 +67,12 @@ class InputParser:
         if re.fullmatch(SOURCE_NAME_PATTERN, name) and not self.as_text:
             raise UserError(
                 f"expected one of the sources {', '.join(self.readers) or '(none)'} before the =, "
-                f"got {name!r}; correct the name, or say --text if it belongs to the text"
+                f"got {name!r}; correct the name, or use --text if it is part of the text"
             )
 
     def _unnamed(self, argument: str, stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
         if len(self.readers) != 1:
-            names = ", ".join(self.readers) or "none, it writes without input"
+            names = ", ".join(self.readers) or "none: it takes no input"
             raise UserError(
                 f"expected SOURCE=VALUE with one of the sources ({names}), got {argument!r}; "
                 "write the source's name before the value"
@@ -110,7 +110,7 @@ class InputParser:
         elif not _is_kind_of_path(Path(value), Path.is_file):
             raise UserError(
                 f"expected a file ({', '.join(reader.suffixes)}) for the source {name!r}, "
-                f"got {value!r}, which is none; check the path"
+                f"got {value!r}, which is not a file; check the path"
             )
         return value
 
@@ -125,8 +125,8 @@ def _content(path: Path, reader: records.Reader) -> list[str]:
         return [str(path)]
     if not _is_kind_of_path(path, Path.is_file):
         raise UserError(
-            f"expected a file of texts, got {path}, which is none; check the path, or say --text "
-            "if this is the text"
+            f"expected a text file, got {path}, which is not a file; check the path, or use --text "
+            "if this is the text itself"
         )
     return list(_lines(read_lines(path), path))
 

@@ -89,7 +89,7 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """The input, the output, its score and word times; attention is in ``records``."""
-        found = {
+        content = {
             "input": {name: display_value(value) for name, value in self.inputs.items()},
             "text": self.text,
             "score": self.score,
@@ -97,16 +97,16 @@ class Prediction:
             "tokens": list(self.tokens),
         }
         if self.times:
-            found["words"] = [
+            content["words"] = [
                 {**word.as_json(), "source": source}
                 for source, words in self.times.items()
                 for word in words
             ]
         if self.alternatives:
-            found["n_best"] = [
+            content["n_best"] = [
                 {"text": other.text, "score": other.score} for other in (self, *self.alternatives)
             ]
-        return found
+        return content
 
 
 class Predictor:
@@ -137,17 +137,19 @@ class Predictor:
 
         Raises UserError at an invalid input, after yielding the predictions before it.
         """
-        for found in self.attempts(sources, prefix=prefix):
-            if isinstance(found, UserError):
-                raise found
-            yield found
+        for outcome in self.attempts(sources, prefix=prefix):
+            if isinstance(outcome, UserError):
+                raise outcome
+            yield outcome
 
     def attempts(
         self, sources: Iterable[InputValue], *, prefix: str = ""
     ) -> Iterator[Prediction | UserError]:
         """As ``each``, but yield the error of an invalid input and continue with the next."""
         if isinstance(sources, str | Path):
-            raise UserError(f"expected a list of inputs, got {sources!r} alone; call the predictor")
+            raise UserError(
+                f"expected a list of inputs, got {sources!r}; call the predictor with it"
+            )
         numbered = enumerate(sources, start=1)
         while group := list(islice(numbered, self.system.settings.search.batch_size)):
             yield from self._attempt(group, prefix)
@@ -177,10 +179,10 @@ class Predictor:
             self._prediction(
                 row,
                 best,
-                {name: single_row(memory, place) for name, memory in memories.items()},
-                limits[place],
+                {name: single_row(memory, index) for name, memory in memories.items()},
+                limits[index],
             )
-            for place, (row, best) in enumerate(zip(rows, outputs, strict=True))
+            for index, (row, best) in enumerate(zip(rows, outputs, strict=True))
         ]
 
     def _prediction(
@@ -193,28 +195,28 @@ class Predictor:
         predictions = [
             Prediction(
                 inputs=inputs,
-                text=tokenizer.decode(found.tokens),
-                score=found.score,
-                log_probability=found.log_probability,
-                tokens=tuple(tokenizer.pieces(found.tokens)),
-                words=tuple(tokenizer.words(found.tokens)),
+                text=tokenizer.decode(hypothesis.tokens),
+                score=hypothesis.score,
+                log_probability=hypothesis.log_probability,
+                tokens=tuple(tokenizer.pieces(hypothesis.tokens)),
+                words=tuple(tokenizer.words(hypothesis.tokens)),
                 attention={
-                    name: found.attention[name].float().cpu().numpy()
+                    name: hypothesis.attention[name].float().cpu().numpy()
                     for name in inputs
-                    if name in found.attention
+                    if name in hypothesis.attention
                 },
                 labels=labels,
                 layouts={name: memory.layout for name, memory in memories.items()},
-                times=self._times(found, memories, tuple(inputs)),
-                doubts=(*_truncation_warnings(found, limit), *_unknown_input_warnings(labels)),
+                times=self._times(hypothesis, memories, tuple(inputs)),
+                doubts=(*_truncation_warnings(hypothesis, limit), *_unknown_input_warnings(labels)),
             )
-            for found in best
+            for hypothesis in best
         ]
         first, *others = predictions
         return replace(first, alternatives=tuple(others))
 
     def _times(
-        self, found: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
+        self, hypothesis: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
     ) -> dict[str, tuple[TimedWord, ...]]:
         times = {}
         for source in present:
@@ -224,10 +226,10 @@ class Predictor:
                     source,
                     memories,
                     dict(self.system.model.heads),
-                    found.tokens,
-                    self.system.processors.tokenizer.words(found.tokens),
-                    found.token_log_probabilities,
-                    found.attention.get(source),
+                    hypothesis.tokens,
+                    self.system.processors.tokenizer.words(hypothesis.tokens),
+                    hypothesis.token_log_probabilities,
+                    hypothesis.attention.get(source),
                 )
                 times[source] = tuple(aligner.align(evidence))
         return times
@@ -245,13 +247,13 @@ class Predictor:
         if unknown:
             raise UserError(
                 f"expected values of the sources {', '.join(names)}, got {unknown[0]!r}; "
-                "call the source as the recipe does"
+                "use the names in the recipe"
             )
         given = {name: source.get(name) for name in names}
         if names and not source:
             raise UserError(
-                f"expected a value for one of the sources {', '.join(names)} at least, got none; "
-                "give what there is to write about"
+                f"expected a value for at least one of the sources {', '.join(names)}, got none; "
+                "give one"
             )
         return {
             name: None if value is None else self._checked(name, value)
@@ -268,15 +270,15 @@ class Predictor:
             others = "".join(f" or {kind.__name__}" for kind in accepted)
             raise UserError(
                 f"expected a text or a path{others} for the source {name!r}, got {value!r}; give "
-                "one input per call, or many to `each`"
+                "one input per call, or pass many to `each`"
             )
         return str(value)
 
 
-def _truncation_warnings(found: Hypothesis, limit: int) -> Iterator[str]:
-    if len(found.tokens) >= limit:
+def _truncation_warnings(hypothesis: Hypothesis, limit: int) -> Iterator[str]:
+    if len(hypothesis.tokens) >= limit:
         yield (
-            f"the output has {limit} tokens, as many as it may, and could be cut off; raise "
+            f"the output has {limit} tokens, the maximum, and may be cut off; raise "
             "search.max_length (and search.max_length_ratio, if the recipe has one)"
         )
 
@@ -285,8 +287,8 @@ def _unknown_input_warnings(labels: Mapping[str, Sequence[str]]) -> Iterator[str
     """Warn of ``<unk>``, a reader's label for unknown symbols; other specials need no warning."""
     for source, names in labels.items():
         letters = [name.strip("▁") for name in names]
-        said = {name for name in letters if name and name not in SILENT}
-        if said == {UNKNOWN}:
+        symbols = {name for name in letters if name and name not in SILENT}
+        if symbols == {UNKNOWN}:
             yield (
                 f"no symbol of the source {source!r} was seen in training, so the output says "
                 "nothing about it; give an input like those that the model was trained on"
@@ -307,8 +309,8 @@ def load(
     """
     if isinstance(overrides, str):
         raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
-    place = _available_device(device) if device else PartialState().device
-    return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), place)
+    chosen = _available_device(device) if device else PartialState().device
+    return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), chosen)
 
 
 def _available_device(device: str | torch.device) -> torch.device:

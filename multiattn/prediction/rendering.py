@@ -110,14 +110,14 @@ def label_spans(labels: Sequence[str]) -> list[Span]:
     """Join the labels of a text's slots into words: ``▁`` starts one, specials stand alone."""
     spans: list[Span] = []
     alone = True
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         special = label.startswith("<") and label.endswith(">")
         letters = label if special else label.replace("▁", "")
         if alone or special or label.startswith("▁"):
-            spans.append((letters, place, place + 1))
+            spans.append((letters, index, index + 1))
         else:
             word, first, _ = spans[-1]
-            spans[-1] = (word + letters, first, place + 1)
+            spans[-1] = (word + letters, first, index + 1)
         alone = special
     return spans
 

@@ -60,7 +60,7 @@ def shipped(folder: str) -> Path:
         if candidate.is_dir():
             return candidate
     raise UserError(
-        f"expected the shipped folder {folder!r} at {candidates[0]} or {candidates[1]}, found "
+        f"expected the shipped folder {folder!r} at {candidates[0]} or {candidates[1]}, got "
         "neither; reinstall multiattn"
     )
 
@@ -239,8 +239,9 @@ def _mismatched_encoders(components: Mapping[str, Named], host: Host) -> Iterato
         ):
             yield Mistake(
                 key,
-                f"expected an encoder that consumes {reader.produces}, as reader {reader.name!r} "
-                f"produces, got {encoder.name!r}, which consumes {encoder.consumes}",
+                f"expected an encoder that consumes {reader.produces}, which reader "
+                f"{reader.name!r} produces, got {encoder.name!r}, which consumes "
+                f"{encoder.consumes}",
             )
 
 
@@ -253,8 +254,8 @@ def differing_keys(first: RecipeSettings, second: RecipeSettings) -> list[str]:
     """List the dotted keys in which two recipes differ."""
     flat = [dict(yamlfile.leaves(each.model_dump(mode="json"))) for each in (first, second)]
     missing = object()
-    places = dict.fromkeys([*flat[0], *flat[1]])
-    return [place for place in places if flat[0].get(place, missing) != flat[1].get(place, missing)]
+    keys = dict.fromkeys([*flat[0], *flat[1]])
+    return [key for key in keys if flat[0].get(key, missing) != flat[1].get(key, missing)]
 
 
 def refuse_differences(
@@ -264,10 +265,10 @@ def refuse_differences(
     keys = [
         key
         for key in differing_keys(old, new)
-        if not any(key == place or key.startswith(f"{place}.") for place in allowed)
+        if not any(key == other or key.startswith(f"{other}.") for other in allowed)
     ]
     if keys:
         raise UserError(
             f"expected {what} to differ only in {', '.join(allowed)}, got other values of "
-            f"{', '.join(keys)}; take these back, or start a new run with another --out"
+            f"{', '.join(keys)}; restore these, or start a new run with another --out"
         )

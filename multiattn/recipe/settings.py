@@ -151,7 +151,7 @@ class SearchSettings(Strict):
     def _n_best_come_from_a_beam(cls, n_best: int, others: ValidationInfo) -> int:
         beam = others.data.get("beam", n_best)
         if others.data.get("method") != "sample" and n_best > beam:
-            raise ValueError(f"n_best of at most beam, {beam} (or a wider beam)")
+            raise ValueError(f"at most {beam}, the beam (or a wider beam)")
         return n_best
 
     @field_validator("temperature", "top_k", "top_p")
@@ -160,7 +160,7 @@ class SearchSettings(Strict):
         plain = cls.model_fields[str(others.field_name)].default
         method = others.data.get("method")
         if method in ("beam", "ctc") and value != plain:
-            raise ValueError(f"{plain} with method {method!r} (or method: sample, which draws)")
+            raise ValueError(f"{plain} with method {method!r} (or method: sample)")
         return value
 
 
@@ -178,7 +178,7 @@ class EvaluationSettings(Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(
-                f"each metric once, unlike {', '.join(twice)} (`multiattn score` gives the others)"
+                f"each metric once, unlike {', '.join(twice)} (`multiattn score` computes others)"
             )
         return metrics
 
@@ -208,7 +208,7 @@ class RecipeSettings(Strict):
         odd = [name for name in sources if not re.fullmatch(SOURCE_NAME_PATTERN, name)]
         if odd:
             raise ValueError(
-                f"names of a-z, digits, _ and - for sources, a letter first, unlike {odd[0]!r}"
+                f"source names of letters, digits, _ and -, a letter or _ first, unlike {odd[0]!r}"
             )
         return sources
 
@@ -220,6 +220,6 @@ class RecipeSettings(Strict):
         judged = evaluation.metrics or evaluation.group is not None
         if judged and not others.data.get("sources", True):
             raise ValueError(
-                "neither metrics nor group in a recipe without sources, measured by perplexity"
+                "neither metrics nor group in a recipe without sources, which perplexity measures"
             )
         return evaluation

@@ -66,11 +66,11 @@ class Document:
     lines: dict[str, int] = field(default_factory=dict)
     repeated: tuple[str, ...] = ()
 
-    def line(self, place: str) -> int:
+    def line(self, key: str) -> int:
         """The line of a dotted key, or of its nearest ancestor in the file."""
-        while place and place not in self.lines:
-            place = place.rpartition(".")[0]
-        return self.lines.get(place, 1)
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return self.lines.get(key, 1)
 
 
 def parse(text: str, name: str) -> Document:
@@ -83,24 +83,26 @@ def parse(text: str, name: str) -> Document:
         keys = list(_keys(node, "", set()))
         lines: dict[str, int] = {}
         repeated = []
-        for place, line in keys:
-            if place in lines:
-                repeated.append(place)
-            lines[place] = line
+        for key, line in keys:
+            if key in lines:
+                repeated.append(key)
+            lines[key] = line
         return Document(loader.construct_document(node), lines, tuple(repeated))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}" if mark is not None else name
+        location = f"{name}:{mark.line + 1}" if mark is not None else name
         problem = getattr(error, "problem", None) or str(error)
-        raise UserError(f"{place}: expected YAML, got this: {problem}; correct the file") from error
+        raise UserError(
+            f"{location}: expected valid YAML, got an error: {problem}; correct it"
+        ) from error
     except (ValueError, KeyError, RecursionError) as error:
         raise UserError(
-            f"{name}: expected YAML, got a value that is not of its tag, or nested too deeply "
-            f"({error}); correct it"
+            f"{name}: expected valid YAML, got a value that does not fit its tag or is nested too "
+            f"deeply ({error}); correct it"
         ) from error
 
 
-def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, int]]:
+def _keys(node: yaml.Node, above: str, seen: set[int]) -> Iterator[tuple[str, int]]:
     """Every dotted key below ``node`` with its line; aliased nodes are listed once."""
     if id(node) in seen:
         return
@@ -112,30 +114,28 @@ def _keys(node: yaml.Node, place: str, seen: set[int]) -> Iterator[tuple[str, in
     else:
         return
     for name, marked, child in children:
-        inner = f"{place}.{name}" if place else name
+        inner = f"{above}.{name}" if above else name
         yield inner, marked.start_mark.line + 1
         yield from _keys(child, inner, seen)
 
 
-def values_at(
-    tree: object, pattern: Sequence[str], place: str = ""
-) -> Iterator[tuple[str, object]]:
+def values_at(tree: object, pattern: Sequence[str], key: str = "") -> Iterator[tuple[str, object]]:
     """Every dotted key that matches the steps of a pattern (* matches any), with its value."""
     if not pattern:
-        yield place, tree
+        yield key, tree
         return
     for step, child in _children(tree):
         if pattern[0] in ("*", step):
-            yield from values_at(child, pattern[1:], f"{place}.{step}" if place else step)
+            yield from values_at(child, pattern[1:], f"{key}.{step}" if key else step)
 
 
-def leaves(tree: object, place: str = "") -> Iterator[tuple[str, object]]:
+def leaves(tree: object, key: str = "") -> Iterator[tuple[str, object]]:
     """Every dotted key without keys below it, with its value."""
     children = _children(tree)
     if not children:
-        yield place, tree
+        yield key, tree
     for step, child in children:
-        yield from leaves(child, f"{place}.{step}" if place else step)
+        yield from leaves(child, f"{key}.{step}" if key else step)
 
 
 def _children(tree: object) -> list[tuple[str, object]]:
@@ -162,7 +162,7 @@ def with_value(tree: Any, steps: Sequence[str], value: object) -> Any:
     if isinstance(tree, dict):
         return {**tree, step: with_value(tree.get(step), rest, value)}
     if not isinstance(tree, list):
-        raise UserError(f"expected settings to hold {step!r}, got {tree!r}; shorten the key")
+        raise UserError(f"expected settings that contain {step!r}, got {tree!r}; shorten the key")
     if not step.isdecimal() or int(step) > len(tree):
         raise UserError(f"expected an index from 0 to {len(tree)}, got {step!r}")
     index = int(step)

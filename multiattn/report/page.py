@@ -124,7 +124,7 @@ def _examples(
     from multiattn.prediction.predictor import load
 
     if not settings.sources:
-        return (), "a language model looks at nothing"
+        return (), "a language model has no inputs"
     try:
         predictor = load(run.path, host=host, device="cpu")
         if splits is None:

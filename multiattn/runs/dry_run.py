@@ -45,7 +45,7 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
     yield from (f"{line} in {splits.names.train}" for line in setup.train.report.lines())
     yield from parameter_lines(setup.model)
     if setup.initial_weights:
-        yield f"begins with {setup.initial_weights}"
+        yield f"starts with {setup.initial_weights}"
     for name, cache in setup.caches.items():
         data = (setup.train, setup.loss_data, setup.decode_data)
         yield cache.describe(source_values(name, data))
@@ -58,7 +58,7 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
         if batch is not None:
             with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
                 losses(batch.to(accelerator.device))[0].sum().backward()
-            yield f"forward and back, the largest step: {batch.describe()}"
+            yield f"forward and backward pass, largest step: {batch.describe()}"
     yield f"peak memory: {peak_bytes(accelerator.device) / 2**20:.0f} MiB on {accelerator.device}"
 
 
@@ -77,7 +77,7 @@ def plan_line(data: Dataset, steps: list[Step]) -> str:
     real = int(data.costs.target.sum())
     return (
         f"plan: {len(steps)} steps per epoch, {real:,} target tokens, "
-        f"{1 - real / padded:.1%} of the padded targets is padding"
+        f"{1 - real / padded:.1%} of the padded target tokens are padding"
     )
 
 

@@ -112,8 +112,8 @@ def _groups(splits: Splits, split: str, group: str | None) -> dict[str, str]:
     names = sorted({name for values in notes.values() for name in values})
     if group not in names:
         raise UserError(
-            f"expected evaluation.group to be one of {', '.join(names)}, as the corpus has no "
-            f"other fields and notes, got {group!r}; name one of these"
+            f"expected evaluation.group to be a field or note of the corpus, got {group!r}; "
+            f"choose from {', '.join(names)}"
         )
     if not any(values.get(group) for values in notes.values()):
         return {}
@@ -127,8 +127,8 @@ def _evaluate_perplexity(
     search = system.settings.search
     if search.ensemble or search.language_model:
         raise UserError(
-            "expected neither an ensemble nor a language model beside a recipe without sources, "
-            "whose own perplexity is measured, got some; leave them out"
+            "expected neither an ensemble nor a language model with a recipe without sources, "
+            "whose own perplexity is measured, got one; leave it out"
         )
     processors = system.processors
     data = Dataset.validation(splits, split, processors.readers, processors.tokenizer)
@@ -185,7 +185,7 @@ def _existing_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Sco
         return None
     raise UserError(
         f"expected the settings that {folder / 'scores.json'} was made with, got other "
-        f"{' and '.join(changed)}; write beside it with --name TAG, or move the folder away"
+        f"{' and '.join(changed)}; use another folder with --name TAG, or move this one away"
     )
 
 

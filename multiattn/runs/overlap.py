@@ -69,7 +69,7 @@ def shared_with_training(splits: Splits, split: str, media: Iterable[str]) -> It
         values = [_values(example, names) for example in splits.examples(split)]
         count = sum(each in seen for each in values if any(each))
         if count:
-            yield f"{count} of {len(values)} {what} of {split} are in {train} too"
+            yield f"{count} of {len(values)} {what} of {split} are also in {train}"
 
 
 def shared_with_ancestors(
@@ -91,14 +91,14 @@ def shared_with_ancestors(
         try:
             training_files = _training_files(RunFolder(path), host)
         except UserError as error:
-            yield f"what the weights from {path} learned from cannot be looked at: {error}"
+            yield f"cannot check what the weights from {path} were trained on: {error}"
             continue
         for split, files in files_of.items():
             count = sum(_contains(training_files, file) for file in files)
             if count:
                 yield (
-                    f"{count} of {len(files)} files of {split} were learned from in {path}, whose "
-                    "weights this run began with"
+                    f"{count} of {len(files)} files of {split} were in the training data of "
+                    f"{path}, whose weights this run started from"
                 )
 
 

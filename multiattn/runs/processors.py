@@ -101,8 +101,8 @@ def _tokenizer_of(target: TargetSettings, run: str) -> Tokenizer:
     if tokenizer.settings != target.tokenizer:
         said = ", ".join(f"{key}: {value}" for key, value in tokenizer.settings)
         raise UserError(
-            f"expected in target.tokenizer the settings of the tokenizer of {run}, got others; "
-            f"write {{{said}}} there, or give --tokenizer {run}"
+            f"expected target.tokenizer to have the settings of the tokenizer of {run}, got "
+            f"others; write {{{said}}} there, or use --tokenizer {run}"
         )
     return tokenizer
 

@@ -46,8 +46,8 @@ class RunRequest:
     def __post_init__(self) -> None:
         if self.settings.search.ensemble:
             raise UserError(
-                "expected no search.ensemble in training, where a run is chosen by what it writes "
-                f"alone, got {', '.join(self.settings.search.ensemble)}; name these with "
+                "expected no search.ensemble in training, which selects checkpoints by the run's "
+                f"own outputs, got {', '.join(self.settings.search.ensemble)}; give these with "
                 "--ensemble to `multiattn evaluate` or `predict`"
             )
 
@@ -59,7 +59,7 @@ def open_run_folder(request: RunRequest, host: Host) -> None:
         _check_resumable(request, load_recipe(run.recipe, (), host))
     elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
         raise UserError(
-            f"expected a run folder, a new or an empty one, got {run.path} with other files; "
+            f"expected a new, empty or existing run folder, got {run.path} with other files; "
             "choose another --out"
         )
     else:
@@ -84,7 +84,7 @@ def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Ro
         changed = [split for split, digest in examples.items() if before.get(split) != digest]
         if changed:
             raise UserError(
-                f"expected the examples that the run in {run.path} began with, got others in "
+                f"expected the examples that the run in {run.path} started with, got others in "
                 f"{', '.join(changed)}; restore them, or start a new run with another --out"
             )
     write_bytes(run.recipe, dump_recipe(request.settings).encode())
@@ -133,6 +133,6 @@ def _check_resumable(request: RunRequest, old: RecipeSettings) -> None:
         )
     if request.init is not None and initial_run(request) != run.read_start()["init"]:
         raise UserError(
-            f"expected --init only with a new run, got {run.path}, which began without it; "
+            f"expected --init only with a new run, got {run.path}, which started without it; "
             "leave --init out to continue it, or start a new run with another --out"
         )

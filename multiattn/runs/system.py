@@ -39,8 +39,7 @@ def build_model(
     for name in settings.sources:
         if hasattr(nn.ModuleDict(), name):
             raise UserError(
-                f"expected a name for a source that PyTorch has no use for, got {name!r}; call it "
-                "otherwise"
+                f"expected a source name that PyTorch does not reserve, got {name!r}; rename it"
             )
     encoders: dict[str, Any] = {
         name: host.build("encoder", source.encoder, specs[name])
@@ -112,7 +111,7 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
     if overrides:
         changed = load_recipe(run.recipe, overrides, host)
         refuse_differences(
-            settings, changed, ("search", "evaluation"), f"what is evaluated of {run.path}"
+            settings, changed, ("search", "evaluation"), f"the evaluation of {run.path}"
         )
         settings = changed
     processors = load_processors(settings, host, run)
@@ -134,9 +133,9 @@ def _ensemble_member(system: System, run: RunFolder) -> Model:
     if differing:
         raise UserError(
             f"expected runs with the sources, readers and tokens of {system.run.path} in its "
-            f"ensemble, got {run.path}, where other are: {', '.join(differing)}; take runs of one "
-            "recipe on one corpus, with other seeds or sizes, and as unigram tokenizers are never "
-            "twice the same, give the others the target's with --tokenizer RUN"
+            f"ensemble, got {run.path}, which differs in {', '.join(differing)}; use runs of one "
+            "recipe on one corpus with other seeds or sizes, and share a unigram tokenizer with "
+            "--tokenizer RUN, because no two are trained alike"
         )
     return other.model.to(next(system.model.parameters()).device)
 
@@ -186,7 +185,7 @@ def open_language_model(
     system = open_system(RunFolder(Path(named.run)), host)
     if system.settings.sources:
         raise UserError(
-            f"expected a run of a recipe without sources as language model, {named.run} reads "
+            f"expected a run without sources as the language model, got {named.run}, which reads "
             f"{', '.join(system.settings.sources)}; train one with `multiattn run language-model`"
         )
     language_model = LanguageModel(system.model.decoder, system.processors.tokenizer.vocabulary)

@@ -43,9 +43,11 @@ def transfer_weights(model: Model, processors: Processors, other: System) -> str
     if not share:
         raise UserError(
             f"expected weights that fit this recipe in {other.run.path}, got none of the same "
-            "name and shape; start from a run of a like recipe"
+            "name and shape; start from a run of a similar recipe"
         )
-    others = f"; {len(left)} tensors stay as they began: {', '.join(left[:5])}" if left else ""
+    others = (
+        f"; {len(left)} tensors keep their initial values: {', '.join(left[:5])}" if left else ""
+    )
     return f"{share:.0%} of the weights from {other.run.path}{others}"
 
 

@@ -50,7 +50,7 @@ class Evaluator:
         known |= {"loss": False, "perplexity": False}
         if name not in known:
             raise UserError(
-                f"expected in evaluation.select one of {', '.join(known)}, got {name!r}; "
+                f"expected evaluation.select to be one of {', '.join(known)}, got {name!r}; "
                 "add it to evaluation.metrics or select another"
             )
         return bool(known[name])
@@ -79,8 +79,8 @@ class Evaluator:
         hypotheses, references = self._texts(written)
         scores: dict[str, dict[str, Score]] = {group: {} for group in sorted(set(groups))}
         for record, metric in self._metrics:
-            found = intervals.score_groups(record, metric, hypotheses, references, groups)
-            for group, values in found.items():
+            by_group = intervals.score_groups(record, metric, hypotheses, references, groups)
+            for group, values in by_group.items():
                 scores[group] |= values
         return scores
 

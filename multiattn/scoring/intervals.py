@@ -85,14 +85,14 @@ def score_groups(
     The statistics of an example are those it has in the whole set. Raises as ``score``.
     """
     statistics = _statistics(metric, hypotheses, references)  # (n, k)
-    found = {}
+    scores = {}
     for group in sorted(set(groups)):
         rows = [row for row, name in enumerate(groups) if name == group]
         drawn = _bootstrap(metric, statistics[rows], resamples, seed)
         own = [references[row] for row in rows]
         signature = _signature(record, metric, own, f"bs:{resamples}|seed:{seed}")
-        found[group] = _scores(metric, statistics[rows], drawn, record.unit, signature)
-    return found
+        scores[group] = _scores(metric, statistics[rows], drawn, record.unit, signature)
+    return scores
 
 
 def compare(
@@ -149,12 +149,12 @@ def _statistics(metric: Metric, hypotheses: Sequence[str], references: Reference
             "give both for the same examples"
         )
     if not hypotheses:
-        raise UserError("expected at least one example to score, got none; give a split with some")
-    for place, targets in enumerate(references, start=1):
+        raise UserError("expected at least one example to score, got none; give some")
+    for number, targets in enumerate(references, start=1):
         if not targets:
             raise UserError(
-                f"expected at least one reference for every example, got none for number {place}; "
-                "add one or leave the example out"
+                f"expected at least one reference for every example, got none for example "
+                f"{number}; add one or leave the example out"
             )
     statistics = np.asarray(metric.statistics(hypotheses, references), dtype=np.float64)  # (n, k)
     assert statistics.shape[:1] == (len(hypotheses),), statistics.shape  # noqa: S101

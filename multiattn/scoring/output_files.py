@@ -73,11 +73,11 @@ def hypotheses_file(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted([*path.glob("hypotheses.jsonl"), *path.glob("results/*/hypotheses.jsonl")])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(str(file.parent) for file in found)
+    files = sorted([*path.glob("hypotheses.jsonl"), *path.glob("results/*/hypotheses.jsonl")])
+    if len(files) == 1:
+        return files[0]
+    if files:
+        names = ", ".join(str(file.parent) for file in files)
         raise UserError(
             f"expected the outputs of one split, got {path} with several; name one: {names}"
         )
@@ -96,8 +96,8 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
     whole = isinstance(other, ReferenceFile) and other.whole
     if whole and outputs.ids is None:
         raise UserError(
-            f"expected outputs with ids, as {other.name} is of pictures by their ids, got lines in "
-            f'{outputs.name}; give a results.json of [{{"image_id": ..., "caption": ...}}]'
+            f"expected outputs with ids, because {other.name} lists pictures by id, got plain "
+            f'lines in {outputs.name}; give a results.json of [{{"image_id": ..., "caption": ...}}]'
         )
     if not whole and len(outputs.texts) != len(other.texts):
         raise UserError(
@@ -106,14 +106,14 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
         )
     if outputs.ids is None or other.ids is None:
         return other
-    places = {name: place for place, name in enumerate(other.ids)}
-    missing = [name for name in outputs.ids if name not in places]
+    positions = {name: position for position, name in enumerate(other.ids)}
+    missing = [name for name in outputs.ids if name not in positions]
     if missing:
         raise UserError(
             f"expected the examples of {outputs.name} in {other.name}, got no {missing[0]!r} "
             f"({len(missing)} are missing); give files of the same split"
         )
-    texts = tuple(other.texts[places[name]] for name in outputs.ids)
+    texts = tuple(other.texts[positions[name]] for name in outputs.ids)
     return replace(other, texts=texts, ids=outputs.ids)
 
 
@@ -129,7 +129,7 @@ def _content(source: str) -> tuple[str, bytes]:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"expected a file of outputs that can be read, got {path} ({reason}); check the path"
+            f"expected a readable file of outputs, got {path} ({reason}); check the path"
         ) from error
     return str(path), content.removeprefix(codecs.BOM_UTF8)
 
@@ -172,14 +172,14 @@ class _Row(BaseModel):
 
 def _from_rows(name: str, lines: Sequence[str]) -> SystemOutputs:
     rows = []
-    for place, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             rows.append(_Row.model_validate_json(line))
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise UserError(
-                f'expected {{"id": ..., "text": ...}} in line {place} of {name}, got {line[:60]!r} '
-                f"({reason}); correct the line"
+                f'expected {{"id": ..., "text": ...}} in line {number} of {name}, got '
+                f"{line[:60]!r} ({reason}); correct the line"
             ) from error
     ids = tuple(row.id for row in rows if row.id is not None)
     _require_unique(name, ids)
@@ -232,10 +232,10 @@ def _from_annotations(name: str, content: bytes) -> ReferenceFile:
 
 def _not_coco(name: str, form: str, error: ValidationError) -> UserError:
     mistake = error.errors()[0]
-    place = ".".join(map(str, mistake["loc"]))
+    key = ".".join(map(str, mistake["loc"]))
     return UserError(
         f"expected COCO's {form} in {name}, got {str(mistake['input'])[:60]!r}"
-        f"{f' at {place}' if place else ''} ({mistake['msg']}); correct the file"
+        f"{f' at {key}' if key else ''} ({mistake['msg']}); correct the file"
     )
 
 

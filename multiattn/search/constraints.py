@@ -70,7 +70,7 @@ def make_constraints(
     if prefixes and len(prefixes) != batch_size:
         raise UserError(
             f"expected a prefix for each of {batch_size} inputs, got {len(prefixes)}; "
-            "give an empty one to an input that has none"
+            "use an empty prefix for an input without one"
         )
     if any(token in (PAD, BOS, EOS) for prefix in prefixes for token in prefix):
         raise UserError(

@@ -72,10 +72,10 @@ class SearchHistory:
         scores: (B, N) final scores, -inf where none ended. Of tied scores the earlier stays ahead.
         """
         first = len(self._steps) * self._width
-        places = torch.arange(first, first + scores.shape[1], device=rows.device)
+        positions = torch.arange(first, first + scores.shape[1], device=rows.device)
         kept, n_best = self._scores[rows], self._scores.shape[1]
         ranked, order = torch.cat([kept, scores], 1).sort(dim=1, descending=True, stable=True)
-        ends = torch.cat([self._ends[rows], places.expand_as(scores)], 1).gather(1, order)
+        ends = torch.cat([self._ends[rows], positions.expand_as(scores)], 1).gather(1, order)
         self._scores[rows] = ranked[:, :n_best]
         self._ends[rows] = ends[:, :n_best]
 
@@ -94,7 +94,7 @@ class SearchHistory:
             tokens=_lists([choice.tokens for choice in choices]),
             parents=_lists([choice.parents for choice in choices]),
             log_probabilities=_lists([choice.log_probabilities for choice in choices]),
-            places=[{row: place for place, row in enumerate(each)} for each in rows],
+            positions=[{row: index for index, row in enumerate(each)} for each in rows],
             weights=[step.weights for step in self._steps],
             masks={source: memory.mask.cpu() for source, memory in memories.items()},
         )
@@ -106,7 +106,7 @@ class SearchHistory:
                 raise UserError(
                     f"expected an output for every input, got none for number {row}; min_length, "
                     "block_ngrams and prefix together forbid every ending, or the scores of the "
-                    "decoder are not numbers: relax the settings or look at the training"
+                    "decoder are not numbers: relax these settings or check the training"
                 )
             outputs.append(
                 [
@@ -133,7 +133,7 @@ class _TraceBack:
     tokens: list[list[list[int]]]
     parents: list[list[list[int]]]
     log_probabilities: list[list[list[float]]]
-    places: list[dict[int, int]]  # [step][input] -> row of the batch at that step
+    positions: list[dict[int, int]]  # [step][input] -> row of the batch at that step
     weights: list[Mapping[str, Tensor]]  # [step][source] -> (B, N, S)
     masks: dict[str, Tensor]  # (B, S)
 
@@ -141,13 +141,15 @@ class _TraceBack:
         """The hypothesis of input ``row`` that ended at step ``last``."""
         tokens, log_probabilities, queries = [], [], []
         for step in range(last, -1, -1):
-            place = self.places[step][row]
-            tokens.append(self.tokens[step][place][hypothesis])
-            log_probabilities.append(self.log_probabilities[step][place][hypothesis])
-            hypothesis = self.parents[step][place][hypothesis]
-            queries.append((self.weights[step], place, hypothesis))
-        looks = {
-            source: torch.stack([weights[source][place, n] for weights, place, n in queries[::-1]])
+            position = self.positions[step][row]
+            tokens.append(self.tokens[step][position][hypothesis])
+            log_probabilities.append(self.log_probabilities[step][position][hypothesis])
+            hypothesis = self.parents[step][position][hypothesis]
+            queries.append((self.weights[step], position, hypothesis))
+        attention = {
+            source: torch.stack(
+                [weights[source][position, n] for weights, position, n in queries[::-1]]
+            )
             for source in self.weights[0]
         }  # (T + 1, S)
         return Hypothesis(
@@ -156,6 +158,7 @@ class _TraceBack:
             log_probability=math.fsum(log_probabilities),
             token_log_probabilities=tuple(log_probabilities[::-1]),
             attention={
-                source: look.cpu()[:, self.masks[source][row]] for source, look in looks.items()
+                source: weights.cpu()[:, self.masks[source][row]]
+                for source, weights in attention.items()
             },
         )

@@ -58,7 +58,7 @@ class SequenceGenerator:
         for scorer, _ in self._scorers:
             if isinstance(scorer, VocabularyScorer) and scorer.pieces != own:
                 raise UserError(
-                    "expected a language model over the run's own tokens, got one over others; "
+                    "expected a language model with the run's own tokens, got one with others; "
                     "train one with this run's tokenizer: multiattn run RECIPE --tokenizer RUN"
                 )
 
@@ -116,7 +116,7 @@ class SequenceGenerator:
         ids = self._tokenizer.encode(prefix)
         if UNK in ids:
             raise UserError(
-                f"expected a prefix that the model can write, got {prefix!r} with symbols that "
+                f"expected a prefix that the model can generate, got {prefix!r} with symbols that "
                 "were not seen in training; leave these out"
             )
         return [ids] * batch_size

@@ -129,7 +129,7 @@ def _load_rest(path: Path) -> tuple[Progress, dict[str, Any]]:
         return Progress(position=position, best=tuple(map(tuple, best)), **fields), rest
     except (*DAMAGE_ERRORS, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"expected a whole checkpoint, got {path}, which is truncated or damaged; "
+            f"expected a complete checkpoint, got {path}, which is truncated or damaged; "
             "restore it from a copy, or start a new run with another --out"
         ) from error
 

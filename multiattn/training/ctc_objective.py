@@ -54,7 +54,7 @@ class CTC:
                 raise UserError(
                     f"objective 'ctc' needs {needed} slots for the target of {row.description}, "
                     f"got {slots[name]} of {row.sources[name]}; remove the example, let the "
-                    "encoder reduce its input less, or set training.bad_rows=skip"
+                    "encoder downsample less, or set training.bad_rows=skip"
                 )
 
     def count(self, batch: Any) -> int:
@@ -97,11 +97,11 @@ class CTC:
         """
         inside = torch.arange(1, tokens.size(1), device=tokens.device) < lengths.unsqueeze(1)
         repeats = ((tokens[:, 1:] == tokens[:, :-1]) & inside).sum(1)
-        for place in (lengths + repeats > slots).nonzero().flatten().tolist():
-            name = batch.ids[int(present.nonzero().flatten()[place])]
+        for index in (lengths + repeats > slots).nonzero().flatten().tolist():
+            name = batch.ids[int(present.nonzero().flatten()[index])]
             self.bad_rows.refuse(
-                f"objective 'ctc' needs {int(lengths[place] + repeats[place])} slots for the "
-                f"target of example {name!r}, got {int(slots[place])}; remove the example, let "
-                "the encoder reduce its input less, or set training.bad_rows=skip",
+                f"objective 'ctc' needs {int(lengths[index] + repeats[index])} slots for the "
+                f"target of example {name!r}, got {int(slots[index])}; remove the example, let "
+                "the encoder downsample less, or set training.bad_rows=skip",
                 name,
             )

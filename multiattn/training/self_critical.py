@@ -65,34 +65,34 @@ class SelfCritical:
     def __init__(self, *, reward: MetricFactory, samples: PositiveInt = 1) -> None:
         self._make_metric = reward
         self.samples = samples
-        self._lesson: RewardSetup | None = None
+        self._setup: RewardSetup | None = None
 
     def heads(
         self, vocabulary_size: int, memories: Mapping[str, MemorySpec]
     ) -> dict[str, nn.Module]:
         if not memories:
             raise UserError(
-                "objective 'self-critical' compares what is written of an input with its "
-                "references, this recipe has no sources; train it with cross-entropy"
+                "objective 'self-critical' compares the outputs for an input with its "
+                "references, but this recipe has no sources; train it with cross-entropy"
             )
         return {}
 
-    def prepare(self, told: ObjectiveContext) -> None:
+    def prepare(self, context: ObjectiveContext) -> None:
         """Set up the reward, found by its name in the recipe, and the search settings."""
-        reward = TypeAdapter(NamedComponent).validate_python(told.named.settings["reward"])
-        record: Any = told.host.find("metric", reward.name).record
+        reward = TypeAdapter(NamedComponent).validate_python(context.named.settings["reward"])
+        record: Any = context.host.find("metric", reward.name).record
         metric: Any = self._make_metric()
         if isinstance(metric, CorpusWeightedMetric):
-            metric = metric.fitted(told.references)
+            metric = metric.fitted(context.references)
         sign = 1.0 if record.higher_is_better else -1.0
-        self._lesson = RewardSetup(
-            Reward(metric, record.name, sign, told.tokenizer),
-            told.search.model_copy(update={"method": "beam", "beam": 1, "n_best": 1}),
+        self._setup = RewardSetup(
+            Reward(metric, record.name, sign, context.tokenizer),
+            context.search.model_copy(update={"method": "beam", "beam": 1, "n_best": 1}),
             SearchSettings(
                 method="sample",
                 n_best=self.samples,
-                max_length=told.search.max_length,
-                max_length_ratio=told.search.max_length_ratio,
+                max_length=context.search.max_length,
+                max_length_ratio=context.search.max_length_ratio,
             ),
         )
 
@@ -102,22 +102,22 @@ class SelfCritical:
 
     def loss(self, model: Any, batch: Any, memories: Mapping[str, Memory], output: object) -> Loss:
         """Minus the summed rewards of a batch, one per input; ``output`` is ignored."""
-        if self._lesson is None:
+        if self._setup is None:
             raise RuntimeError("expected prepare() before the first loss")
-        lesson, decoder = self._lesson, model.decoder
+        setup, decoder = self._setup, model.decoder
         like = at_least_float32(next(iter(memories.values())).values)
         count = like.new_tensor(batch.size)
         with evaluation_mode(decoder):
             search = MemorySearch(decoder, memories, batch.ids)
-            greedy = search(lesson.greedy)
+            greedy = search(setup.greedy)
             if not torch.is_grad_enabled():
-                earned = lesson.critic.rewards(greedy, batch.references)
+                earned = setup.critic.rewards(greedy, batch.references)
                 return -like.new_tensor(earned).sum(), count
-            drawn = search(lesson.drawing)
-            limits = make_constraints(lesson.drawing, memories, batch.size, ()).limits  # (B,)
+            drawn = search(setup.drawing)
+            limits = make_constraints(setup.drawing, memories, batch.size, ()).limits  # (B,)
             surprises = self._surprises(decoder, memories, drawn, limits)  # (B·K,)
         again = [texts for texts in batch.references for _ in range(self.samples)]
-        rewards = lesson.critic.rewards([*greedy, *drawn], [*batch.references, *again])
+        rewards = setup.critic.rewards([*greedy, *drawn], [*batch.references, *again])
         best, reached = torch.split(like.new_tensor(rewards), [len(greedy), len(drawn)])
         advantages = reached - best.repeat_interleave(self.samples)  # (B·K,)
         policy = (advantages * surprises).sum() / self.samples
@@ -139,14 +139,14 @@ class SelfCritical:
         tokens = [torch.tensor([*words, EOS], device=device) for words in drawn]
         lengths = torch.tensor([len(each) for each in tokens], device=device)
         padded = pad_sequence(tokens, batch_first=True, padding_value=PAD)  # (B·K, T)
-        places = torch.arange(len(limits), device=device).repeat_interleave(self.samples)  # (B·K,)
-        repeated = {name: memory.select(places) for name, memory in memories.items()}
+        inputs = torch.arange(len(limits), device=device).repeat_interleave(self.samples)  # (B·K,)
+        repeated = {name: memory.select(inputs) for name, memory in memories.items()}
         output = decoder(Targets(padded, lengths), repeated)
         never = torch.tensor([PAD, BOS], device=device)
         scores = at_least_float32(output.scores).index_fill(1, never, -torch.inf)  # (M, V)
         gold = padded[output.rows, output.steps]  # (M,)
         surprise = F.cross_entropy(scores, gold, reduction="none")
-        chosen = output.steps < limits.to(device)[places][output.rows]  # (M,)
+        chosen = output.steps < limits.to(device)[inputs][output.rows]  # (M,)
         return surprise.new_zeros(len(drawn)).index_add(0, output.rows, surprise * chosen)
 
 

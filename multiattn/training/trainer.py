@@ -68,7 +68,7 @@ def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
         )
     except ValueError as error:
         raise UserError(
-            f"expected a training.precision that this device has, got "
+            f"expected a training.precision that this device supports, got "
             f"{settings.training.precision!r} ({error}); choose `no` or `bf16`"
         ) from error
 
@@ -207,9 +207,9 @@ class Trainer:
         for part, one, other in zip(self.job.objectives, used.tolist(), real.tolist(), strict=True):
             if one != other:
                 raise UserError(
-                    f"expected with training.accumulate an objective that can say before it is "
-                    f"computed what it is a mean over, got {part.name!r}, which said {one:g} and "
-                    f"was {other:g}; set training.accumulate=1"
+                    "expected an objective that knows its count in advance, as training.accumulate "
+                    f"requires, got {part.name!r}, which declared {one:g} and counted {other:g}; "
+                    "set training.accumulate=1"
                 )
 
     def _report(self, step: Step) -> None:

@@ -363,7 +363,7 @@ def test_targets_that_do_not_survive_the_tokenizer_are_counted(tokenizer, sampli
         assert len(report.lossy) == 2
         assert report.lines() == [
             "4 rows",
-            "2 targets do not survive the tokenizer; the first: example 'ein Hund'",
+            "2 targets are changed by encoding and decoding; the first: example 'ein Hund'",
         ]
 
 

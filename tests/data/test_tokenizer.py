@@ -93,7 +93,7 @@ def test_an_unseen_character_is_unknown_and_its_neighbours_are_not():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_a_character_is_refused(kind):
-    with pytest.raises(UserError, match=r"whole characters, got 'dog.*' with a lone surrogate"):
+    with pytest.raises(UserError, match=r"valid Unicode text, got 'dog.*' with a lone surrogate"):
         trained(kind).encode("dog\ud83d")
 
 

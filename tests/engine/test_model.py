@@ -235,7 +235,7 @@ def test_truncated_weights_are_refused_by_name(left, tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(build(), path)
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(UserError, match=rf"{path} cannot be read .* it may be truncated"):
+    with pytest.raises(UserError, match=rf"{path}, which cannot be read .* it may be truncated"):
         load_weights(build(), path)
 
 
@@ -265,7 +265,9 @@ def test_weights_of_another_model_are_refused_and_nothing_is_changed(write, tmp_
     model, path = build(), Path(tmp_path / "model.safetensors")
     before = {name: leaf.clone() for name, leaf in model.state_dict().items()}
     save_weights(write(), path)
-    with pytest.raises(UserError, match=rf"{path} differs in .*; use the recipe that wrote it"):
+    with pytest.raises(
+        UserError, match=rf"{path}, which differs in .*; use the recipe that wrote it"
+    ):
         load_weights(model, path)
     for name, leaf in model.state_dict().items():
         assert torch.equal(leaf, before[name]), name

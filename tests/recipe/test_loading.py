@@ -202,16 +202,19 @@ def test_an_override_does_not_leak_through_a_yaml_alias(host, write):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"corpus: [", r"recipe.yaml:1: expected YAML"),
+        (b"corpus: [", r"recipe.yaml:1: expected valid YAML"),
         (b"summary: \xff", r"expected UTF-8, got byte 0xff"),
         (b"- a list", r"expected .*, got \['a list'\]"),
         (b"", r"corpus: expected a value"),
-        (b"corpus: !!python/object/apply:os.getcwd []", r"expected YAML"),
-        (b"? [a, b]\n: 1", r"expected YAML"),
-        (b"seed: !!int abc", r"expected YAML, got a value that is not of its tag"),
-        (b"seed: !!bool abc", r"expected YAML, got a value that is not of its tag"),
-        (b"seed: !!timestamp 2001-99-99", r"expected YAML, got a value that is not of its tag"),
-        (b"seed: " + b"[" * 3000, r"expected YAML, .*nested too deeply"),
+        (b"corpus: !!python/object/apply:os.getcwd []", r"expected valid YAML"),
+        (b"? [a, b]\n: 1", r"expected valid YAML"),
+        (b"seed: !!int abc", r"expected valid YAML, got a value that does not fit"),
+        (b"seed: !!bool abc", r"expected valid YAML, got a value that does not fit"),
+        (
+            b"seed: !!timestamp 2001-99-99",
+            r"expected valid YAML, got a value that does not fit",
+        ),
+        (b"seed: " + b"[" * 3000, r"expected valid YAML, .*nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_one_sentence(host, tmp_path, content, expected):

@@ -126,4 +126,4 @@ def test_what_a_split_shares_with_training_is_counted(trained, tmp_path):
     same_source = rows[1].split("\t")[0] + "\tOTHER"
     test.write_text("\n".join([rows[0], same_source, "zz\tZZ"]) + "\n")
     doubts = list(shared_with_training(Splits(corpus, settings), "test", []))
-    assert doubts == ["1 of 3 examples of test are in train too"]
+    assert doubts == ["1 of 3 examples of test are also in train"]

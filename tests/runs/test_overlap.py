@@ -100,7 +100,7 @@ def test_an_absent_photograph_is_nobodys(tmp_path, host, monkeypatch):
     settings = settings.model_copy(update={"sources": {"photo": source}})
     splits = Splits(open_corpus(settings.corpus, host, tmp_path), settings)
     assert list(shared_with_training(splits, "test", ["photo"])) == [
-        "1 of 3 files of the source 'photo' of test are in train too"
+        "1 of 3 files of the source 'photo' of test are also in train"
     ]
 
 
@@ -110,7 +110,10 @@ def test_photographs_that_an_earlier_run_learned_from_are_counted(tmp_path, host
     (tmp_path / "b" / "2.jpg").write_text("another photograph of that name")
     started(tmp_path, host, monkeypatch, "first", "a")
     second = started(tmp_path, host, monkeypatch, "second", "b", init="first")
-    told = "1 of 3 files of test were learned from in .*first, whose weights this run began with"
+    told = (
+        "1 of 3 files of test were in the training data of .*first, "
+        "whose weights this run started from"
+    )
     (doubt,) = doubts(second, host)
     assert re.fullmatch(told, doubt)
     third = started(tmp_path, host, monkeypatch, "third", "b", init="second")
@@ -130,4 +133,4 @@ def test_an_earlier_run_that_is_gone_is_said_to_be(tmp_path, host, monkeypatch):
     second = started(tmp_path, host, monkeypatch, "second", "a", init="first")
     shutil.rmtree(tmp_path / "first")
     (doubt,) = doubts(second, host)
-    assert "cannot be looked at: expected a run folder" in doubt
+    assert "were trained on: expected a run folder" in doubt

@@ -188,7 +188,7 @@ def test_how_many_trials_are_made_at_once_changes_nothing(monkeypatch):
     [
         (["1"], [["a"], ["b"]], "got 1 hypotheses and references for 2"),
         ([], [], "at least one example"),
-        (["1", "2"], [["a"], []], "got none for number 2"),
+        (["1", "2"], [["a"], []], "got none for example 2"),
     ],
 )
 def test_what_cannot_be_scored_is_a_users_mistake(hypotheses, references, sentence):

@@ -309,8 +309,8 @@ def test_the_same_generators_draw_the_same_and_others_do_not() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"beam": 2, "n_best": 3}, "n_best of at most beam, 2"),
-        ({"beam": 2, "n_best": 3, "method": "ctc"}, "n_best of at most beam, 2"),
+        ({"beam": 2, "n_best": 3}, "at most 2, the beam"),
+        ({"beam": 2, "n_best": 3, "method": "ctc"}, "at most 2, the beam"),
         ({"temperature": 0.7}, "1.0 with method 'beam' .or method: sample"),
         ({"top_k": 4}, "0 with method 'beam'"),
         ({"top_p": 0.9, "method": "ctc"}, "1.0 with method 'ctc'"),

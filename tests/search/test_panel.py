@@ -125,7 +125,7 @@ def test_results_make_room_where_a_member_has_learned_since(runs, tmp_path):
 
 
 def test_runs_that_write_other_tokens_or_read_otherwise_are_refused(runs, tmp_path):
-    with pytest.raises(UserError, match="where other are: target; take runs of one recipe"):
+    with pytest.raises(UserError, match="which differs in target; use runs of one recipe"):
         load(runs[0], runs[3])
     language = tiny_runs.start(
         runs[0].path.parent,
@@ -135,7 +135,7 @@ def test_runs_that_write_other_tokens_or_read_otherwise_are_refused(runs, tmp_pa
         evaluation={"metrics": [], "select": "perplexity"},
     )
     tiny_runs.trained(language)
-    with pytest.raises(UserError, match="where other are: letters; take runs of one recipe"):
+    with pytest.raises(UserError, match="which differs in letters; use runs of one recipe"):
         load(runs[0], language.run)
     beside = call("evaluate", language.run.path, "--ensemble", language.run.path, "--name", "a")
     assert beside.exit_code == 2

@@ -238,7 +238,7 @@ def test_without_a_gradient_the_likeliest_words_are_rewarded(memory_of, monkeypa
 
 def test_a_metric_with_statistics_of_a_corpus_takes_them_from_the_training_references():
     references = (("a dog", "a small dog"), ("a cat",))
-    assert prepared(references=references)._lesson.critic.metric.references == references
+    assert prepared(references=references)._setup.critic.metric.references == references
 
 
 def test_under_autocast_it_draws_in_full_precision(memory_of):

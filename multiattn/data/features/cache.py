@@ -75,8 +75,8 @@ class FeatureCache:
         """Say how many of these values are still to be computed, and where."""
         missing = len(self.store.find(values))
         return (
-            f"features of {self.source}: {missing:,} of {len(values):,} inputs are to be computed "
-            f"first, in {self.store.folder}"
+            f"features of {self.source}: to be computed for {missing:,} of {len(values):,} inputs, "
+            f"cached in {self.store.folder}"
         )
 
     def fill(
@@ -91,7 +91,7 @@ class FeatureCache:
         sentences: dict[Any, str] = {}
         if not self.store.find(values):
             return {}  # before locking, so that a complete cache may be read-only
-        busy = f"features of {self.source}: waiting for another run that computes the same"
+        busy = f"features of {self.source}: waiting for another run that is computing them"
         with self.store.locked(lambda: console.print(busy)):
             missing = self.store.find(values)
             if missing:
@@ -177,13 +177,13 @@ def cache_folder() -> Path:
 def _check_encoder(name: str, named: Named, encoder: Any) -> None:
     if not isinstance(encoder, FeatureEncoder):
         raise UserError(
-            f"expected for sources.{name}.cache an encoder that has features to keep, got "
+            f"expected an encoder with features to cache for sources.{name}.cache, got "
             f"sources.{name}.encoder {named.name!r}; set sources.{name}.cache=false"
         )
     if not encoder.frozen:
         raise UserError(
-            f"expected for sources.{name}.cache an encoder with frozen parts, got all of "
-            f"sources.{name}.encoder {named.name!r} learning; freeze a part of it, or set "
+            f"expected an encoder with frozen parts for sources.{name}.cache, got "
+            f"sources.{name}.encoder {named.name!r}, all of it trained; freeze a part, or set "
             f"sources.{name}.cache=false"
         )
 
@@ -199,7 +199,7 @@ def _check_reader(name: str, named: Named, reader: Any, host: Host) -> None:
     ]
     what = " and ".join(guilty) or f"sources.{name}.reader {named.name!r}"
     raise UserError(
-        f"expected for sources.{name}.cache inputs that are the same every time, got {what}, which "
+        f"expected inputs that are the same every time for sources.{name}.cache, got {what}, which "
         f"changes them at random; remove it, or set sources.{name}.cache=false"
     )
 
@@ -249,8 +249,8 @@ def _progress(
     """Show a progress bar on a terminal, one line elsewhere; yields a function that advances it."""
     what = f"features of {cache.source}"
     if not console.is_terminal:
-        place = cache.store.folder
-        console.print(f"{what}: computing {len(missing):,}, kept in {place}", soft_wrap=True)
+        folder = cache.store.folder
+        console.print(f"{what}: computing {len(missing):,}, cached in {folder}", soft_wrap=True)
     columns = (
         TextColumn(what),
         BarColumn(),

@@ -47,7 +47,7 @@ class FeatureStore:
         self.folder = folder
         self._made_of = made_of
         self._contents: dict[Any, bytes] = {}
-        self._places: dict[Any, int] = {}
+        self._positions: dict[Any, int] = {}
         self._known: NDArray[np.void] = np.zeros(0, ENTRY)
         self._mapped: NDArray[np.float16] | None = None
 
@@ -82,16 +82,16 @@ class FeatureStore:
         Each file is read only once, so it should not change meanwhile.
         """
         self._known = self._index()
-        known = {entry["content"].tobytes(): place for place, entry in enumerate(self._known)}
+        known = {entry["content"].tobytes(): row for row, entry in enumerate(self._known)}
         new = [value for value in dict.fromkeys(values) if value not in self._contents]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             self._contents |= zip(new, pool.map(_digest, new), strict=True)
-        self._places = {}
+        self._positions = {}
         missing: dict[bytes, Any] = {}
         for value in values:
             content = self._contents[value]
             if content in known:
-                self._places[value] = known[content]
+                self._positions[value] = known[content]
             else:
                 missing.setdefault(content, value)
         return list(missing.values())
@@ -108,8 +108,8 @@ class FeatureStore:
         for value, row in zip(values, rows, strict=True):
             if not np.isfinite(row).all():
                 raise UserError(
-                    f"expected features of {value} that float16 can hold, got larger ones or none; "
-                    "see that the encoder's weights are those of a trained network"
+                    f"expected features of {value} that float16 can hold, got infinity or NaN; "
+                    "check that the encoder's weights are those of a trained network"
                 )
         pairs = zip(values, rows, strict=True)
         entries = np.array(
@@ -123,7 +123,7 @@ class FeatureStore:
             if self._shape() != rows.shape[1:]:
                 raise UserError(
                     f"expected features of one shape for all inputs, got {rows.shape[1:]} after "
-                    f"{self._shape()}; they cannot be kept: set the source's cache=false"
+                    f"{self._shape()}; they cannot be cached: set the source's cache=false"
                 )
             _append(self._rows, rows.tobytes())
             _append(self._entries, entries.tobytes())
@@ -138,11 +138,11 @@ class FeatureStore:
         if self._mapped is None:
             shape = (len(self._known), *(self._shape() or ()))
             self._mapped = np.memmap(self._rows, ROW, "r", shape=shape)
-        place = self._places[value]
-        row = np.array(self._mapped[place])
-        content, check = self._known[place]
+        position = self._positions[value]
+        row = np.array(self._mapped[position])
+        content, check = self._known[position]
         if _check(content.tobytes(), row) != check:
-            raise self._damaged(self._rows, f"the features of {value} as they were written")
+            raise self._damaged(self._rows, f"the original features of {value}")
         return torch.from_numpy(row)
 
     @property
@@ -168,7 +168,7 @@ class FeatureStore:
         except (ValueError, LookupError, TypeError):
             right = False
         if not right:
-            raise self._damaged(self._layout, "the shape of features and what they were made of")
+            raise self._damaged(self._layout, "the shape of the features and what they depend on")
         return shape
 
     def _index(self) -> NDArray[np.void]:
@@ -196,21 +196,22 @@ class FeatureStore:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
-                f"expected {needed / 1e9:.1f} GB of room for features in {self.folder}, got "
+                f"expected {needed / 1e9:.1f} GB of free space for features in {self.folder}, got "
                 f"{free / 1e9:.1f} GB; set MULTIATTN_CACHE to a folder on a larger disk, or the "
                 "source's cache=false"
             )
 
     def _damaged(self, file: Path, expected: str) -> UserError:
         return UserError(
-            f"expected in {file} {expected}, got something else: it is damaged; delete the folder "
-            f"{self.folder} and repeat the command, which computes features anew"
+            f"expected {expected} in {file}, got something else: it is damaged; delete the folder "
+            f"{self.folder} and repeat the command, which computes the features again"
         )
 
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(
-            f"could not write features in {self.folder}: {error.strerror or error}; make room, or "
-            "set MULTIATTN_CACHE to another folder, then repeat the command: it goes on from there"
+            f"could not write features in {self.folder}: {error.strerror or error}; free some "
+            "space or set MULTIATTN_CACHE to another folder, then repeat the command: it continues "
+            "from there"
         )
 
 
