@@ -30,10 +30,10 @@ class _BpeDropout:
         """
         pieces, missed, draw = tuple(segment), self._probability, generator.random
         while True:
-            for place in self._merges(pieces):
+            for position in self._merges(pieces):
                 if draw() >= missed:
-                    merged = pieces[place] + pieces[place + 1]
-                    pieces = (*pieces[:place], merged, *pieces[place + 2 :])
+                    merged = pieces[position] + pieces[position + 1]
+                    pieces = (*pieces[:position], merged, *pieces[position + 2 :])
                     break
             else:
                 return [self._ids.get(piece, UNK) for piece in pieces]
@@ -41,10 +41,12 @@ class _BpeDropout:
     def _merges_uncached(self, pieces: tuple[str, ...]) -> tuple[int, ...]:
         """Positions of adjacent pieces that can be merged, the earliest-learned merge first."""
         ranks = self._ranks
-        found = [
-            (ranks[pair], place) for place, pair in enumerate(pairwise(pieces)) if pair in ranks
+        ranked = [
+            (ranks[pair], position)
+            for position, pair in enumerate(pairwise(pieces))
+            if pair in ranks
         ]
-        return tuple(place for _, place in sorted(found))
+        return tuple(position for _, position in sorted(ranked))
 
 
 class _UnigramSampling:

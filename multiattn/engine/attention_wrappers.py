@@ -83,9 +83,13 @@ class Location(nn.Module):
         if history is None:
             share = keys.mask / keys.mask.sum(1, keepdim=True).clamp(min=1)
             history = share.to(query.dtype).unsqueeze(1).expand(-1, queries, -1)  # (B, N, S)
-        found = self.convolution(history.reshape(batch_size * queries, 1, -1))  # (B·N, filters, S)
-        found = found.transpose(1, 2).unflatten(0, (batch_size, queries))  # (B, N, S, filters)
-        scores = self.content.scores(query, keys.keys, self.feature(found))
+        features = self.convolution(
+            history.reshape(batch_size * queries, 1, -1)
+        )  # (B·N, filters, S)
+        features = features.transpose(1, 2).unflatten(
+            0, (batch_size, queries)
+        )  # (B, N, S, filters)
+        scores = self.content.scores(query, keys.keys, self.feature(features))
         context, weights = attend(scores, keys, seen)
         return context, weights, weights
 
@@ -169,13 +173,13 @@ class MultiHead(nn.Module):
         self, query: Tensor, keys: tuple[Any, ...], history: tuple[Any, ...] | None
     ) -> tuple[Tensor, Tensor, tuple[Any, ...]]:
         before = history or (None,) * len(keys)
-        looks = [
+        outputs = [
             attention(query, head_keys, head_history)
             for attention, head_keys, head_history in zip(
                 self.attentions, keys, before, strict=True
             )
         ]
-        contexts, weights, after = zip(*looks, strict=True)
+        contexts, weights, after = zip(*outputs, strict=True)
         return sum(contexts), torch.stack(weights).mean(0), after
 
 

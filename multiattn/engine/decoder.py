@@ -209,15 +209,15 @@ class LSTMDecoder(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Run step by step, with ``feeding`` choosing each token fed after the first."""
         scores: list[Tensor] = []
-        looks: list[dict[str, Tensor]] = []
+        step_weights: list[dict[str, Tensor]] = []
         for step_gold in torch.split(gold, list(packing.counts)):
             alive = step_gold.size(0)
             state, shared = first_rows((state, shared), alive)
             tokens = feeding.choose(step_gold, scores[-1][:alive]) if scores else step_gold
             step_scores, state, weights = self.step(tokens.unsqueeze(1), state, shared)
             scores.append(step_scores.squeeze(1))
-            looks.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
-        return torch.cat(scores), fast.concatenate_weights(looks)
+            step_weights.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
+        return torch.cat(scores), fast.concatenate_weights(step_weights)
 
 
 def _copies(weights: Mapping[str, Tensor], shared: Shared, packing: Packing) -> Copies:

@@ -60,10 +60,10 @@ def encode_in_groups(
         return encode(inputs, lengths)
     parts = [encode(inputs[rows, : int(lengths[rows].max())], lengths[rows]) for rows in groups]
     slots = max(values.shape[1] for values, _ in parts)
-    place = torch.cat(groups).argsort()  # (B,), where each row is among the groups
+    position = torch.cat(groups).argsort()  # (B,), where each row is among the groups
     values = torch.cat([F.pad(part, (0, 0, 0, slots - part.shape[1])) for part, _ in parts])
     final = torch.cat([part for _, part in parts])
-    return values.index_select(0, place), final.index_select(0, place)
+    return values.index_select(0, position), final.index_select(0, position)
 
 
 def similar_lengths(lengths: Tensor) -> list[Tensor]:

@@ -93,10 +93,10 @@ class Adaptive(nn.Module):
         gate = torch.sigmoid(self.gate_of_word(embedded) + self.gate_of_hidden(before))
         sentinel = gate * torch.tanh(layers[-1][1])  # (B, N, H)
         joined, weights, history = self.fusion(hidden, keys, state.history)
-        seen, key = torch.tensor_split(joined, [self.features_dim], -1)  # (B, N, H), (B, N, A)
+        context, key = torch.tensor_split(joined, [self.features_dim], -1)  # (B, N, H), (B, N, A)
         candidates = torch.stack([self.key_of_sentinel(sentinel), key], 2)  # (B, N, 2, A)
         scores = torch.tanh(self.query(hidden).unsqueeze(2) + candidates) @ self.energy
-        known, looked = torch.split(torch.softmax(scores, 2), 1, 2)  # (B, N, 1) each: β, 1 - β
-        features = known * sentinel + looked * seen + hidden
-        shown = {name: looked * leaf for name, leaf in weights.items()}
+        known, attended = torch.split(torch.softmax(scores, 2), 1, 2)  # (B, N, 1) each: β, 1 - β
+        features = known * sentinel + attended * context + hidden
+        shown = {name: attended * leaf for name, leaf in weights.items()}
         return features, State(layers, history), shown

@@ -94,15 +94,15 @@ class Rescoring:
     earned: Tensor  # (inputs of the search, K)
 
     @classmethod
-    def of(cls, found: Sequence[Sequence[Hypothesis]], weight: float, like: Tensor) -> Rescoring:
+    def of(cls, outputs: Sequence[Sequence[Hypothesis]], weight: float, like: Tensor) -> Rescoring:
         """Rescore the hypotheses of each input; totals begin with ``weight`` times their score."""
-        longest = max(len(each.tokens) for row in found for each in row)
-        shape = (len(found), max(len(row) for row in found))
+        longest = max(len(each.tokens) for row in outputs for each in row)
+        shape = (len(outputs), max(len(row) for row in outputs))
         tokens, earned = torch.full((*shape, longest + 1), PAD), torch.zeros(shape)
-        for place, row in enumerate(found):
+        for index, row in enumerate(outputs):
             for rank, each in enumerate(sorted(row, key=lambda one: -len(one.tokens))):
-                tokens[place, rank, : len(each.tokens) + 1] = torch.tensor([*each.tokens, EOS])
-                earned[place, rank] = weight * each.score
+                tokens[index, rank, : len(each.tokens) + 1] = torch.tensor([*each.tokens, EOS])
+                earned[index, rank] = weight * each.score
         return cls(tokens.to(like.device), earned.to(like))
 
     @property
@@ -114,9 +114,9 @@ class Rescoring:
         tokens = self.tokens[rows, :count, step]  # (B, K)
         parents = torch.arange(count, device=rows.device) if step else rows.new_zeros(count)
         parents = parents.expand_as(tokens)
-        places = parents * scored.scores.shape[2] + tokens
-        own = scored.log_probabilities.flatten(1).gather(1, places)
-        scores = scored.scores.flatten(1).gather(1, places)
+        positions = parents * scored.scores.shape[2] + tokens
+        own = scored.log_probabilities.flatten(1).gather(1, positions)
+        scores = scored.scores.flatten(1).gather(1, positions)
         scores = scores.masked_fill(scores == -math.inf, RULED_OUT)
         before = totals.gather(1, parents) if step else totals + self.earned[rows].to(totals)
         totals = before + scores.masked_fill(tokens == PAD, -math.inf)

@@ -78,6 +78,6 @@ class SampledCandidates:
         if top_p < 1:
             shares = shares * (shares.cumsum(2) - shares < top_p)
         reached = shares.cumsum(2)
-        places = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
-        places = places.clamp(max=reached.shape[2] - 1)  # in range even if no token is allowed
-        return places if words is None else words.gather(2, places)
+        ranks = torch.searchsorted(reached, noise * reached[..., -1:], right=True)
+        ranks = ranks.clamp(max=reached.shape[2] - 1)  # in range even if no token is allowed
+        return ranks if words is None else words.gather(2, ranks)

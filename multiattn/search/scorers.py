@@ -134,11 +134,11 @@ class CoveragePenalty:
         return torch.zeros_like(tokens).unsqueeze(2), covered  # (B, N, 1)
 
     def finish(self, state: dict[str, Tensor], shared: dict[str, Tensor]) -> Tensor | None:
-        prices = []
+        penalties = []
         for name, covered in state.items():
             logs = covered.clamp(torch.finfo(covered.dtype).tiny, 1.0).log()  # (B, N, S)
-            prices.append((logs * shared[name].unsqueeze(1)).sum(2))
-        return torch.stack(prices).sum(0) if prices else None  # (B, N)
+            penalties.append((logs * shared[name].unsqueeze(1)).sum(2))
+        return torch.stack(penalties).sum(0) if penalties else None  # (B, N)
 
 
 class LanguageModel:

@@ -70,10 +70,10 @@ class Losses(nn.Module):
         self, batch: Batch, memories: Mapping[str, Memory], output: Any
     ) -> tuple[Tensor, Tensor]:
         """The objectives' sums (K,) and counts (K,); ``output`` may be None if none needs it."""
-        found = [
+        totals = [
             part.objective.loss(self.model, batch, memories, output) for part in self.objectives
         ]
-        sums, counts = zip(*found, strict=True)
+        sums, counts = zip(*totals, strict=True)
         return torch.stack(sums), torch.stack(counts).to(sums[0])
 
 
@@ -116,10 +116,10 @@ class Window:
             self.total[2 * size + 1 :],
         )
         means = sums / counts.clamp(min=1)
-        found = {"loss": finite(float((means * self._weights).sum()))}
+        figures = {"loss": finite(float((means * self._weights).sum()))}
         if size > 1:
-            found |= dict(zip(self._names, means.tolist(), strict=True))
-        return found | {"gradient_norm": float(norm / steps.clamp(min=1))}
+            figures |= dict(zip(self._names, means.tolist(), strict=True))
+        return figures | {"gradient_norm": float(norm / steps.clamp(min=1))}
 
     @property
     def tokens(self) -> int:

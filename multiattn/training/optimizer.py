@@ -78,18 +78,18 @@ def _members(
     """Every parameter once, under the first group that matches it; the last group is the rest."""
     everything = ParameterGroup(pattern="")
     patterns = [*map(_compiled, groups), re.compile("")]
-    found: list[list[nn.Parameter]] = [[] for _ in patterns]
+    parameters: list[list[nn.Parameter]] = [[] for _ in patterns]
     names = [name for name, _ in model.named_parameters()]
     for name, parameter in model.named_parameters():
-        first = next(place for place, pattern in enumerate(patterns) if pattern.search(name))
-        found[first].append(parameter)
+        first = next(index for index, pattern in enumerate(patterns) if pattern.search(name))
+        parameters[first].append(parameter)
     for group, pattern in zip(groups, patterns, strict=False):
         if not any(pattern.search(name) for name in names):
             raise UserError(
                 f"training.groups: expected a pattern that some parameter matches, got "
                 f"{group.pattern!r}; the parameters are {', '.join(names)}"
             )
-    return list(zip([*groups, everything], found, strict=True))
+    return list(zip([*groups, everything], parameters, strict=True))
 
 
 def _compiled(group: ParameterGroup) -> re.Pattern[str]:

@@ -127,8 +127,8 @@ class ExponentialAdditive(nn.Module):
 
     def forward(self, query: Tensor, keys: Keys, history: None) -> tuple[Tensor, Tensor, None]:
         if not isinstance(keys, ExponentialKeys):
-            found: tuple[Tensor, Tensor, None] = self.attention(query, keys, history)
-            return found
+            output: tuple[Tensor, Tensor, None] = self.attention(query, keys, history)
+            return output
         asked = self.attention.query(query)
         scores = additive_scores(keys.keys.unsqueeze(1), asked, self.attention.energy)
         return *attend(scores, keys), history

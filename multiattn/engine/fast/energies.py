@@ -62,8 +62,8 @@ def energies_of(
     """From keys (B, S, A), energy (A,); location: convolution (K, 1, width), feature (A, K)."""
     if convolution is None or feature is None:
         return AdditiveEnergies(doubled_exponential(keys), energy)
-    found = keys.new_ones(tokens, keys.size(1), feature.size(1) + 1)  # the last feature stays 1
-    return LocationEnergies(2 * keys, energy, convolution, feature, found)
+    responses = keys.new_ones(tokens, keys.size(1), feature.size(1) + 1)  # the last feature stays 1
+    return LocationEnergies(2 * keys, energy, convolution, feature, responses)
 
 
 class AdditiveEnergies(NamedTuple):
@@ -113,20 +113,20 @@ class LocationEnergies(NamedTuple):
     """Σ v tanh(k + q + U f) = 2 Σ v σ(2k + 2q + 2U f) - Σ v, f the convolved previous weights.
 
     The query is appended to U as the weight of one more filter, whose output is 1 everywhere.
-    doubled: 2k (B, S, A). found: filter outputs (M, S, K + 1), filled step by step.
+    doubled: 2k (B, S, A). responses: filter outputs (M, S, K + 1), filled step by step.
     """
 
     doubled: Tensor
     energy: Tensor
     convolution: Tensor
     feature: Tensor
-    found: Tensor
+    responses: Tensor
 
     def scores(self, first: int, queries: Tensor, before: Tensor) -> Tensor:
         """Queries (n, A) and the previous weights (n, S) -> (n, S)."""
         half = self.convolution.size(2) // 2
         filtered = F.conv1d(before.unsqueeze(1), self.convolution, padding=half)  # (n, K, S)
-        self.found[first : first + len(queries), :, :-1] = filtered.transpose(1, 2)
+        self.responses[first : first + len(queries), :, :-1] = filtered.transpose(1, 2)
         return torch.matmul(self.rising(first, queries), 2 * self.energy)
 
     def rising(self, first: int, queries: Tensor) -> Tensor:
@@ -134,8 +134,8 @@ class LocationEnergies(NamedTuple):
         alive = len(queries)
         feature = self.feature.t().expand(alive, -1, -1)  # (n, K, A)
         weights = torch.cat([feature, queries.unsqueeze(1)], 1).mul_(2)  # (n, K + 1, A)
-        found = self.found[first : first + alive]
-        return torch.baddbmm(self.doubled[:alive], found, weights).sigmoid_()
+        responses = self.responses[first : first + alive]
+        return torch.baddbmm(self.doubled[:alive], responses, weights).sigmoid_()
 
     def backward(self) -> LocationPull:
         """What adds up gradients over the steps."""
@@ -150,8 +150,8 @@ class LocationPull:
         self.d_keys = torch.zeros_like(energies.doubled)  # (B, S, A)
         self.d_energy = torch.zeros_like(energies.doubled[:, :1])  # (B, 1, A), times 1/2
         self.d_feature = torch.zeros_like(energies.feature.t())  # (K, A)
-        self.d_found = energies.found.new_empty(
-            len(energies.found), energies.feature.size(1), energies.found.size(1)
+        self.d_responses = energies.responses.new_empty(
+            len(energies.responses), energies.feature.size(1), energies.responses.size(1)
         )  # (M, K, S)
         scaled = 4 * energies.energy * energies.feature.t()  # (K, A)
         self.feature = scaled.expand(len(energies.doubled), -1, -1)
@@ -164,12 +164,12 @@ class LocationPull:
         slope = torch.addcmul(sigma, sigma, sigma, value=-1, out=sigma)
         slope *= d_score.unsqueeze(2)
         self.d_keys[:alive] += slope
-        pulled = torch.bmm(energies.found[rows].transpose(1, 2), slope)  # (n, K + 1, A)
+        pulled = torch.bmm(energies.responses[rows].transpose(1, 2), slope)  # (n, K + 1, A)
         self.d_feature += pulled[:, :-1].sum(0)
         torch.mul(pulled[:, -1], 4 * energies.energy, out=d_query)
-        torch.bmm(self.feature[:alive], slope.transpose(1, 2), out=self.d_found[rows])
+        torch.bmm(self.feature[:alive], slope.transpose(1, 2), out=self.d_responses[rows])
         half = energies.convolution.size(2) // 2
-        return F.conv_transpose1d(self.d_found[rows], energies.convolution, padding=half)[:, 0]
+        return F.conv_transpose1d(self.d_responses[rows], energies.convolution, padding=half)[:, 0]
 
     def gradients(self, befores: Tensor) -> Gradients:
         """Gradients of keys, energy, convolution, feature; befores (M, S): the previous weights."""
@@ -177,7 +177,7 @@ class LocationPull:
         d_convolution = conv1d_weight(  # type: ignore[no-untyped-call]
             befores.unsqueeze(1),
             energies.convolution.shape,
-            self.d_found,
+            self.d_responses,
             padding=energies.convolution.size(2) // 2,
         )
         factor = 4 * energies.energy

@@ -28,8 +28,11 @@ def packing_works() -> bool:
         numbers = torch.arange(27 * 16, dtype=torch.float).sin().view(27, 16)
         weight, rows = numbers[:24], numbers[24:]
         expected = F.linear(rows, weight)
-        found = (packed_linear(rows, packed(weight)), packed_linear(rows, weight.t().clone().t()))
-        return all(torch.allclose(each, expected, atol=1e-5) for each in found)
+        products = (
+            packed_linear(rows, packed(weight)),
+            packed_linear(rows, weight.t().clone().t()),
+        )
+        return all(torch.allclose(each, expected, atol=1e-5) for each in products)
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
 
@@ -42,8 +45,8 @@ def packed(weight: Tensor) -> Tensor:
 
 def packed_linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Rows (…, I) times a weight (O, I), packed or not: (…, O)."""
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
-    return found
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return result
 
 
 class Factor:

@@ -16,16 +16,16 @@ from multiattn.engine.fast import input_feeding, parallel
 from multiattn.engine.trees import first_rows
 
 
-def concatenate_weights(looks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def concatenate_weights(steps: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Per step and source (n, S) -> per source (M, S)."""
-    return {name: torch.cat([look[name] for look in looks]) for name in looks[0]}
+    return {name: torch.cat([weights[name] for weights in steps]) for name in steps[0]}
 
 
 def unroll_step_by_step(
     recurrence: Any, embedded: Tensor, counts: Sequence[int], state: Any, keys: Any
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run step by step: embedded (M, E) -> features (M, F) and per source weights (M, S)."""
-    features, looks, living = [], [], counts[0]
+    features, step_weights, living = [], [], counts[0]
     for words in torch.split(embedded, list(counts)):
         alive = words.size(0)
         if alive < living:
@@ -33,8 +33,8 @@ def unroll_step_by_step(
             living = alive
         feature, state, weights = recurrence(words.unsqueeze(1), state, keys)  # N = 1
         features.append(feature.squeeze(1))
-        looks.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
-    return torch.cat(features), concatenate_weights(looks)
+        step_weights.append({name: leaf.squeeze(1) for name, leaf in weights.items()})
+    return torch.cat(features), concatenate_weights(step_weights)
 
 
 def unroll(
