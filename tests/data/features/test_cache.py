@@ -275,10 +275,7 @@ def test_a_cache_of_other_weights_settings_or_readers_is_another_folder(tmp_path
 
 
 def test_what_cannot_be_kept_names_both_settings(tmp_path):
-    with pytest.raises(
-        UserError,
-        match=r"got sources.letters.encoder .* all of it trained",
-    ):
+    with pytest.raises(UserError, match=r"got sources.letters.encoder .* all of it trained"):
         caches_of(tmp_path, learning=True)
     noisy = {"name": "tiny-fixed", "noisy": True, "offset": 1}
     with pytest.raises(
