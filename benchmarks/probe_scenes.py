@@ -30,7 +30,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 import multiattn
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn.prediction.attention_records import AttentionRecord
 from multiattn.recipe.loading import shipped
 
 Array = NDArray[np.float64]

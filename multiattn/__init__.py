@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from multiattn.engine.layouts import Grid, Time, Tokens
     from multiattn.engine.memory import Memory, MemorySpec
     from multiattn.errors import UserError
+    from multiattn.prediction.attention_records import AttentionRecord
     from multiattn.prediction.predictor import Prediction, Predictor, load
-    from multiattn.prediction.rendering import AttentionRecord
     from multiattn.prediction.word_times import Evidence, TimedWord
     from multiattn.recipe.settings import TokenizerSettings
     from multiattn.registry.hooks import hookimpl
@@ -55,7 +55,7 @@ _HOMES = {
     "multiattn.engine.memory": ("Memory", "MemorySpec"),
     "multiattn.errors": ("UserError",),
     "multiattn.prediction.predictor": ("Prediction", "Predictor", "load"),
-    "multiattn.prediction.rendering": ("AttentionRecord",),
+    "multiattn.prediction.attention_records": ("AttentionRecord",),
     "multiattn.prediction.word_times": ("Evidence", "TimedWord"),
     "multiattn.recipe.settings": ("TokenizerSettings",),
     "multiattn.registry.hooks": ("hookimpl",),

@@ -122,8 +122,8 @@ def package_of(path: Path) -> str:
 
 def may_import(importer: str, module: str) -> bool:
     package = module.removeprefix("multiattn.").split(".")[0]
-    if package not in RANKS:  # the public API is for plugins
-        return False
+    if package not in RANKS:  # the public API is for plugins, and for what checks them
+        return importer == "testing"
     both_are_base_modules = RANKS[package] == RANKS[importer] == 0
     return package == importer or both_are_base_modules or RANKS[package] < RANKS[importer]
 

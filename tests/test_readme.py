@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from multiattn.cli import app
+from multiattn.protocols import optional_protocols, required_protocol
 from multiattn.recipe.loading import load_recipe, recipe_files, shipped
 from multiattn.registry.host import Host, load_host
 from multiattn.registry.records import KINDS
@@ -49,7 +50,7 @@ def blocks(language: str) -> list[str]:
 
 def rows(heading: str, page: Path = README) -> list[list[str]]:
     """The rows of the table below a heading, without its own two head lines."""
-    section = page.read_text("utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = page.read_text("utf-8").split(f"# {heading}\n")[1].split("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
@@ -188,3 +189,16 @@ def test_every_version_is_in_the_changes():
     version = importlib.metadata.version("multiattn")
     changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"## {version}" in changes or "## Unreleased" in changes
+
+
+def test_the_guide_lists_every_protocol_under_its_kind():
+    listed: dict[str, list[str]] = {}
+    kind = ""
+    for row in rows("The protocols of components", ROOT / "plugins" / "README.md"):
+        kind = row[0] or kind
+        listed.setdefault(kind, []).extend(name.strip("`") for name in row[1:3] if name)
+    assert listed == {
+        kind: [protocol.__name__ for protocol in (required, *optional_protocols(kind))]
+        for kind in KINDS
+        if (required := required_protocol(kind)) is not None
+    }

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from multiattn.engine.layouts import Grid
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn.prediction.attention_records import AttentionRecord
 from multiattn.recipe.loading import shipped
 
 DATA = shipped("data")

@@ -53,13 +53,12 @@ def predict(
     """Predict outputs for your own inputs, one line each."""
     from multiattn.prediction.inputs import InputParser
     from multiattn.prediction.predictor import load
-    from multiattn.prediction.rendering import save_attention_maps
 
     host = invocation.host
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
     wanted = predictor.sources or inputs
-    parser = InputParser.of(predictor.system.settings, host, text)
+    parser = InputParser.of(predictor.system.settings.sources, host, text)
     values = list(parser.parse(inputs, getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
@@ -75,6 +74,8 @@ def predict(
         for doubt in found.doubts:
             click.echo(f"warning: input {number}: {doubt}", err=True)
         if attention is not None:
+            from multiattn.prediction.rendering import save_attention_maps
+
             save_attention_maps(attention / f"{number:04d}", found.records(), host)
     if refused:
         raise UserError(

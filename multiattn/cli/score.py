@@ -1,6 +1,6 @@
 """`multiattn score` and `multiattn compare`: any system's outputs against references.
 
-Files are read in `multiattn.scoring.output_files` and scores computed in
+Files are read in `multiattn.scoring.system_outputs` and scores computed in
 `multiattn.scoring.intervals`; here are the options, tables and JSON output.
 """
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from multiattn.registry.schema import Named
     from multiattn.scoring.intervals import Comparison, Score
     from multiattn.scoring.metric import Metric
-    from multiattn.scoring.output_files import SystemOutputs
     from multiattn.scoring.results import Results
+    from multiattn.scoring.system_outputs import SystemOutputs
 
 SIGNIFICANT = 0.05
 _FACTORS = {
@@ -217,7 +217,7 @@ def _read(
     systems: Sequence[str], references: Sequence[str]
 ) -> tuple[list[SystemOutputs], Sequence[tuple[str, ...]]]:
     """Read every file, with all examples in the order of the first system's."""
-    from multiattn.scoring.output_files import align_by_id, read_outputs, read_references
+    from multiattn.scoring.system_outputs import align_by_id, read_outputs, read_references
 
     sources = [*systems, *references]
     if sources.count("-") > 1:
@@ -255,7 +255,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
 def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str]) -> list[Named]:
     """The metrics, with settings, in the recipe of the run that these outputs are from."""
     from multiattn.run_folder import RunFolder
-    from multiattn.scoring.output_files import hypotheses_file
+    from multiattn.scoring.system_outputs import hypotheses_file
 
     run = RunFolder(hypotheses_file(Path(outputs)).absolute().parent.parent.parent)
     named = _evaluated_by(run.recipe) if run.exists() else ()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from multiattn.errors import UserError
-from multiattn.recipe.settings import CorpusSettings
+from multiattn.recipe.settings import CorpusSettings, SourceSettings
+from multiattn.registry import records
 from multiattn.registry.host import Host
 
 
@@ -57,3 +58,22 @@ def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus
         )
     corpus: Corpus = host.build("corpus", settings, folder)
     return corpus
+
+
+def media_sources(sources: Mapping[str, SourceSettings], host: Host) -> list[str]:
+    """The sources whose values are files."""
+    readers = {
+        name: host.find("reader", source.reader.name).record for name, source in sources.items()
+    }
+    return [
+        name
+        for name, record in readers.items()
+        if isinstance(record, records.Reader) and record.produces != "text"
+    ]
+
+
+def media_fields(corpus: str, host: Host) -> list[str]:
+    """The fields of a corpus that hold files, whether a recipe uses them or not."""
+    record = host.find("corpus", corpus).record
+    assert isinstance(record, records.Corpus)  # noqa: S101
+    return [name for name, kind in record.fields.items() if kind != "text"]

@@ -21,8 +21,8 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from multiattn.engine.bilstm import initialise_lstm
 from multiattn.engine.fusion import Fusion, Weights
-from multiattn.engine.lstm import initialise_lstm
 from multiattn.engine.memory import Memory
 
 FusionFactory = Callable[[int], Fusion]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from multiattn.data.text_files import FileLine, decode_line, read_lines, split_lines
 from multiattn.errors import UserError
-from multiattn.recipe.settings import SOURCE_NAME_PATTERN, RecipeSettings
+from multiattn.recipe.settings import SOURCE_NAME_PATTERN, SourceSettings
 from multiattn.registry import records
 from multiattn.registry.host import Host
 
@@ -33,10 +33,10 @@ class InputParser:
     as_text: bool = False
 
     @classmethod
-    def of(cls, settings: RecipeSettings, host: Host, as_text: bool) -> InputParser:
+    def of(cls, sources: Mapping[str, SourceSettings], host: Host, as_text: bool) -> InputParser:
         """Create the parser for the sources of a recipe."""
         readers = {}
-        for name, source in settings.sources.items():
+        for name, source in sources.items():
             record = host.find("reader", source.reader.name).record
             assert isinstance(record, records.Reader)  # noqa: S101
             readers[name] = record

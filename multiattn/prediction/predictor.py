@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from numpy.typing import NDArray
 
 from multiattn.data.collation import Collator, ObjectReader
@@ -27,11 +26,10 @@ from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.layouts import Layout
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
-from multiattn.prediction.rendering import (
+from multiattn.prediction.attention_records import (
     AttentionRecord,
     average_over_words,
     display_value,
-    image_of,
     label_spans,
     sum_over_words,
 )
@@ -309,8 +307,12 @@ def load(
     """
     if isinstance(overrides, str):
         raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
-    chosen = _available_device(device) if device else PartialState().device
+    chosen = _available_device(device) if device else _default_device()
     return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), chosen)
+
+
+def _default_device() -> torch.device:
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def _available_device(device: str | torch.device) -> torch.device:
@@ -326,6 +328,8 @@ def attention_images(
     system: System, inputs: Mapping[str, Any], device: torch.device
 ) -> dict[str, NDArray[np.uint8]]:
     """Attention maps of the output for one example, by their names in a log."""
+    from multiattn.prediction.rendering import image_of  # matplotlib takes a third of a second
+
     prediction = Predictor(system, device)(inputs)
     return {
         f"attention/{record.source}": image_of(record, system.host)

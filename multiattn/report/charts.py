@@ -11,7 +11,8 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from multiattn.prediction.rendering import AttentionRecord, png_of, quiet_drawing
+from multiattn.prediction.attention_records import AttentionRecord
+from multiattn.prediction.rendering import png_of, quiet_drawing
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log

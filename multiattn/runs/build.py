@@ -63,7 +63,7 @@ def build_training(
     cache is filled or used. Raises UserError.
     """
     settings = request.settings
-    processors = fit_processors(settings, host, splits, run)
+    processors = fit_processors(settings.sources, settings.target, host, splits, run)
     readers, tokenizer = processors.readers, processors.tokenizer
     seed_generators(settings.seed, "weights")
     model, objectives = build_model(settings, host, processors.specs, tokenizer.size)

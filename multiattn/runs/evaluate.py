@@ -26,7 +26,7 @@ from multiattn.runs.validation import decode, measure
 from multiattn.scoring import intervals
 from multiattn.scoring.evaluator import Evaluator
 from multiattn.scoring.intervals import Score
-from multiattn.scoring.metric import PERPLEXITY, Perplexity
+from multiattn.scoring.perplexity import PERPLEXITY, Perplexity
 from multiattn.scoring.results import Results
 from multiattn.training.loss import Losses
 

@@ -10,12 +10,11 @@ import filecmp
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from multiattn.data.corpus import Example, open_corpus
+from multiattn.data.corpus import Example, media_fields, media_sources, open_corpus
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe
-from multiattn.recipe.settings import RecipeSettings, SourceSettings
-from multiattn.registry import records
+from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 
@@ -32,30 +31,11 @@ def leakage_warnings(
     initial_run: the folder of the run whose weights this one began with.
     """
     evaluated = tuple(dict.fromkeys(evaluated))
-    media = _media_sources(settings.sources, host)
+    media = media_sources(settings.sources, host)
     for split in evaluated:
         yield from shared_with_training(splits, split, media)
-    fields = _media_fields(settings.corpus.name, host)
+    fields = media_fields(settings.corpus.name, host)
     yield from shared_with_ancestors(splits, evaluated, fields, host, initial_run)
-
-
-def _media_sources(sources: Mapping[str, SourceSettings], host: Host) -> list[str]:
-    """The sources whose values are files."""
-    readers = {
-        name: host.find("reader", source.reader.name).record for name, source in sources.items()
-    }
-    return [
-        name
-        for name, record in readers.items()
-        if isinstance(record, records.Reader) and record.produces != "text"
-    ]
-
-
-def _media_fields(corpus: str, host: Host) -> list[str]:
-    """The fields of a corpus that hold files, whether a recipe uses them or not."""
-    record = host.find("corpus", corpus).record
-    assert isinstance(record, records.Corpus)  # noqa: S101
-    return [name for name, kind in record.fields.items() if kind != "text"]
 
 
 def shared_with_training(splits: Splits, split: str, media: Iterable[str]) -> Iterator[str]:
@@ -119,7 +99,7 @@ def _training_files(run: RunFolder, host: Host) -> dict[str, list[Path]]:
     corpus = open_corpus(settings.corpus, host, run.read_start()["data"])
     examples = Splits(corpus, settings, bad_rows="skip").examples(settings.splits.train)
     files: dict[str, list[Path]] = {}
-    for file in _files(examples, _media_fields(settings.corpus.name, host)):
+    for file in _files(examples, media_fields(settings.corpus.name, host)):
         files.setdefault(file.name, []).append(file)
     return files
 

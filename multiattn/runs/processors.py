@@ -15,7 +15,7 @@ from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.files import atomic_replace
-from multiattn.recipe.settings import RecipeSettings, TargetSettings
+from multiattn.recipe.settings import SourceSettings, TargetSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 
@@ -43,14 +43,18 @@ class Processors:
 
 
 def fit_processors(
-    settings: RecipeSettings, host: Host, splits: Splits, run: RunFolder | None
+    sources: Mapping[str, SourceSettings],
+    target: TargetSettings,
+    host: Host,
+    splits: Splits,
+    run: RunFolder | None,
 ) -> Processors:
     """Tokenizer and readers, loaded from the run folder, or fitted and written there.
 
     Without a run they are fitted but not written (``--dry-run``).
     """
-    readers = {name: host.build("reader", s.reader) for name, s in settings.sources.items()}
-    tokenizer = _tokenizer(settings.target, readers, splits, run)
+    readers = _build_readers(sources, host)
+    tokenizer = _tokenizer(target, readers, splits, run)
     for name, reader in readers.items():
         if isinstance(reader, FittedReader):
             folder = None if run is None else run.source(name)
@@ -63,14 +67,20 @@ def fit_processors(
     return Processors(tokenizer, readers)
 
 
-def load_processors(settings: RecipeSettings, host: Host, run: RunFolder) -> Processors:
+def load_processors(
+    sources: Mapping[str, SourceSettings], host: Host, run: RunFolder
+) -> Processors:
     """Load them from the run; no corpus is needed. Raises UserError if a part is missing."""
     tokenizer = Tokenizer.load(run.tokenizer)
-    readers = {name: host.build("reader", s.reader) for name, s in settings.sources.items()}
+    readers = _build_readers(sources, host)
     for name, reader in readers.items():
         if isinstance(reader, FittedReader):
             reader.load(run.source(name), tokenizer)
     return Processors(tokenizer, readers)
+
+
+def _build_readers(sources: Mapping[str, SourceSettings], host: Host) -> dict[str, Any]:
+    return {name: host.build("reader", source.reader) for name, source in sources.items()}
 
 
 def _tokenizer(

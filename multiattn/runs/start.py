@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from multiattn.data.corpus import media_sources
 from multiattn.data.rows import Row
 from multiattn.errors import UserError
 from multiattn.files import write_bytes, write_json
@@ -73,12 +74,8 @@ def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Ro
     those it started with.
     """
     run, init = request.run, initial_run(request)
-    texts = {
-        name
-        for name, source in request.settings.sources.items()
-        if getattr(host.find("reader", source.reader.name).record, "produces", "") == "text"
-    }
-    examples = {split: _digest(rows, texts) for split, rows in splits.items()}
+    media = media_sources(request.settings.sources, host)
+    examples = {split: _digest(rows, media) for split, rows in splits.items()}
     if run.has_checkpoint:
         before = run.read_start().get("examples", examples)
         changed = [split for split, digest in examples.items() if before.get(split) != digest]
@@ -93,12 +90,12 @@ def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Ro
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
 
 
-def _digest(rows: Sequence[Row], texts: Container[str]) -> str:
+def _digest(rows: Sequence[Row], media: Container[str]) -> str:
     """SHA-256 of the rows: their texts, and the names of their files without the folders."""
     digest = hashlib.sha256()
     for row in rows:
         sources = {
-            name: value if name in texts or value is None else Path(str(value)).name
+            name: Path(str(value)).name if name in media and value is not None else value
             for name, value in row.sources.items()
         }
         digest.update(repr((row.id, sources, row.targets)).encode("utf-8", "backslashreplace"))

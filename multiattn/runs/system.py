@@ -15,7 +15,7 @@ from multiattn.engine.memory import MemorySpec
 from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory, load_weights
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe, refuse_differences
-from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings
+from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings, SearchSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import Processors, load_processors
@@ -98,7 +98,8 @@ class System:
         others = [
             _ensemble_member(self, RunFolder(Path(name))) for name in self.settings.search.ensemble
         ]
-        return make_generator(self.model, self.processors, self.settings, self.host, others)
+        search, seed = self.settings.search, self.settings.seed
+        return make_generator(self.model, self.processors, search, seed, self.host, others)
 
 
 def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
@@ -114,7 +115,7 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
             settings, changed, ("search", "evaluation"), f"the evaluation of {run.path}"
         )
         settings = changed
-    processors = load_processors(settings, host, run)
+    processors = load_processors(settings.sources, host, run)
     model, objectives = build_model(settings, host, processors.specs, processors.tokenizer.size)
     load_weights(model, run.weights)
     return System(run, settings, host, processors, model.eval(), objectives)
@@ -152,7 +153,8 @@ def _reading_key(system: System, name: str) -> tuple[Any, ...] | None:
 def make_generator(
     model: Model,
     processors: Processors,
-    settings: RecipeSettings,
+    search: SearchSettings,
+    seed: int,
     host: Host,
     others: Sequence[Model] = (),
 ) -> SequenceGenerator:
@@ -160,7 +162,6 @@ def make_generator(
 
     Raises UserError, before anything is encoded, if a scorer needs something the model lacks.
     """
-    search = settings.search
     scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
     scorers += open_language_model(search.language_model, host)
     asked: list[Scorer] = [scorer for scorer, _ in scorers]
@@ -170,7 +171,7 @@ def make_generator(
     with torch.no_grad():
         for scorer in asked:
             scorer.start(nothing, dict(model.heads), 1)
-    return SequenceGenerator(model, processors.tokenizer, search, scorers, settings.seed, others)
+    return SequenceGenerator(model, processors.tokenizer, search, scorers, seed, others)
 
 
 def open_language_model(

@@ -108,7 +108,9 @@ def training_job(
     evaluator = Evaluator(settings.evaluation, host)
     generator = None
     if settings.sources:
-        generator = make_generator(setup.model, setup.processors, settings, host)
+        generator = make_generator(
+            setup.model, setup.processors, settings.search, settings.seed, host
+        )
     select = settings.evaluation.select
     if select is None:
         metrics = settings.evaluation.metrics if settings.sources else ()

@@ -15,7 +15,7 @@ from multiattn.data.dataset import Dataset
 from multiattn.data.rows import Row
 from multiattn.engine.batch import out_of_memory_as_user_error, require_targets
 from multiattn.scoring.evaluator import DecodedExample, Evaluator
-from multiattn.scoring.metric import Perplexity
+from multiattn.scoring.perplexity import Perplexity
 from multiattn.search.sequence_generator import SequenceGenerator
 from multiattn.training.loss import Losses, finite
 

@@ -38,7 +38,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "normaliser": (loading.target_imports_no_torch, *metrics.NORMALISER_CHECKS),
     "aligner": rendering.ALIGNER_CHECKS,
     "renderer": rendering.RENDERER_CHECKS,
-    "recipe": (loading.every_recipe_in_it_loads,),
+    "recipe": (loading.recipes_load,),
 }
 
 

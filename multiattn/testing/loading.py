@@ -13,34 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typing_extensions import get_protocol_members
+
 from multiattn.errors import UserError
+from multiattn.protocols import optional_protocols, required_protocol
 from multiattn.recipe.loading import load_recipe, recipe_files
 from multiattn.registry.host import Component, Host, Plugin
 from multiattn.registry.schema import settings_of, signature_of
 from multiattn.testing.fixtures import expect
-
-METHODS = {
-    "encoder": ("forward", "example_inputs"),
-    "reader": ("spec", "measure", "read", "collate", "labels"),
-    "corpus": ("splits", "examples"),
-    "attention": ("prepare", "forward"),
-    "fusion": ("prepare", "forward"),
-    "recurrence": ("prepare", "begin", "forward"),
-    "output": ("forward",),
-    "decoder": ("begin", "step", "forward"),
-    "objective": ("keep", "heads", "loss"),
-    "scorer": ("ceiling", "start", "score", "finish"),
-    "metric": ("statistics", "aggregate", "signature"),
-    "normaliser": ("__call__", "signature"),
-    "aligner": ("align",),
-    "renderer": ("draw",),
-}
-
-# A component with the first of these attributes must have all of them.
-TOGETHER = {
-    "reader": ("fit", "save", "load"),
-    "encoder": ("features", "forward_features", "frozen"),
-}
 
 WITHOUT_TORCH = """
 import sys
@@ -58,7 +38,7 @@ def it_loads(plugin: Plugin) -> None:
         raise AssertionError(f"expected {plugin.found.label} to load") from plugin.error
 
 
-def its_entry_module_imports_no_torch(plugin: Plugin) -> None:
+def entry_module_imports_no_torch(plugin: Plugin) -> None:
     """Listing plugins must be fast: targets are strings, imported when they are built."""
     location = plugin.found.location
     _expect_no_torch(location if Path(location).is_file() else location.partition(":")[0])
@@ -84,7 +64,7 @@ def _expect_no_torch(module: str) -> None:
     )
 
 
-def its_signature_is_its_settings(host: Host, row: Component) -> None:
+def signature_matches_record(host: Host, row: Component) -> None:
     """Positional parameters are what the engine supplies, keyword-only ones are the settings."""
     try:
         target = host.target(row.record.kind, row.full_name)
@@ -99,20 +79,28 @@ def its_signature_is_its_settings(host: Host, row: Component) -> None:
     expect(positional == supplied, f"expected positional parameters {supplied}, got {positional}")
 
 
-def it_has_what_the_engine_asks_for(host: Host, row: Component) -> None:
-    """Checks methods by name; attributes set in a constructor are covered by the other checks."""
-    target = host.target(row.record.kind, row.full_name)
-    asked, together = METHODS.get(row.record.kind, ()), TOGETHER.get(row.record.kind, ())
-    if any(hasattr(target, name) for name in together[:1]):
-        asked = (*asked, *together)
-    missing = [name for name in asked if not hasattr(target, name)]
-    expect(
-        not missing or not inspect.isclass(target),
-        f"expected {row.record.target} to have {', '.join(missing)}",
-    )
+def has_methods_of_its_protocols(host: Host, row: Component) -> None:
+    """All methods of its kind's protocol, and all or none of each optional one's.
+
+    Attributes set in a constructor are covered by the other checks.
+    """
+    kind = row.record.kind
+    target, required = host.target(kind, row.full_name), required_protocol(kind)
+    if required is None or not inspect.isclass(target):
+        return
+    missing = [name for name in _methods(required) if not hasattr(target, name)]
+    for optional in optional_protocols(kind):
+        has = {name: hasattr(target, name) for name in _methods(optional) - _methods(required)}
+        if any(has.values()):
+            missing += [name for name in has if not has[name]]
+    expect(not missing, f"expected {row.record.target} to have {', '.join(sorted(set(missing)))}")
 
 
-def every_recipe_in_it_loads(host: Host, row: Component) -> None:
+def _methods(protocol: type) -> set[str]:
+    return {name for name in get_protocol_members(protocol) if callable(getattr(protocol, name, 0))}
+
+
+def recipes_load(host: Host, row: Component) -> None:
     """The folder contains recipes, all of them valid."""
     package = row.record.target.partition(":")[0]
     expect(importlib.util.find_spec(package) is not None, f"expected a package {package}")
@@ -129,5 +117,5 @@ def every_recipe_in_it_loads(host: Host, row: Component) -> None:
             raise AssertionError(str(error)) from error
 
 
-PLUGIN_CHECKS = (it_loads, its_entry_module_imports_no_torch)
-TARGET_CHECKS = (its_signature_is_its_settings, it_has_what_the_engine_asks_for)
+PLUGIN_CHECKS = (it_loads, entry_module_imports_no_torch)
+TARGET_CHECKS = (signature_matches_record, has_methods_of_its_protocols)

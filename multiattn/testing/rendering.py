@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from multiattn.engine.layouts import Grid, Layout, Time, Tokens
-from multiattn.prediction.rendering import AttentionRecord
+from multiattn.prediction.attention_records import AttentionRecord
 from multiattn.prediction.word_times import Evidence
 from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import VOCABULARY, WIDTH, build, expect, memory_of

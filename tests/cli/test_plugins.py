@@ -115,8 +115,8 @@ def test_check_names_what_is_wrong_and_counts_what_is_right(install):
     done = multiattn("check", "name-clash")
     assert done.exit_code == 1
     assert (
-        "FAILED metric/name-clash/always-one/it_has_what_the_engine_asks_for: expected "
-        "name_clash:AlwaysTwo to have statistics, aggregate, signature"
+        "FAILED metric/name-clash/always-one/has_methods_of_its_protocols: expected "
+        "name_clash:AlwaysTwo to have aggregate, signature, statistics"
     ) in done.stdout
     assert done.stdout.splitlines()[-1] == "2 failed, 5 passed"
 
@@ -161,10 +161,7 @@ def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatc
     ("arguments", "expected"),
     [
         (["My Plugin"], "expected a name of lower-case letters"),
-        (
-            ["mine", "--kind", "spaceship"],
-            "expected one of attention, encoder, metric as --kind",
-        ),
+        (["mine", "--kind", "spaceship"], "expected one of attention, encoder, metric as --kind"),
         (["taken"], "expected a new folder"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from multiattn.engine.lstm import bidirectional, initialise_lstm, one_direction
+from multiattn.engine.bilstm import bidirectional, initialise_lstm, one_direction
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.LSTMCell])

@@ -17,13 +17,13 @@ from matplotlib.image import imread
 
 import multiattn
 from multiattn.errors import UserError
-from multiattn.prediction.inputs import InputParser
-from multiattn.prediction.rendering import (
+from multiattn.prediction.attention_records import (
     average_over_words,
     label_spans,
-    save_attention_maps,
     sum_over_words,
 )
+from multiattn.prediction.inputs import InputParser
+from multiattn.prediction.rendering import save_attention_maps
 from multiattn.registry import records
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.system import open_system

@@ -43,7 +43,7 @@ def broken(install, distribution: str, component: str = "", check: str = "") -> 
         ("remembering", "stepping_equals_the_forward_pass"),
         ("idle", "every_attention_parameter_gets_a_gradient"),
         ("idle", "every_decoder_parameter_gets_a_gradient"),
-        ("misnamed", "its_signature_is_its_settings"),
+        ("misnamed", "signature_matches_record"),
         ("unclean", "padded_slots_are_zero"),
         ("neighbourly", "batching_changes_no_memory"),
         ("neighbourly", "padding_changes_no_memory"),
@@ -64,7 +64,7 @@ def test_the_suite_finds_nothing_wrong_where_nothing_is(install):
 
 
 def test_a_plugin_that_imports_torch_to_be_listed_fails_the_suite(install):
-    assert broken(install, "torch_at_top", "plugin/") == {"its_entry_module_imports_no_torch"}
+    assert broken(install, "torch_at_top", "plugin/") == {"entry_module_imports_no_torch"}
 
 
 def test_a_plugin_whose_targets_alone_import_torch_passes_it(install):
@@ -73,7 +73,7 @@ def test_a_plugin_whose_targets_alone_import_torch_passes_it(install):
 
 def test_a_broken_plugin_fails_the_suite(install):
     failed = broken(install, "missing_module")
-    assert failed == {"it_loads", "its_entry_module_imports_no_torch"}
+    assert failed == {"it_loads", "entry_module_imports_no_torch"}
 
 
 def test_what_cannot_be_built_without_settings_is_skipped(install):

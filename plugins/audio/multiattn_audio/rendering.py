@@ -88,7 +88,7 @@ def _draw_weights(axes: Axes, record: AttentionRecord, seconds: float) -> None:
     axes.set_xlim(0.0, seconds)
     if not words:
         axes.set_yticks([])
-        axes.set_title("nothing was written", fontsize=9)
+        axes.set_title("empty output", fontsize=9)
         return
     # Black is the largest weight, but uniform weights stay pale.
     darkest = max(float(record.weights.max()), 8 / record.weights.shape[1])

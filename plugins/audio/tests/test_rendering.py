@@ -74,7 +74,7 @@ def test_digital_silence_is_drawn(tmp_path):
 
 
 def test_an_empty_output_is_labelled(tone):
-    assert draw(tone, words=()).axes[1].get_title() == "nothing was written"
+    assert draw(tone, words=()).axes[1].get_title() == "empty output"
 
 
 def test_the_size_of_the_figure_is_limited():

@@ -38,7 +38,7 @@ class ImageOverlay:
         figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
         image_axes, *word_axes = figure.subplots(rows, columns, squeeze=False).flat
         image = panel_image(record.value)
-        _draw_panel(image_axes, image, "" if record.words else "nothing was written")
+        _draw_panel(image_axes, image, "" if record.words else "empty output")
         brightness = brightness_maps(record.weights, record.layout.height, record.layout.width)
         for axes, word, word_brightness in zip(word_axes, record.words, brightness, strict=False):
             _draw_panel(axes, _shade(image, word_brightness), word)

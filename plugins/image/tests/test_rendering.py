@@ -77,7 +77,7 @@ def test_an_unreadable_image_is_replaced_by_plain_grey(value):
 
 def test_an_output_without_words_is_labelled(scene):
     (axes,) = draw_figure(scene(), words=()).axes
-    assert axes.get_title() == "nothing was written"
+    assert axes.get_title() == "empty output"
 
 
 @pytest.mark.parametrize("word_count", [1, 5, 6, 7, 400])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from multiattn import EOS, PAD, UNK
-from multiattn.engine.lstm import similar_lengths
+from multiattn.engine.bilstm import similar_lengths
 from multiattn.layers import length_mask
 from multiattn_text.encoder import Lstm
 from multiattn_text.reader import TextSpec

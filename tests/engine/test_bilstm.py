@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from multiattn.engine.lstm import (
+from multiattn.engine.bilstm import (
     bidirectional,
     encode_in_groups,
     final_states,
