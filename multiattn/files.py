@@ -1,12 +1,13 @@
-"""Write files completely or not at all, so that a kill or a full disk loses nothing."""
+"""Write files completely or not at all, so that a kill or a full disk loses nothing; locks."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,32 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def acquired_lock(path: Path, busy: Callable[[], object]) -> AbstractContextManager[object]:
+    """Take the lock file ``path``; leaving the returned context, or being killed, releases it.
+
+    busy: called if another process holds the lock, and then waits; it may raise instead. Raises
+    OSError if the file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        return lock.acquire(blocking=False)
+    except Timeout:
+        busy()
+        return lock.acquire()
+
+
 def flush_to_disk(path: Path) -> None:
-    """Flush a file, or a folder's directory entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file, or a folder's directory entries, to disk.
+
+    Windows flushes only files that are open for writing, and no folders.
+    """
+    on_windows = sys.platform == "win32"
+    if on_windows and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, NoReturn, Self
 
 from multiattn.errors import UserError
-from multiattn.files import damage_as_user_error
+from multiattn.files import acquired_lock, damage_as_user_error
 
 
 @dataclass(frozen=True)
@@ -106,21 +105,15 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let only one process train a run; the lock is released when it ends, even if killed."""
-        with self._lock_file() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UserError(
-                    f"another process is training {self.path}; wait for it, or stop it first"
-                ) from error
-            yield
-
-    def _lock_file(self) -> TextIO:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            return (self.path / ".lock").open("w")
+            lock = acquired_lock(self.path / ".lock", self._refuse_second_start)
         except OSError as error:
             raise UserError(
                 f"expected a folder to write the run to, got {self.path} ({error.strerror}); "
                 "choose another --out"
             ) from error
+        with lock:
+            yield
+
+    def _refuse_second_start(self) -> NoReturn:
+        raise UserError(f"another process is training {self.path}; wait for it, or stop it first")

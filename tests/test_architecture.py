@@ -42,6 +42,9 @@ PUBLIC_API = {"multiattn", "multiattn.protocols", "multiattn.corpora", "multiatt
 PUBLIC_MODULES = PUBLIC_API | {"multiattn.testing"}
 EXEMPT_IMPORTERS = {"__init__.py", "__main__.py", "protocols.py", "corpora.py", "layers.py"}
 
+# Modules of the standard library that Windows lacks.
+POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
 READING_PATH = (
     "engine/memory.py",
     "engine/attention.py",
@@ -94,6 +97,15 @@ def imported_modules(path: Path) -> Iterator[str]:
         else:
             continue
         yield from (name for name in names if name.split(".")[0] == "multiattn")
+
+
+def imported_at_top(path: Path) -> Iterator[str]:
+    """Modules that are imported as soon as a file is."""
+    for node in parse(path).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
 
 
 def parameter_counts(path: Path) -> Iterator[tuple[str, int]]:
@@ -174,6 +186,15 @@ def test_plugins_and_skeletons_import_only_the_public_modules() -> None:
         if module not in PUBLIC_MODULES
     ]
     assert len(PLUGIN_PACKAGES) == 3
+    assert not offenders, describe(offenders)
+
+
+def test_no_module_needs_a_posix_system_to_be_imported() -> None:
+    offenders = [
+        f"{path.relative_to(ROOT).as_posix()} -> {', '.join(sorted(found))}"
+        for path in python_files(CORE, *PLUGIN_PACKAGES)
+        if (found := POSIX_ONLY & set(imported_at_top(path)))
+    ]
     assert not offenders, describe(offenders)
 
 

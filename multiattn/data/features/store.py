@@ -11,7 +11,6 @@ that a killed process left after the last valid row is cut off before the next r
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiattn.errors import UserError
-from multiattn.files import flush_to_disk, truncate, write_json
+from multiattn.files import acquired_lock, flush_to_disk, truncate, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
 ROW = np.dtype("<f2")
@@ -63,16 +62,10 @@ class FeatureStore:
         cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("w")
+            lock = acquired_lock(self.folder / ".lock", waiting)
         except OSError as error:
             raise self._unwritable(error) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with lock:
             self._cut_off_what_was_torn()
             yield
 
