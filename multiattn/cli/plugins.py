@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
 from typing import TYPE_CHECKING
 from unittest import SkipTest
 
@@ -109,21 +111,35 @@ def check(invocation: Invocation, distribution: str) -> None:
             f"expected a distribution with plugins, got {distribution!r}; "
             f"choose from {', '.join(sorted(known)) or 'none'}"
         )
-    results = Counter(_tried(case) for case in cases(host, canonical_name(distribution)))
+    results: Counter[str] = Counter()
+    for subject, checks in groupby(cases(host, canonical_name(distribution)), _subject_of):
+        results += _tried(subject, checks)
     click.echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
     if results["failed"]:
         raise click.exceptions.Exit(1)
 
 
-def _tried(case: Case) -> str:
-    """Run one check, print why it was skipped or failed, and return its result."""
-    try:
-        case.run()
-    except SkipTest as reason:
-        click.echo(f"skipped {case.id}: {reason}")
-        return "skipped"
-    except Exception as error:
-        cause = error.__cause__ or error
-        click.echo(f"FAILED {case.id}: {error if error.args else type(cause).__name__}")
-        return "failed"
-    return "passed"
+def _subject_of(case: Case) -> str:
+    return case.id.rpartition("/")[0]
+
+
+def _tried(subject: str, checks: Iterable[Case]) -> Counter[str]:
+    """Run the checks of one component; print each failure, and each reason to skip once."""
+    from multiattn.testing import reason_of
+
+    results: Counter[str] = Counter()
+    skipped: dict[str, list[str]] = {}
+    for case in checks:
+        try:
+            case.run()
+            results["passed"] += 1
+        except SkipTest as skip:
+            skipped.setdefault(str(skip), []).append(case.id)
+            results["skipped"] += 1
+        except Exception as error:
+            click.echo(f"FAILED {case.id}: {reason_of(error)}")
+            results["failed"] += 1
+    for reason, ids in skipped.items():
+        what = ids[0] if len(ids) == 1 else f"{subject}, {len(ids)} checks"
+        click.echo(f"skipped {what}: {reason}")
+    return results

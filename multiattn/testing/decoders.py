@@ -8,7 +8,7 @@ Letters: B batch, N hypotheses, T steps, V vocabulary.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,11 +49,11 @@ def decoder_of(host: Host, row: Component, seed: int = 0) -> Any:
     return build(host, "decoder", BASE_DECODER, *supplied, seed=seed, **small, **part)
 
 
-def memories_of() -> dict[str, Memory]:
+def memories_of(seed: int = 0) -> dict[str, Memory]:
     """Make one source that can be copied from, and one that is missing from the second input."""
     return {
-        "first": memory_of((5, 3, 4), symbols=True),
-        "second": memory_of((2, 0, 3), seed=1),
+        "first": memory_of((5, 3, 4), seed=seed, symbols=True),
+        "second": memory_of((2, 0, 3), seed=seed + 1),
     }
 
 
@@ -112,6 +112,32 @@ def batching_changes_no_score(host: Host, row: Component) -> None:
         expect_close(alone[0], together[index], "expected the same scores in a batch as alone")
 
 
+def inputs_begun_together_are_independent(host: Host, row: Component) -> None:
+    """Nothing of an input is kept on ``self``: two batches may be decoded in turns."""
+    batches = memories_of(), select(memories_of(seed=5), [2, 0, 1])
+    together = _scores_in_turns(decoder_of(host, row), batches)
+    for memories, actual in zip(batches, together, strict=True):
+        (alone,) = _scores_in_turns(decoder_of(host, row), [memories])
+        expect_close(
+            actual,
+            alone,
+            "expected the scores of a batch not to depend on one that was begun before it is "
+            "decoded; keep nothing of an input on self",
+        )
+
+
+def _scores_in_turns(decoder: Any, batches: Sequence[Mapping[str, Memory]]) -> list[Tensor]:
+    """Begin all batches, then take each step for one after the other: scores (B, T, V) of each."""
+    begun = [decoder.begin(memories, len(LENGTHS)) for memories in batches]
+    states = [state for _, state in begun]
+    scores: list[list[Tensor]] = [[] for _ in batches]
+    for tokens in targets_of(LENGTHS).inputs().unbind(1):
+        for place, (shared, _) in enumerate(begun):
+            step, states[place], _ = decoder.step(tokens.unsqueeze(1), states[place], shared)
+            scores[place].append(step)
+    return [torch.cat(each, 1) for each in scores]
+
+
 def indexing_a_state_equals_recomputing_it(host: Host, row: Component) -> None:
     """Hypotheses are reordered, repeated and dropped by plain indexing."""
     decoder, memories = decoder_of(host, row), memories_of()
@@ -161,6 +187,7 @@ CHECKS = (
     padding_changes_no_score,
     batch_order_changes_no_score,
     batching_changes_no_score,
+    inputs_begun_together_are_independent,
     indexing_a_state_equals_recomputing_it,
     every_decoder_parameter_gets_a_gradient,
     decoder_state_dict_is_complete,

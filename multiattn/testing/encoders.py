@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
+import sys
 from collections.abc import Sequence
 from typing import Any, get_type_hints
 
@@ -41,8 +43,16 @@ SIZE = 16  # for integer fields of a spec without a default
 def spec_of(host: Host, row: Component) -> Any:
     """Make a spec of the type that the encoder's ``input_spec`` is annotated with."""
     target = host.target("encoder", row.full_name)
-    spec = signature_of(target).parameters["input_spec"].annotation
-    expect(dataclasses.is_dataclass(spec), f"expected input_spec typed as a dataclass, got {spec}")
+    parameter = signature_of(target).parameters.get("input_spec")
+    spec = inspect.Parameter.empty if parameter is None else parameter.annotation
+    if not (inspect.isclass(spec) and dataclasses.is_dataclass(spec)):
+        given = "none" if spec is inspect.Parameter.empty else repr(spec)
+        name = _spec_name(target, row)
+        raise AssertionError(
+            f"expected a dataclass as the type of input_spec of {row.record.target}, got {given}; "
+            f"write `def __init__(self, input_spec: {name}, ...)`, where {name} is a dataclass of "
+            "what the encoder reads of its reader's `spec`"
+        )
     hints = get_type_hints(spec)
     sizes = {
         field.name: SIZE
@@ -53,6 +63,24 @@ def spec_of(host: Host, row: Component) -> Any:
         return spec(**sizes)
     except TypeError as error:
         raise AssertionError(f"expected defaults in {spec.__name__}, got {error}") from error
+
+
+def _spec_name(target: Any, row: Component) -> str:
+    """The spec that the encoder's module defines, or else a name that one might have."""
+    consumes = getattr(row.record, "consumes", "input")
+    defined = [
+        name
+        for name, value in vars(sys.modules[target.__module__]).items()
+        if name.endswith("Spec")
+        and dataclasses.is_dataclass(value)
+        and value.__module__ == target.__module__
+    ]
+    return defined[0] if defined else f"{consumes.title().replace('-', '')}Spec"
+
+
+def spec_can_be_made_from_its_type(host: Host, row: Component) -> None:
+    """``input_spec`` has a type, of which the suite can make an example."""
+    spec_of(host, row)
 
 
 def encoder_of(host: Host, row: Component, seed: int = 0) -> Any:

@@ -38,9 +38,14 @@ def expect_close(
     actual: Tensor, wanted: Tensor, sentence: str, tolerance: float = TOLERANCE
 ) -> None:
     """Raise an AssertionError if two tensors differ by more than the tolerance."""
-    torch.testing.assert_close(
-        actual, wanted, rtol=tolerance, atol=tolerance, msg=lambda detail: f"{sentence}: {detail}"
-    )
+
+    def said(detail: str) -> str:
+        details = (
+            detail.partition("!\n\n")[2] or detail
+        )  # what follows "Tensor-likes are not close"
+        return f"{sentence}, got: {' '.join(details.split())}"
+
+    torch.testing.assert_close(actual, wanted, rtol=tolerance, atol=tolerance, msg=said)
 
 
 def build(host: Host, kind: str, name: str, *supplied: object, seed: int = 0, **given: Any) -> Any:

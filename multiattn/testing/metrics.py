@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from multiattn.registry.host import Component, Host
+from multiattn.scoring.metric import CorpusWeightedMetric
 from multiattn.testing.fixtures import build, expect
+
+# Outputs, each with its reference.
+EXAMPLES = (
+    ("a cat sat on the mat", "a cat sat on the old red mat today"),
+    ("two birds sat", "two birds sang in the tall green tree"),
+    ("the dog ran home over the old bridge", "the dog ran home over the old bridge"),
+    ("somebody was there", "nobody heard the small grey mouse"),
+)
 
 
 def metric_has_its_own_value_and_prefers_correct_outputs(host: Host, row: Component) -> None:
@@ -29,6 +42,36 @@ def metric_has_its_own_value_and_prefers_correct_outputs(host: Host, row: Compon
         f"expected correct outputs to score better, got {values}",
     )
     expect(bool(metric.signature().strip()), "expected a signature")
+
+
+def statistics_of_a_part_are_part_of_the_statistics(host: Host, row: Component) -> None:
+    """A row depends on its own example only, as intervals and paired tests resample rows.
+
+    The weights of a metric that weights words by their corpus are fixed for this.
+    """
+    metric = build(host, "metric", row.full_name)
+    if isinstance(metric, CorpusWeightedMetric):
+        everything, turned = (_statistics(metric, part) for part in ((0, 1, 2, 3), (2, 0, 3, 1)))
+        _expect_rows(turned, everything[[2, 0, 3, 1]])
+        metric = metric.fitted([[reference] for _, reference in EXAMPLES])
+    everything = _statistics(metric, range(len(EXAMPLES)))
+    for part in ([3, 0, 2], [1]):
+        _expect_rows(_statistics(metric, part), everything[part])
+
+
+def _statistics(metric: Any, part: Sequence[int]) -> NDArray[np.number]:
+    """The rows of some of the examples, in this order."""
+    pairs = [EXAMPLES[place] for place in part]
+    return np.asarray(metric.statistics([one for one, _ in pairs], [[other] for _, other in pairs]))
+
+
+def _expect_rows(actual: NDArray[np.number], wanted: NDArray[np.number]) -> None:
+    expect(
+        actual.shape == wanted.shape and np.allclose(actual, wanted, rtol=1e-9, equal_nan=True),
+        "expected the same statistics of an example whatever the others are, got "
+        f"{actual.tolist()} instead of {wanted.tolist()}; if words are weighted by their corpus, "
+        "give the metric a method `fitted`",
+    )
 
 
 def error_details_name_examples_by_id(host: Host, row: Component) -> None:
@@ -58,6 +101,7 @@ def normaliser_is_idempotent(host: Host, row: Component) -> None:
 
 METRIC_CHECKS = (
     metric_has_its_own_value_and_prefers_correct_outputs,
+    statistics_of_a_part_are_part_of_the_statistics,
     error_details_name_examples_by_id,
 )
 

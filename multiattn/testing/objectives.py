@@ -102,5 +102,42 @@ def scorer_terms_are_bounded_and_follow_hypotheses(host: Host, row: Component) -
         )
 
 
+def inputs_started_together_are_independent(host: Host, row: Component) -> None:
+    """Nothing of an input is kept on ``self``: two batches may be scored in turns."""
+    batches = [memory_of(SLOTS), select(memory_of(SLOTS, seed=5), [2, 0, 1])]
+    together = _terms_in_turns(host, row, batches)
+    for memory, terms in zip(batches, together, strict=True):
+        (alone,) = _terms_in_turns(host, row, [memory])
+        for actual, wanted in zip(terms, alone, strict=True):
+            expect_close(
+                actual,
+                wanted,
+                "expected the terms of a batch not to depend on one that was started before it is "
+                "scored; keep nothing of an input on self",
+            )
+
+
+def _terms_in_turns(host: Host, row: Component, batches: Sequence[Memory]) -> list[list[Tensor]]:
+    """Start all batches, then score each in turn, twice: additions and final terms of each."""
+    scorer, heads = build(host, "scorer", row.full_name), _heads(host)
+    started = [scorer.start({"source": memory}, heads, len(SLOTS)) for memory in batches]
+    states = [state for _, state in started]
+    terms: list[list[Tensor]] = [[] for _ in batches]
+    for token in (5, 6):
+        tokens = torch.full((len(SLOTS), 1), token)  # (B, N)
+        for place, memory in enumerate(batches):
+            attended = {"source": memory.mask.double().unsqueeze(1) / 4}  # (B, N, S)
+            shared = started[place][0]
+            additions, states[place] = scorer.score(tokens, attended, states[place], shared)
+            terms[place].append(additions)
+    for place, (shared, _) in enumerate(started):
+        final = scorer.finish(states[place], shared)
+        terms[place] += [] if final is None else [final]
+    return terms
+
+
 OBJECTIVE_CHECKS = (shards_add_up_to_the_batch,)
-SCORER_CHECKS = (scorer_terms_are_bounded_and_follow_hypotheses,)
+SCORER_CHECKS = (
+    scorer_terms_are_bounded_and_follow_hypotheses,
+    inputs_started_together_are_independent,
+)

@@ -118,14 +118,56 @@ def test_check_names_what_is_wrong_and_counts_what_is_right(install):
         "FAILED metric/name-clash/always-one/has_methods_of_its_protocols: expected "
         "name_clash:AlwaysTwo to have aggregate, signature, statistics"
     ) in done.stdout
-    assert done.stdout.splitlines()[-1] == "2 failed, 5 passed"
+    assert done.stdout.splitlines()[1:] == [
+        "skipped metric/name-clash/always-one, 4 checks: not run, as "
+        "has_methods_of_its_protocols fails",
+        "1 failed, 3 passed, 4 skipped",
+    ]
 
 
 def test_check_of_a_broken_plugin_names_its_error(install):
     install("missing_module")
     done = multiattn("check", "missing-module")
     assert done.exit_code == 1
-    assert "it_loads: expected missing-module/plugin to load" in done.stdout
+    assert done.stdout.splitlines() == [
+        "FAILED plugin/missing-module/plugin/it_loads: expected missing-module/plugin to load, got "
+        "ModuleNotFoundError: No module named 'a_module_that_nobody_installed'",
+        "skipped plugin/missing-module/plugin/entry_module_imports_no_torch: not run, as it_loads "
+        "fails",
+        "1 failed, 1 skipped",
+    ]
+
+
+def test_check_says_once_that_an_encoders_spec_has_no_type(install):
+    install("untyped_spec", core=True)
+    shown = multiattn("check", "untyped-spec").stdout
+    lines = [line for line in shown.splitlines() if "/untyped/" in line or "/untyped," in line]
+    assert len(lines) == 2
+    assert lines[0].startswith(
+        "FAILED encoder/untyped-spec/untyped/spec_can_be_made_from_its_type: expected a dataclass "
+        "as the type of input_spec of untyped_spec:Untyped, got none; write"
+    )
+    assert lines[1] == (
+        "skipped encoder/untyped-spec/untyped, 8 checks: not run, as "
+        "spec_can_be_made_from_its_type fails"
+    )
+
+
+def test_check_takes_a_metric_in_a_plugin_file(install, tmp_path):
+    install(core=True)
+    text = (HOSTILE / "one_file_metric.py").read_text().replace("one_file_metric:", "my_metric:")
+    path = tmp_path / "my_metric.py"
+    path.write_text(text)
+    assert multiattn("--plugin", str(path), "check", "my-metric").stdout == "12 passed\n"
+
+
+def test_check_finds_that_a_metric_in_a_plugin_file_needs_torch(install, tmp_path):
+    install(core=True)
+    text = (HOSTILE / "one_file_metric.py").read_text().replace("one_file_metric:", "heavy:")
+    path = tmp_path / "heavy.py"
+    path.write_text(text.replace("import numpy", "import torch\nimport numpy"))
+    failed = multiattn("--plugin", str(path), "check", "heavy").stdout
+    assert f"expected {path} to import without torch, got: ModuleNotFoundError: " in failed
 
 
 def test_check_of_an_unknown_distribution_is_a_mistake(install):

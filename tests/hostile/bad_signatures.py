@@ -50,3 +50,7 @@ class Outer:
         self.inner = of(query_dim, memory_dim)
         self.perhaps = perhaps
         self.heads = heads
+
+    def prepare(self, memory, value_projection=None): ...
+
+    def __call__(self, query, keys, history): ...

@@ -7,7 +7,7 @@ from unittest import SkipTest
 import pytest
 
 from multiattn.registry.host import load_host
-from multiattn.testing import cases
+from multiattn.testing import cases, reason_of
 
 CASES = cases(load_host())
 
@@ -71,9 +71,88 @@ def test_a_plugin_whose_targets_alone_import_torch_passes_it(install):
     assert broken(install, "parts", "plugin/") == set()
 
 
-def test_a_broken_plugin_fails_the_suite(install):
-    failed = broken(install, "missing_module")
-    assert failed == {"it_loads", "entry_module_imports_no_torch"}
+def test_a_broken_plugin_fails_the_suite_once(install):
+    assert broken(install, "missing_module") == {"it_loads"}
+
+
+@pytest.mark.parametrize(
+    ("component", "check"),
+    [
+        ("keeps-keys", "inputs_begun_together_are_independent"),
+        ("keeps-sources", "inputs_begun_together_are_independent"),
+        ("keeps-prepared", "inputs_begun_together_are_independent"),
+        ("keeps-shared", "inputs_begun_together_are_independent"),
+        ("keeps-loudness", "inputs_started_together_are_independent"),
+    ],
+)
+def test_what_keeps_state_is_found_by_the_check_meant_for_it_alone(install, component, check):
+    assert broken(install, "keeps_state", f"/{component}/") == {check}
+
+
+@pytest.mark.parametrize("component", ["centred", "counting"])
+def test_statistics_that_depend_on_other_examples_are_found_by_one_check(install, component):
+    failed = broken(install, "dependent_statistics", f"/{component}/")
+    assert failed == {"statistics_of_a_part_are_part_of_the_statistics"}
+
+
+@pytest.mark.parametrize("component", ["frozen-in-init", "features-in-init"])
+def test_what_is_set_in_a_constructor_is_no_fault(install, component):
+    assert broken(install, "set_in_init", f"/{component}/") == set()
+    assert named("set-in-init", f"/{component}/memory_has_the_declared_width")
+
+
+@pytest.mark.parametrize(
+    ("component", "check", "sentence"),
+    [
+        (
+            "untyped",
+            "spec_can_be_made_from_its_type",
+            "input_spec of untyped_spec:Untyped, got none; "
+            "write `def __init__(self, input_spec: LeafSpec, ...)`",
+        ),
+        ("inheriting", "spec_can_be_made_from_its_type", "untyped_spec:Inheriting, got none"),
+        ("mistyped", "spec_can_be_made_from_its_type", "got <class 'int'>"),
+        ("nameless", "signature_matches_record", "('input_spec',), got ()"),
+        ("failing", "memory_has_the_declared_width", "no edges at all"),
+    ],
+)
+def test_one_fault_is_one_failure_and_the_other_checks_say_why_they_are_skipped(
+    install, component, check, sentence
+):
+    install("untyped_spec", core=True)
+    failures, reasons = {}, set()
+    for case in cases(load_host(), "untyped-spec"):
+        if f"/{component}/" in case.id:
+            try:
+                case.run()
+            except SkipTest as reason:
+                reasons.add(str(reason))
+            except Exception as error:
+                failures[case.id.rpartition("/")[2]] = reason_of(error)
+    assert failures.keys() == {check}
+    assert sentence in failures[check]
+    assert reasons in ({f"not run, as {check} fails"}, {f"fails as {check} does"})
+
+
+def test_a_renderer_of_a_new_layout_is_drawn_with_the_memory_of_its_plugins_encoder(install):
+    assert broken(install, "new_layout", "/circles/") == set()
+    (case,) = named("new-layout", "circles/renderer_draws_every_record")
+    case.run()
+
+
+def test_a_renderer_that_draws_nothing_of_a_new_layout_is_found(install):
+    assert broken(install, "new_layout", "/blank/") == {"renderer_draws_every_record"}
+
+
+def test_a_renderer_of_a_layout_that_no_encoder_gives_is_skipped_with_the_reason(install):
+    install("new_layout", "untyped_spec", core=True)
+    (case,) = named("new-layout", "spiral/renderer_draws_every_record")
+    with pytest.raises(SkipTest, match=r"no encoder gives .* 'spirals', and untyped-spec/untyped "):
+        case.run()
+
+
+def named(distribution, end):
+    return [case for case in cases(load_host(), distribution) if case.id.endswith(end)]
 
 
 def test_what_cannot_be_built_without_settings_is_skipped(install):
