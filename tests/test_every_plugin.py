@@ -16,7 +16,7 @@ from multiattn.registry.host import load_host
 from multiattn.registry.schema import Named
 
 FOLDERS = Path(__file__).parents[1] / "plugins"
-PLUGINS = ("text", "audio", "image")
+PLUGINS = sorted(path.parent.name for path in FOLDERS.glob("*/pyproject.toml"))
 HEAVY = "{'torch', 'torchaudio', 'torchvision', 'librosa', 'soundfile', 'PIL', 'pycocoevalcap'}"
 CORPORA_IN_README = {"text": 5, "audio": 6, "image": 6}
 

@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from multiattn.cli import app
+from multiattn.cli.plugins import plugins
+
 BLOCKED = """
 import sys
 for name in {blocked!r}:
@@ -27,20 +30,8 @@ def python(code: str, blocked: tuple[str, ...], *arguments: str) -> subprocess.C
     [
         ["--help"],
         ["plugins"],
-        ["plugins", "--help"],
-        *[
-            [command, "--help"]
-            for command in (
-                "run",
-                "train",
-                "evaluate",
-                "predict",
-                "score",
-                "compare",
-                "recipes",
-                "check",
-            )
-        ],
+        *[[command, "--help"] for command in app.commands],
+        *[["plugins", command, "--help"] for command in plugins.commands],
     ],
     ids=" ".join,
 )

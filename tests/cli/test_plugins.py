@@ -203,7 +203,7 @@ def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatc
     ("arguments", "expected"),
     [
         (["My Plugin"], "expected a name of lower-case letters"),
-        (["mine", "--kind", "spaceship"], "expected one of attention, encoder, metric as --kind"),
+        (["mine", "--kind", "spaceship"], f"expected one of {', '.join(KINDS)} as --kind"),
         (["taken"], "expected a new folder"),
     ],
 )

@@ -6,8 +6,10 @@ from unittest import SkipTest
 
 import pytest
 
+from multiattn.protocols import required_protocol
 from multiattn.registry.host import load_host
-from multiattn.testing import cases, reason_of
+from multiattn.registry.records import KINDS
+from multiattn.testing import CHECKS, NEEDED, cases, reason_of
 
 CASES = cases(load_host())
 
@@ -15,6 +17,13 @@ CASES = cases(load_host())
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_every_registered_component_keeps_its_contract(case):
     case.run()
+
+
+def test_every_kind_has_a_protocol_and_every_check_is_of_a_kind():
+    assert [kind for kind in KINDS if required_protocol(kind) is None] == ["recipe"]
+    assert CHECKS.keys() <= KINDS.keys()
+    assert NEEDED.keys() <= KINDS.keys()
+    assert [kind for kind in KINDS if kind not in CHECKS] == ["reader", "corpus"]
 
 
 def broken(install, distribution: str, component: str = "", check: str = "") -> set[str]:
