@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +56,33 @@ class RunFolder:
     def source(self, name: str) -> Path:
         """The folder of a source reader's fitted state."""
         return self.path / "sources" / name
+
+    def fitted_digests(self) -> dict[str, str]:
+        """SHA-256 of each file of the fitted tokenizer and readers, by its path in the folder."""
+        files = [
+            file
+            for folder in (self.tokenizer.parent, self.path / "sources")
+            for file in folder.rglob("*")
+            if file.is_file()
+        ]
+        return {
+            file.relative_to(self.path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(files)
+        }
+
+    def check_fitted(self) -> None:
+        """Compare the fitted files with ``run.json``. Raises UserError if one is damaged or lost.
+
+        A run that was not yet recorded, or by a version without digests, is not checked.
+        """
+        recorded = self.read_start().get("fitted", {}) if self.start.exists() else {}
+        actual = self.fitted_digests() if recorded else {}
+        changed = [name for name in recorded if actual.get(name) != recorded[name]]
+        if changed:
+            raise UserError(
+                f"expected the tokenizer and readers that the run in {self.path} was trained "
+                f"with, got another {changed[0]}, or none; restore the file"
+            )
 
     @property
     def log(self) -> Path:

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from multiattn.engine.decoder import DecoderOutput, Feeding
 from multiattn.engine.memory import Memory, MemorySpec, scatter_rows
-from multiattn.errors import UserError
 
 if TYPE_CHECKING:
     from multiattn.engine.batch import Batch, Inputs
@@ -142,48 +139,3 @@ def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:
         AbsentLayout(),
         like.new_zeros(batch_size, spec.summary_dim) if spec.summary_dim else None,
     )
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the weights as safetensors; tied weights only under their first name."""
-    state = model.state_dict()
-    shared = _shared_names(state)
-    leaves = {name: leaf.contiguous() for name, leaf in state.items() if name not in shared}
-    path.write_bytes(save(leaves))
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load into ``model`` the weights that ``save_weights`` wrote.
-
-    Raises UserError for a file that is missing, damaged or from another model.
-    """
-    try:
-        state = load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"expected weights at {path}, got no file; train the run first") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"expected safetensors weights, got {path}, which cannot be read ({error}); it may be "
-            "truncated: restore it or train again"
-        ) from error
-    own = model.state_dict()
-    shared = _shared_names(own)
-    expected = {name: leaf.shape for name, leaf in own.items() if name not in shared}
-    given = {name: leaf.shape for name, leaf in state.items()}
-    wrong = sorted({name for name, _ in expected.items() ^ given.items()})
-    if wrong:
-        raise UserError(
-            f"expected the weights of this recipe's model, got {path}, which differs in "
-            f"{', '.join(wrong[:5])}{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
-        )
-    model.load_state_dict(state, strict=False)  # tied tensors are stored once, by first name
-
-
-def _shared_names(state: Mapping[str, Tensor]) -> set[str]:
-    """Names of tied weights (tensors that share storage), without the first name of each."""
-    seen: dict[int, str] = {}
-    return {
-        name
-        for name, leaf in state.items()
-        if leaf.numel() and seen.setdefault(leaf.data_ptr(), name) != name
-    }

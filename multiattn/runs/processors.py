@@ -14,7 +14,7 @@ from multiattn.data.collation import FittedReader, JointReader, TokenizingReader
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
-from multiattn.files import atomic_replace
+from multiattn.files import atomic_replace, damage_as_user_error
 from multiattn.recipe.settings import SourceSettings, TargetSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
@@ -54,6 +54,8 @@ def fit_processors(
     Without a run they are fitted but not written (``--dry-run``).
     """
     readers = _build_readers(sources, host)
+    if run is not None:
+        run.check_fitted()
     tokenizer = _tokenizer(target, readers, splits, run)
     for name, reader in readers.items():
         if isinstance(reader, FittedReader):
@@ -71,11 +73,12 @@ def load_processors(
     sources: Mapping[str, SourceSettings], host: Host, run: RunFolder
 ) -> Processors:
     """Load them from the run; no corpus is needed. Raises UserError if a part is missing."""
+    run.check_fitted()
     tokenizer = Tokenizer.load(run.tokenizer)
     readers = _build_readers(sources, host)
     for name, reader in readers.items():
         if isinstance(reader, FittedReader):
-            reader.load(run.source(name), tokenizer)
+            _load_reader(reader, run.source(name), tokenizer)
     return Processors(tokenizer, readers)
 
 
@@ -132,4 +135,9 @@ def _fit_reader(
         with atomic_replace(folder) as beside:
             beside.mkdir()
             reader.save(beside)
-    reader.load(folder, tokenizer)  # as every resumed run loads it
+    _load_reader(reader, folder, tokenizer)  # as every resumed run loads it
+
+
+def _load_reader(reader: Any, folder: Path, tokenizer: Tokenizer) -> None:
+    with damage_as_user_error(folder, "what a reader learned in training"):
+        reader.load(folder, tokenizer)

@@ -86,7 +86,7 @@ def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Ro
             )
     write_bytes(run.recipe, dump_recipe(request.settings).encode())
     started = {"recipe": request.recipe, "data": str(request.data_root.resolve()), "init": init}
-    write_json(run.start, {**started, "examples": examples})
+    write_json(run.start, {**started, "examples": examples, "fitted": run.fitted_digests()})
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
 
 

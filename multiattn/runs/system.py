@@ -12,7 +12,7 @@ from torch import nn
 
 from multiattn.data.rows import BadRows, Row
 from multiattn.engine.memory import MemorySpec
-from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory, load_weights
+from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe, refuse_differences
 from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings, SearchSettings
@@ -27,6 +27,7 @@ from multiattn.training.objectives import (
     SkippingObjective,
     WeightedObjective,
 )
+from multiattn.training.weights import load_weights
 
 
 def build_model(

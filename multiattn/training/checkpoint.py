@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from safetensors.torch import save as weights_to_bytes
 from torch import Tensor, nn
 
 from multiattn.data.batch_plan import Position
-from multiattn.engine.model import load_weights, save_weights
 from multiattn.errors import UserError
 from multiattn.files import DAMAGE_ERRORS, atomic_replace, write_bytes
 from multiattn.run_folder import RunFolder
+from multiattn.training.weights import (
+    load_weights,
+    read_weights,
+    save_weights,
+    weights_to_bytes,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def load(run: RunFolder, model: nn.Module) -> tuple[Progress, dict[str, Any]] | 
 
 def average_weights(files: Sequence[Path]) -> dict[str, Tensor]:
     """Average the weights of checkpoints in float64; integer tensors are those of the first."""
-    first, *others = map(load_file, files)
+    first, *others = map(read_weights, files)
     if not others:
         return first
     return {

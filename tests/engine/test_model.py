@@ -18,13 +18,14 @@ from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
 from multiattn.engine.layouts import Tokens
 from multiattn.engine.memory import Memory, MemorySpec, length_mask
-from multiattn.engine.model import Model, load_weights, save_weights
+from multiattn.engine.model import Model
 from multiattn.engine.output_layer import Copy, Deep, Linear
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.runs.system import build_model
 from multiattn.training.ctc_objective import CTC
 from multiattn.training.objectives import CrossEntropy
+from multiattn.training.weights import load_weights, save_weights
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -172,6 +172,30 @@ def test_a_run_that_ended_before_its_first_checkpoint_may_change(tmp_path, monke
     assert "word" in tiny_runs.trained(changed).tokenizer.read_text()
 
 
+def test_one_changed_bit_of_the_weights_is_noticed(finished):
+    content = bytearray(finished.run.weights.read_bytes())
+    content[-5] ^= 1
+    finished.run.weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.safetensors, got others, as their checksum shows"):
+        open_system(finished.run, tiny_runs.host())
+
+
+def test_weights_without_a_checksum_are_read(finished):
+    """Those of earlier versions, and of other programs."""
+    save_file(load_file(finished.run.weights), finished.run.weights)
+    open_system(finished.run, tiny_runs.host())
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_text("abd"), Path.unlink])
+@pytest.mark.parametrize(
+    "use", [lambda start: open_system(start.run, tiny_runs.host()), tiny_runs.trained]
+)
+def test_another_state_of_a_reader_is_noticed(finished, use, damage):
+    damage(finished.run.source("letters") / "letters.txt")
+    with pytest.raises(UserError, match=r"got another sources/letters/letters\.txt, or none"):
+        use(finished)
+
+
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_a_truncated_checkpoint_is_named(finished, suffix):
     file = max(finished.run.checkpoints.glob(f"*{suffix}"))
