@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
