@@ -12,6 +12,7 @@ from typing import Any
 from multiattn.symbols import UNK
 
 _CACHED_SEGMENTS = 2**16
+LONGEST_SEGMENT = 256  # characters; time and memory of BPE-dropout grow with the square
 
 
 class _BpeDropout:
@@ -28,6 +29,10 @@ class _BpeDropout:
 
         Drawing best first until one is kept gives the same distribution as drawing for all at once.
         """
+        if len(segment) > LONGEST_SEGMENT:  # no word, but base64 or a line of dashes
+            starts = range(0, len(segment), LONGEST_SEGMENT)
+            parts = (segment[start : start + LONGEST_SEGMENT] for start in starts)
+            return [piece for part in parts for piece in self(part, generator)]
         pieces, missed, draw = tuple(segment), self._probability, generator.random
         while True:
             for position in self._merges(pieces):

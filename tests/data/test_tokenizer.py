@@ -11,6 +11,7 @@ import pickle
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -212,6 +213,14 @@ def test_dropout_that_never_drops_merges_as_the_library_does():
     tokenizer = trained("bpe", texts, size=150, sampling=1e-300)
     for text in [*texts, "unseen ☃ wörds aabbaaccaab"]:
         assert tokenizer.encode(text, random.Random(0)) == tokenizer.encode(text)
+
+
+def test_a_word_of_20000_letters_is_sampled_in_a_second():
+    tokenizer = trained("bpe", ["abab ab abab cab"] * 3, size=14, sampling=0.3)
+    word = "".join(random.Random(1).choices("abc", k=20_000))
+    started = time.process_time()
+    assert tokenizer.decode(tokenizer.encode(word, random.Random(2))) == word
+    assert time.process_time() - started < 3
 
 
 def test_dropout_has_the_distribution_of_its_paper(tmp_path):
