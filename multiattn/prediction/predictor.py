@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from multiattn.data.collation import Collator, ObjectReader
 from multiattn.data.rows import Row
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.layouts import Layout
 from multiattn.engine.memory import Memory
@@ -33,9 +34,13 @@ from multiattn.prediction.attention_records import (
     label_spans,
     sum_over_words,
 )
+from multiattn.prediction.doubts import too_few_warnings, unread_warnings
+from multiattn.prediction.json_form import FORMAT
+from multiattn.prediction.size_limits import SizeLimits
 from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, single_row
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
+from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System, open_system
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
@@ -57,7 +62,7 @@ class Prediction:
     labels: per source a name for each of the S slots. layouts: per source what the slots are.
     times: per source when each word was said, if a plugin can align that layout.
     doubts: warnings about the output, in sentences.
-    alternatives: the next best outputs, if ``search.n_best`` is above 1.
+    alternatives: the next best outputs, if ``search.n_best`` is above 1, each text once.
     """
 
     inputs: Mapping[str, Any]
@@ -73,6 +78,11 @@ class Prediction:
     doubts: tuple[str, ...] = ()
     alternatives: tuple[Prediction, ...] = ()
 
+    @property
+    def n_best(self) -> tuple[Prediction, ...]:
+        """The output and its alternatives, best first."""
+        return self, *self.alternatives
+
     def records(self) -> Iterator[AttentionRecord]:
         """Records to draw, one per source: output words by slots (by words for a text source)."""
         for source, weights in self.attention.items():
@@ -87,7 +97,8 @@ class Prediction:
 
     def as_json(self) -> dict[str, Any]:
         """The input, the output, its score and word times; attention is in ``records``."""
-        content = {
+        content: dict[str, Any] = {
+            "format": FORMAT,
             "input": {name: display_value(value) for name, value in self.inputs.items()},
             "text": self.text,
             "score": self.score,
@@ -100,9 +111,12 @@ class Prediction:
                 for source, words in self.times.items()
                 for word in words
             ]
+        if self.doubts:
+            content["doubts"] = list(self.doubts)
         if self.alternatives:
             content["n_best"] = [
-                {"text": other.text, "score": other.score} for other in (self, *self.alternatives)
+                {"rank": rank, "text": other.text, "score": other.score}
+                for rank, other in enumerate(self.n_best, start=1)
             ]
         return content
 
@@ -114,7 +128,9 @@ class Predictor:
         self.system = system
         self.device = device
         system.model.to(device)
-        self._generator = system.generator()
+        self._generator = _with_spare_hypotheses(system).generator()
+        self._sizes = SourceSizes.read(system.run)
+        self._limits = SizeLimits(system, self._sizes)
         self._aligner = cache(partial(aligner_for, host=system.host))
 
     @property
@@ -143,27 +159,43 @@ class Predictor:
     def attempts(
         self, sources: Iterable[InputValue], *, prefix: str = ""
     ) -> Iterator[Prediction | UserError]:
-        """As ``each``, but yield the error of an invalid input and continue with the next."""
+        """As ``each``, but yield the error of an invalid input and continue with the next.
+
+        An error among the inputs is yielded in its place.
+        """
         if isinstance(sources, str | Path):
             raise UserError(
                 f"expected a list of inputs, got {sources!r}; call the predictor with it"
             )
         numbered = enumerate(sources, start=1)
         while group := list(islice(numbered, self.system.settings.search.batch_size)):
-            yield from self._attempt(group, prefix)
+            rows = [self._row(number, source) for number, source in group]
+            valid = [row for row in rows if isinstance(row, Row)]
+            written = iter(self._attempt(valid, prefix))
+            yield from (next(written) if isinstance(row, Row) else row for row in rows)
 
-    def _attempt(
-        self, group: Sequence[tuple[int, InputValue]], prefix: str
-    ) -> list[Prediction | UserError]:
-        """Decode a group; if it fails, retry its halves to isolate a bad input or save memory."""
+    def _row(self, number: int, source: InputValue) -> Row | UserError:
+        """One input as a row, or the reason why it cannot be decoded."""
+        if isinstance(source, UserError):
+            return source
         try:
-            rows = [Row(f"input {number}", self._named(source)) for number, source in group]
+            row = Row(f"input {number}", self._named(source))
+            self._limits.check(row.sources)
+        except UserError as error:
+            return error
+        return row
+
+    def _attempt(self, rows: Sequence[Row], prefix: str) -> list[Prediction | UserError]:
+        """Decode rows; if this fails, retry their halves to isolate a bad input or save memory."""
+        if not rows:
+            return []
+        try:
             return [*self._write(rows, prefix)]
         except UserError as error:
-            if len(group) == 1:
+            if len(rows) == 1:
                 return [error]
-        half = len(group) // 2  # outside the except block, so that the error's memory is freed
-        return self._attempt(group[:half], prefix) + self._attempt(group[half:], prefix)
+        half = len(rows) // 2  # outside the except block, so that the error's memory is freed
+        return self._attempt(rows[:half], prefix) + self._attempt(rows[half:], prefix)
 
     @torch.inference_mode()
     def _write(self, rows: Sequence[Row], prefix: str) -> list[Prediction]:
@@ -190,6 +222,8 @@ class Predictor:
         readers = self.system.processors.readers
         labels = {name: tuple(readers[name].labels(value)) for name, value in inputs.items()}
         tokenizer = self.system.processors.tokenizer
+        layouts = {name: memory.layout for name, memory in memories.items()}
+        hypotheses = _distinct(best, tokenizer)[: self.system.settings.search.n_best]
         predictions = [
             Prediction(
                 inputs=inputs,
@@ -204,14 +238,19 @@ class Predictor:
                     if name in hypothesis.attention
                 },
                 labels=labels,
-                layouts={name: memory.layout for name, memory in memories.items()},
+                layouts=layouts,
                 times=self._times(hypothesis, memories, tuple(inputs)),
-                doubts=(*_truncation_warnings(hypothesis, limit), *_unknown_input_warnings(labels)),
+                doubts=(
+                    *_truncation_warnings(hypothesis, limit),
+                    *_unknown_input_warnings(labels),
+                    *unread_warnings(hypothesis, layouts, labels, self._sizes),
+                ),
             )
-            for hypothesis in best
+            for hypothesis in hypotheses
         ]
         first, *others = predictions
-        return replace(first, alternatives=tuple(others))
+        doubts = (*first.doubts, *too_few_warnings(len(predictions), self.system.settings.search))
+        return replace(first, alternatives=tuple(others), doubts=doubts)
 
     def _times(
         self, hypothesis: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
@@ -271,6 +310,23 @@ class Predictor:
                 "one input per call, or pass many to `each`"
             )
         return str(value)
+
+
+def _with_spare_hypotheses(system: System) -> System:
+    """Let a search for several outputs keep all that end in its beam: some may spell one text."""
+    search = system.settings.search
+    if search.n_best == 1 or search.method == "sample":
+        return system
+    spare = search.model_copy(update={"n_best": search.beam})
+    return replace(system, settings=system.settings.model_copy(update={"search": spare}))
+
+
+def _distinct(best: Sequence[Hypothesis], tokenizer: Tokenizer) -> list[Hypothesis]:
+    """The best hypothesis of each text, best first."""
+    by_text: dict[str, Hypothesis] = {}
+    for hypothesis in best:
+        by_text.setdefault(tokenizer.decode(hypothesis.tokens), hypothesis)
+    return list(by_text.values())
 
 
 def _truncation_warnings(hypothesis: Hypothesis, limit: int) -> Iterator[str]:

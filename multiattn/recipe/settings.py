@@ -136,6 +136,7 @@ class SearchSettings(Strict):
     batch_size: PositiveInt = 32
     max_length: PositiveInt = 200
     max_length_ratio: PositiveFloat | None = None  # times the longest source's slots, plus 10
+    max_source: Mapping[str, PositiveInt] = {}  # `predict` refuses longer inputs
     min_length: int = Field(default=0, ge=0)
     length_penalty: float = 1.0  # score / length ** penalty; 0 keeps the plain sum
     block_ngrams: int = Field(default=0, ge=0)  # never repeat an n-gram of this order; 0 is off

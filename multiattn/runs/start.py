@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from multiattn.data.corpus import media_sources
@@ -17,6 +17,7 @@ from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
+from multiattn.runs.source_sizes import SourceSizes
 
 # Settings that may change when a run resumes: limits, patience, logging.
 CHANGEABLE = (
@@ -67,11 +68,16 @@ def open_run_folder(request: RunRequest, host: Host) -> None:
         write_bytes(run.recipe, dump_recipe(request.settings).encode())
 
 
-def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Row]]) -> None:
+def record_run(
+    request: RunRequest,
+    host: Host,
+    splits: Mapping[str, Sequence[Row]],
+    sizes: Mapping[str, SourceSizes],
+) -> None:
     """Record the run in its folder, once everything that its recipe names has been found.
 
-    splits: the rows that training reads. Raises UserError if a run resumes with rows other than
-    those it started with.
+    splits: the rows that training reads. sizes: of its sources. Raises UserError if a run resumes
+    with rows other than those it started with.
     """
     run, init = request.run, initial_run(request)
     media = media_sources(request.settings.sources, host)
@@ -86,7 +92,9 @@ def record_run(request: RunRequest, host: Host, splits: Mapping[str, Sequence[Ro
             )
     write_bytes(run.recipe, dump_recipe(request.settings).encode())
     started = {"recipe": request.recipe, "data": str(request.data_root.resolve()), "init": init}
-    write_json(run.start, {**started, "examples": examples, "fitted": run.fitted_digests()})
+    sources = {name: asdict(size) for name, size in sizes.items()}
+    recorded = {"examples": examples, "sources": sources, "fitted": run.fitted_digests()}
+    write_json(run.start, {**started, **recorded})
     write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
 
 

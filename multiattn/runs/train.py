@@ -20,6 +20,7 @@ from multiattn.data.splits import Splits
 from multiattn.registry.host import Host
 from multiattn.runs.build import TrainingSetup, build_training
 from multiattn.runs.log import RunLog, display_for
+from multiattn.runs.source_sizes import source_sizes
 from multiattn.runs.start import RunRequest, open_run_folder, record_run
 from multiattn.runs.system import System, make_generator
 from multiattn.runs.validation import Validation
@@ -63,7 +64,7 @@ def train(
             setup = build_training(request, host, splits, request.run, console)
             if main:
                 rows = {"train": setup.train.rows, "validation": setup.loss_data.rows}
-                record_run(request, host, rows)
+                record_run(request, host, rows, source_sizes(setup.train.costs, setup.model))
                 for warning in look_ahead(setup):
                     console.print(f"warning: {warning}", markup=False, soft_wrap=True)
         trainer = Trainer(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 import tiny_runs
 import torch
@@ -128,3 +132,65 @@ def test_a_reader_may_accept_more_than_texts_and_paths(run):
     assert prediction.as_json()["input"] == {"letters": "<tuple>"}
     with pytest.raises(UserError, match="a text or a path or tuple for the source"):
         predictor(5)
+
+
+def test_a_source_much_longer_than_in_training_is_refused_before_it_is_read(run, monkeypatch):
+    assert run.read_start()["sources"]["letters"]["longest"] == 6
+    predictor = load(run)
+    assert predictor("a" * 300).text
+    monkeypatch.setattr(predictor.system.processors.readers["letters"], "read", None)
+    with pytest.raises(UserError, match=r"at most 300 .*, got 301 .*: 6\); .*: 301"):
+        predictor("a" * 301)
+    assert load(run, "search.max_source={letters: 301}")("a" * 301).text
+    with pytest.raises(UserError, match="at most 3 "):
+        load(run, "search.max_source={letters: 3}")("abcd")
+
+
+def test_a_run_that_recorded_no_sizes_has_no_bound_and_no_doubt(run, tmp_path):
+    old = Path(shutil.copytree(run.path, tmp_path / "old"))
+    start = json.loads((old / "run.json").read_text())
+    del start["sources"]
+    (old / "run.json").write_text(json.dumps(start))
+    prediction = multiattn.load(old, host=tiny_runs.host(), device="cpu")("abcd" * 100)
+    assert not any("attention" in doubt for doubt in prediction.doubts)
+
+
+def test_the_part_of_a_source_that_was_not_read_is_doubted(run):
+    record = json.loads(run.start.read_text())
+    record["sources"]["letters"]["tokens_per_slot"] = 1.0  # the tiny encoder counts no slots
+    run.start.write_text(json.dumps(record))
+    prediction = load(run)("abcdefgh" * 5)  # at most 8 tokens for 40 letters
+    (doubt,) = (doubt for doubt in prediction.doubts if "attention" in doubt)
+    assert "the source 'letters' got little attention in " in doubt
+    assert "of its 40 tokens" in doubt
+    assert prediction.as_json()["doubts"] == list(prediction.doubts)
+
+
+def test_several_outputs_are_different_texts(run):
+    predictor = load(run, "search.n_best=3", "search.beam=6")
+    tokenizer = predictor.system.processors.tokenizer
+    best = [one.text for one in predictor("abcd").n_best]
+    assert len(best) == len(set(best)) == 3
+    assert best[0] == load(run, "search.beam=6")("abcd").text
+    decode = tokenizer.decode
+    tokenizer.decode = lambda ids: decode(ids)[:1]  # other tokens that spell the same
+    found = predictor("abcd").n_best
+    assert found[0].text == best[0][:1]
+    assert len({one.text for one in found}) == len(found)
+    scores = [one.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_fewer_different_outputs_than_wanted_are_said(run):
+    predictor = load(run, "search.n_best=3", "search.beam=3")
+    predictor.system.processors.tokenizer.decode = lambda ids: "same"
+    prediction = predictor("abcd")
+    assert prediction.alternatives == ()
+    assert "different outputs: 1, fewer than search.n_best, 3" in prediction.doubts[-1]
+
+
+def test_an_error_among_the_inputs_keeps_its_place(run):
+    mistake = UserError("a line that was no text")
+    first, second, third = load(run).attempts(["ab", mistake, "cd"])
+    assert second is mistake
+    assert (first.inputs, third.inputs) == ({"letters": "ab"}, {"letters": "cd"})

@@ -1,0 +1,63 @@
+"""Warnings about an output, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from multiattn.engine.layouts import Layout, Time
+from multiattn.recipe.settings import SearchSettings
+from multiattn.runs.source_sizes import SourceSizes
+from multiattn.search.hypotheses import Hypothesis
+from multiattn.search.unread import unread_stretch
+
+END = "</s>"  # the label of a text's last slot
+QUOTED_LETTERS = 30  # at each end of a stretch
+
+
+def unread_warnings(
+    hypothesis: Hypothesis,
+    layouts: Mapping[str, Layout],
+    labels: Mapping[str, Sequence[str]],
+    sizes: Mapping[str, SourceSizes],
+) -> list[str]:
+    """A warning per source of which a long stretch was hardly read.
+
+    Only texts and recordings are read from end to end; a run of an earlier version has no
+    ``sizes``, and is not warned about.
+    """
+    warnings = []
+    for source, weights in hypothesis.attention.items():
+        due = sizes[source].tokens_per_slot if source in sizes else None
+        if due is not None and source in labels:
+            place = _place(unread_stretch(weights, due), layouts[source], labels[source])
+            if place:
+                warnings.append(
+                    f"the source {source!r} got little attention {place}, so the output may lack "
+                    "this part; give shorter inputs, such as one sentence at a time"
+                )
+    return warnings
+
+
+def too_few_warnings(found: int, search: SearchSettings) -> list[str]:
+    """A warning if a search found fewer different texts than it was asked for."""
+    if found >= search.n_best or search.method == "sample":
+        return []
+    return [
+        f"different outputs: {found}, fewer than search.n_best, {search.n_best}, because the "
+        "others in the beam spell the same or did not end; raise search.beam"
+    ]
+
+
+def _place(stretch: range, layout: Layout, labels: Sequence[str]) -> str:
+    if not stretch:
+        return ""
+    if isinstance(layout, Time):
+        start, end = (slot * layout.seconds_per_slot for slot in (stretch.start, stretch.stop))
+        return f"from {start:.1f} to {end:.1f} seconds"
+    if layout.kind != "tokens" or not labels:
+        return ""
+    letters = "".join(labels[stretch.start : stretch.stop]).removesuffix(END)
+    text = letters.replace("▁", " ").strip()
+    if len(text) > 2 * QUOTED_LETTERS:
+        text = f"{text[:QUOTED_LETTERS].strip()} … {text[-QUOTED_LETTERS:].strip()}"
+    return f'in {len(stretch)} of its {len(labels)} tokens, "{text}"'
