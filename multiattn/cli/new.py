@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -93,7 +94,8 @@ def new(name: str, kind: str, folder: Path) -> None:
     for path, text in _files(name, kind).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
-    click.echo(f"created {root}; now `pip install -e {root}`, then `multiattn check {name}`")
+    install = f"pip install -e {shlex.quote(str(root))}"
+    click.echo(f"created {root}; now `{install}`, then `multiattn check {name}`")
 
 
 def _files(name: str, kind: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ The work is done in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multi
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from multiattn.registry.host import Host
+    from multiattn.run_folder import RunFolder
     from multiattn.runs.start import RunRequest
 
 T = TypeVar("T")
@@ -73,7 +75,7 @@ def run(
     _warn(finished.warnings)
     click.echo(f"results: {start.run.path / 'results'}")
     click.echo(f"report: {start.run.report}")
-    click.echo(f"try your own input: multiattn predict {start.run.path} {finished.example}")
+    click.echo(f"try your own input: multiattn predict {_quoted(start.run)} {finished.example}")
 
 
 @click.command()
@@ -111,7 +113,8 @@ def train(
         lambda: train_run(start, host, splits, accelerator, _console(), draw=attention_images)
     )
     if accelerator.is_main_process:
-        click.echo(f"finished at step {progress.step}; next: multiattn evaluate {start.run.path}")
+        evaluate_it = f"multiattn evaluate {_quoted(start.run)}"
+        click.echo(f"finished at step {progress.step}; next: {evaluate_it}")
 
 
 @click.command()
@@ -257,6 +260,11 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+def _quoted(run: RunFolder) -> str:
+    """The path of a run as one writes it in a shell."""
+    return shlex.quote(str(run.path))
 
 
 def _is_first_process() -> bool:

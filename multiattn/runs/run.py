@@ -75,5 +75,6 @@ def _example_input(splits: Splits) -> str:
         if value is not None
     }
     if len(values) == 1:
-        return " ".join(quoted.values())
+        value = " ".join(quoted.values())
+        return f"-- {value}" if value.lstrip("'").startswith("-") else value
     return " ".join(f"{source}={value}" for source, value in quoted.items())

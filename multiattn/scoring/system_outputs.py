@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import shlex
 import sys
 import zlib
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def hypotheses_file(path: Path) -> Path:
         )
     raise UserError(
         f"expected outputs in {path}, got a folder without results; "
-        f"`multiattn evaluate {path}` writes them, or give a file"
+        f"`multiattn evaluate {shlex.quote(str(path))}` writes them, or give a file"
     )
 
 
