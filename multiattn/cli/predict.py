@@ -1,11 +1,15 @@
-"""`multiattn predict`: print one line per input; see `multiattn.prediction.predictor`."""
+"""`multiattn predict`: print one line per input; see `multiattn.prediction.predictor`.
+
+Exit codes: 0 if every input that is not blank was decoded, 1 if some could not be, 2 if none was.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,14 +24,24 @@ from multiattn.cli.options import (
 )
 from multiattn.errors import UserError
 
+if TYPE_CHECKING:
+    from multiattn.prediction.predictor import Prediction
 
-@click.command()
+SOME_FAILED = 1  # the exit code where some inputs could not be decoded
+
+
+@click.command(
+    epilog="With search.n_best above 1 (--set search.n_best=5), each line is one output: the "
+    "input's number, the output's rank, its score and its text, separated by tabs. Exit codes: 0 "
+    "if every input that is not blank was decoded, 1 if some could not be, 2 if none was."
+)
 @run_argument
 @click.argument(
     "inputs",
     metavar="[INPUT]...",
     nargs=-1,
-    help="A text, a file, a folder, source=value, or - for the lines of standard input.",
+    help="A text, a file (media, lines of text, .jsonl, .tsv, .csv), a folder, source=value, or - "
+    "for the lines of standard input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--attention", metavar="DIR", type=PATH, help="Save attention maps to this folder.")
@@ -50,8 +64,9 @@ def predict(
     lm_weight: float | None,
     ensemble: Sequence[Path],
 ) -> None:
-    """Predict outputs for your own inputs, one line each."""
-    from multiattn.prediction.inputs import InputParser
+    """Predict outputs for your own inputs, one line each; a blank line for a blank input."""
+    from multiattn.prediction.inputs import InputParser, is_blank
+    from multiattn.prediction.json_form import blank_as_json, error_as_json
     from multiattn.prediction.predictor import load
 
     host = invocation.host
@@ -62,29 +77,61 @@ def predict(
     values = list(parser.parse(inputs, getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
-    refused = 0
-    for number, found in enumerate(predictor.attempts(values, prefix=prefix), start=1):
-        if isinstance(found, UserError):
+    ranked = predictor.system.settings.search.n_best > 1 and not as_json
+    failed: dict[int, UserError] = {}
+    attempts = zip(values, predictor.attempts(values, prefix=prefix), strict=True)
+    for number, (given, found) in enumerate(attempts, start=1):
+        if isinstance(given, dict) and is_blank(given):
+            _print_nothing(number, blank_as_json(given) if as_json else None, ranked)
+        elif isinstance(found, UserError):
             if len(values) == 1:
                 raise found
-            refused += 1
-            _refuse(number, found, as_json)
-            continue
-        click.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.text)
-        for doubt in found.doubts:
-            click.echo(f"warning: input {number}: {doubt}", err=True)
-        if attention is not None:
-            from multiattn.prediction.rendering import save_attention_maps
+            failed[number] = found
+            _print_nothing(number, error_as_json(found) if as_json else None, ranked)
+        else:
+            _print(number, found, as_json, ranked)
+            if attention is not None:
+                from multiattn.prediction.rendering import save_attention_maps
 
-            save_attention_maps(attention / f"{number:04d}", found.records(), host)
-    if refused:
+                save_attention_maps(attention / f"{number:04d}", found.records(), host)
+    _conclude(len(values), sum(map(is_blank, values)), failed)
+
+
+def _print(number: int, found: Prediction, as_json: bool, ranked: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found.as_json(), ensure_ascii=False))
+    elif ranked:
+        for rank, one in enumerate(found.n_best, start=1):
+            click.echo(f"{number}\t{rank}\t{one.score:.6g}\t{one.text}")
+    else:
+        click.echo(found.text)
+    for doubt in found.doubts:
+        click.echo(f"warning: input {number}: {doubt}", err=True)
+
+
+def _print_nothing(number: int, row: Mapping[str, Any] | None, ranked: bool) -> None:
+    """A line for an input without an output too, so that lines match inputs by number.
+
+    row: what to print as JSON, if JSON is wanted.
+    """
+    if row is not None:
+        click.echo(json.dumps(row, ensure_ascii=False))
+    else:
+        click.echo(f"{number}\t\t\t" if ranked else "")
+
+
+def _conclude(inputs: int, blank: int, failed: Mapping[int, UserError]) -> None:
+    """List the inputs that could not be decoded, count all, and choose the exit code."""
+    for number, error in failed.items():
+        click.echo(f"input {number}: {error}", err=True)
+    decoded = inputs - blank - len(failed)
+    if failed and not decoded:
         raise UserError(
-            f"expected {len(values)} inputs that can be decoded, got {refused} that cannot, listed "
-            "above; the outputs of the others were printed"
+            f"expected inputs that can be decoded, got {len(failed)} that cannot, listed above"
+            + (f", and {blank} blank" if blank else "")
         )
-
-
-def _refuse(number: int, error: UserError, as_json: bool) -> None:
-    """Print a line for an invalid input too, so that outputs match inputs by line number."""
-    click.echo(json.dumps({"error": str(error)}, ensure_ascii=False) if as_json else "")
-    click.echo(f"input {number}: {error}", err=True)
+    if blank or failed:
+        counts = f"{decoded} decoded, {blank} blank, {len(failed)} failed"
+        click.echo(f"{inputs} inputs: {counts}", err=True)
+    if failed:
+        raise click.exceptions.Exit(SOME_FAILED)

@@ -119,7 +119,7 @@ def table_examples(
     """
     lines = enumerate(read_lines(path), start=1)
     cells_of = _json_cells
-    kind = path.with_name(path.name.removesuffix(".gz")).suffix
+    kind = path.with_name(path.name.removesuffix(".gz")).suffix.lower()
     if kind != ".jsonl":
         cut = _cut_at_tabs if kind == ".tsv" else _cut_at_commas
         cells_of = partial(_separated_cells, cut, _header(path, lines, cut))

@@ -2,19 +2,32 @@
 
 "A dog ."                        the value of the only source
 photo=a.jpg english='A dog.'     one input with two sources; a repeated name starts the next input
-my.jpg, a folder/, notes.txt     files that a reader recognises by suffix; a text file's lines
+my.jpg, a folder/                files that a reader recognises by suffix
+notes.txt, in.en.gz              an input per line; any text file will do
+in.jsonl, in.tsv, in.csv         an input per row, with a column per source
 -                                the lines of standard input
+
+A blank line is an input too: a prediction for it is an empty line.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from multiattn.data.text_files import FileLine, decode_line, read_lines, split_lines
+from multiattn.data.text_files import split_lines
 from multiattn.errors import UserError
+from multiattn.prediction.input_files import (
+    Input,
+    SourceColumns,
+    decoded,
+    is_table,
+    lines_of,
+    looks_like_path,
+    rows_of,
+)
 from multiattn.recipe.settings import SOURCE_NAME_PATTERN, SourceSettings
 from multiattn.registry import records
 from multiattn.registry.host import Host
@@ -26,11 +39,13 @@ STANDARD_INPUT = "-"
 class InputParser:
     """Turns arguments into inputs.
 
-    readers: the record of each source's reader. as_text: treat every argument as literal text.
+    readers: the record of each source's reader. as_text: treat every value as literal text.
+    fields: the corpus field of each source, by which a table may name it too.
     """
 
     readers: Mapping[str, records.Reader]
     as_text: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, sources: Mapping[str, SourceSettings], host: Host, as_text: bool) -> InputParser:
@@ -40,25 +55,29 @@ class InputParser:
             record = host.find("reader", source.reader.name).record
             assert isinstance(record, records.Reader)  # noqa: S101
             readers[name] = record
-        return cls(readers, as_text)
+        return cls(readers, as_text, {name: source.field for name, source in sources.items()})
 
-    def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
+    def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[Input]:
         """One mapping of source names to values per input; ``-`` stands for standard input's lines.
 
-        Raises UserError for an argument that no source accepts.
+        A line or row that cannot be used is an error in its place. Raises UserError for an argument
+        that no source accepts.
         """
         named: dict[str, str] = {}
         for argument in arguments:
             name, equals, value = argument.partition("=")
-            if self.as_text or not equals or name not in self.readers:
+            alone = len(self.readers) == 1
+            if not equals or name not in self.readers or (self.as_text and alone):
                 named_so = equals and not _is_kind_of_path(Path(argument), Path.exists)
                 self._refuse_other_source(name if named_so else "")
                 yield from self._unnamed(argument, stdin)
-                continue
-            if name in named:
-                yield named
-                named = {}
-            named[name] = self._checked(name, value)
+            elif alone:
+                yield from self._values(name, value)
+            else:
+                if name in named:
+                    yield named
+                    named = {}
+                named[name] = self._named(name, value)
         if named:
             yield named
 
@@ -70,81 +89,106 @@ class InputParser:
                 f"got {name!r}; correct the name, or use --text if it is part of the text"
             )
 
-    def _unnamed(self, argument: str, stdin: Iterable[bytes]) -> Iterator[dict[str, str]]:
+    def _unnamed(self, argument: str, stdin: Iterable[bytes]) -> Iterable[Input]:
+        path = Path(argument)
         if len(self.readers) != 1:
+            if len(self.readers) > 1 and self._is_table(path):
+                return self._usable(rows_of(path, self._columns))
             names = ", ".join(self.readers) or "none: it takes no input"
             raise UserError(
                 f"expected SOURCE=VALUE with one of the sources ({names}), got {argument!r}; "
-                "write the source's name before the value"
+                "write the source's name before the value, or give a table with a column for each"
             )
-        ((name, reader),) = self.readers.items()
+        (name,) = self.readers
         if argument == STANDARD_INPUT and not self.as_text:
-            values: Iterable[str] = _lines(split_lines(stdin), Path("standard input"))
-        else:
-            values = self._values(argument, reader)
-        yield from ({name: self._checked(name, value)} for value in values)
+            return self._usable(decoded(split_lines(stdin), Path("standard input"), name))
+        return self._values(name, argument)
 
-    def _values(self, argument: str, reader: records.Reader) -> list[str]:
+    def _values(self, name: str, argument: str) -> Iterable[Input]:
+        """The inputs of a recipe's only source."""
+        reader, path = self.readers[name], Path(argument)
         if self.as_text or not argument.strip():
-            return [argument]
-        path = Path(argument)
+            return [{name: argument}]
+        if self._is_table(path):
+            return self._usable(rows_of(path, self._columns))
         if _is_kind_of_path(path, Path.is_dir):
-            shown = (file for file in path.iterdir() if not file.name.startswith("."))
-            files = sorted(file for file in shown if _reader_by_suffix(file, reader))
-            if not files:
-                raise UserError(
-                    f"expected files ending in {', '.join(reader.suffixes)} in {path}, got none; "
-                    "give a folder that has some, or the files themselves"
-                )
-            return [value for file in files for value in _content(file, reader)]
-        if _reader_by_suffix(path, reader) and " " not in argument:
-            return _content(path, reader)
-        return [argument]
+            files = map(str, self._files(path, reader))
+            return [one for file in files for one in self._content(name, file)]
+        return self._content(name, argument)
 
-    def _checked(self, name: str, value: str) -> str:
-        """Check that a path exists or that a text is not empty."""
-        reader = self.readers[name]
-        if reader.produces == "text":
-            if not value.strip():
-                raise UserError(f"expected a text for the source {name!r}, got an empty one")
-        elif not _is_kind_of_path(Path(value), Path.is_file):
+    def _files(self, folder: Path, reader: records.Reader) -> list[Path]:
+        shown = (file for file in folder.iterdir() if not file.name.startswith("."))
+        files = sorted(file for file in shown if file.suffix.lower() in reader.suffixes)
+        if not files:
             raise UserError(
-                f"expected a file ({', '.join(reader.suffixes)}) for the source {name!r}, "
-                f"got {value!r}, which is not a file; check the path"
+                f"expected files ending in {', '.join(reader.suffixes)} in {folder}, got none; "
+                "give a folder that has some, or the files themselves"
+            )
+        return files
+
+    def _content(self, name: str, argument: str) -> list[Input]:
+        """The lines of a text file; otherwise the argument itself, a text or a file of media."""
+        path = Path(argument)
+        if self.readers[name].produces == "text" and _is_kind_of_path(path, Path.is_file):
+            return lines_of(path, name)
+        return [{name: self._named(name, argument)}]
+
+    def _named(self, name: str, value: str) -> str:
+        """The value of one source. Raises UserError for a path where a text is expected."""
+        if self.readers[name].produces != "text":
+            return self._checked(name, value)
+        if self.as_text or not value.strip():
+            return value
+        if _is_kind_of_path(Path(value), Path.is_file):
+            raise UserError(
+                f"expected a text for the source {name!r}, got the file {value}; give a table "
+                f"(.jsonl, .tsv, .csv) with the columns {', '.join(self.readers)}, or use --text "
+                "if this is the text itself"
+            )
+        if looks_like_path(value, self._columns.suffixes):
+            raise UserError(
+                f"expected a text or an existing file for the source {name!r}, got {value!r}, "
+                "which is not a file; check the path, or use --text if this is the text itself"
             )
         return value
 
-
-def _reader_by_suffix(path: Path, reader: records.Reader) -> bool:
-    return path.suffix.lower() in reader.suffixes
-
-
-def _content(path: Path, reader: records.Reader) -> list[str]:
-    """The values in a recognised file: the lines of a text file, otherwise the file itself."""
-    if reader.produces != "text":
-        return [str(path)]
-    if not _is_kind_of_path(path, Path.is_file):
+    def _checked(self, name: str, value: str) -> str:
+        """A path. Raises UserError if there is no such file."""
+        if _is_kind_of_path(Path(value), Path.is_file):
+            return value
         raise UserError(
-            f"expected a text file, got {path}, which is not a file; check the path, or use --text "
-            "if this is the text itself"
+            f"expected a file ({', '.join(self.readers[name].suffixes)}) for the source {name!r}, "
+            f"got {value!r}, which is not a file; check the path"
         )
-    return list(_lines(read_lines(path), path))
+
+    def _usable(self, inputs: Iterable[Input]) -> Iterator[Input]:
+        """Inputs of lines or rows; one with a path to no file is an error."""
+        for given in inputs:
+            try:
+                if not isinstance(given, UserError):
+                    for name, value in given.items():
+                        if self.readers[name].produces != "text" and value.strip():
+                            self._checked(name, value)
+                yield given
+            except UserError as error:
+                yield error
+
+    def _is_table(self, path: Path) -> bool:
+        return not self.as_text and is_table(path) and _is_kind_of_path(path, Path.is_file)
+
+    @property
+    def _columns(self) -> SourceColumns:
+        return SourceColumns(self.readers, self.fields)
 
 
-def _lines(lines: Iterable[bytes], path: Path) -> Iterator[str]:
-    """One text per line; blank lines are errors because outputs match inputs by line number."""
-    for number, raw in enumerate(lines, start=1):
-        line = decode_line(raw, FileLine(path, number))
-        if not line.strip():
-            raise UserError(
-                f"expected a text in every line of {path}, got an empty line {number}; remove it"
-            )
-        yield line
+def is_blank(given: Input) -> bool:
+    """Whether every value of an input is blank: nothing is decoded, and the output is empty."""
+    return isinstance(given, dict) and bool(given) and not any(map(str.strip, given.values()))
 
 
 def _is_kind_of_path(path: Path, question: object) -> bool:
     """Test a path; a long sentence is not a path, and querying the disk for it raises OSError."""
     try:
         return bool(question(path))  # type: ignore[operator]
-    except OSError:
+    except (OSError, ValueError):
         return False

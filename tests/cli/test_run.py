@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -56,11 +57,15 @@ def test_the_same_command_again_changes_nothing(ran):
     assert {file: file.read_bytes() for file in folder.rglob("*.safetensors")} == files
 
 
-def test_the_hint_is_a_command_that_works(ran):
-    folder, output = ran
-    words = output.strip().splitlines()[-1].split()
-    result = call("predict", folder / "run", *words[words.index(str(folder / "run")) + 1 :])
+@pytest.mark.parametrize(("command", "hinted"), [("run", "predict"), ("train", "evaluate")])
+def test_the_hint_can_be_pasted_even_with_a_space_in_the_folder(ran, tmp_path, command, hinted):
+    folder, _ = ran
+    out = Path(shutil.copytree(folder / "run", tmp_path / "my run"))
+    result = call(command, folder / "tiny.yaml", "--data", folder, "--out", out)
     assert result.exit_code == 0, result.output
+    words = shlex.split(result.output.rpartition("multiattn ")[2])
+    assert words[:2] == [hinted, str(out)]
+    assert call(*words).exit_code == 0
 
 
 def test_predictions_are_lines_json_and_pictures(ran, tmp_path):
@@ -88,15 +93,57 @@ def test_what_may_be_wrong_with_an_output_is_said_beside_it(ran):
 def test_a_refused_input_keeps_its_line_and_the_others_their_outputs(ran):
     folder, _ = ran
     result = call("predict", folder / "run", "-", "--json", stdin="abc\nd!e\ngh\n")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["format"] for line in lines] == [1, 1, 1]
     assert [line.get("input") for line in lines] == [{"letters": "abc"}, None, {"letters": "gh"}]
     assert "leave the ! out" in lines[1]["error"]
     refusal, summary = result.stderr.splitlines()
     assert refusal.startswith("input 2: expected letters")
-    assert "got 1 that cannot" in summary
+    assert summary == "3 inputs: 2 decoded, 0 blank, 1 failed"
     plain = call("predict", folder / "run", "-", stdin="abc\nd!e\ngh\n").stdout.split("\n")
     assert plain == [lines[0]["text"], "", lines[2]["text"], ""]
+
+
+def test_a_blank_input_is_an_empty_line_and_no_failure(ran, tmp_path):
+    folder, _ = ran
+    alone = call("predict", folder / "run", "abc", "gh").stdout.splitlines()
+    (tmp_path / "in.en").write_text("abc\n\ngh\n  \n")
+    for arguments, stdin in ([tmp_path / "in.en"], ""), (["-"], "abc\n\ngh\n \n"):
+        result = call("predict", folder / "run", *arguments, stdin=stdin)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"{alone[0]}\n\n{alone[1]}\n\n"
+        assert result.stderr == "4 inputs: 2 decoded, 2 blank, 0 failed\n"
+    result = call("predict", folder / "run", "-", "--json", stdin="abc\n\n")
+    decoded, blank = (json.loads(line) for line in result.stdout.splitlines())
+    assert decoded.keys() >= {"format", "input", "text", "score"}
+    assert blank.keys() == {"format", "input", "text", "score", "log_probability", "tokens"}
+    assert (blank["input"], blank["text"], blank["score"]) == ({"letters": ""}, "", None)
+
+
+def test_where_no_input_can_be_decoded_the_exit_code_is_2(ran):
+    folder, _ = ran
+    result = call("predict", folder / "run", "-", stdin="d!e\n\nf!\n")
+    assert (result.exit_code, result.stdout) == (2, "\n\n\n")
+    beginnings = [line.split(":")[0] for line in result.stderr.splitlines()]
+    assert beginnings == ["input 1", "input 3", "error"]
+
+
+def test_several_outputs_are_lines_with_number_rank_and_score(ran):
+    folder, _ = ran
+    several = ["--set", "search.n_best=2", "--set", "search.beam=3"]
+    given = {"stdin": "abc\n\nd!e\ngh\n"}
+    as_json = call("predict", folder / "run", "-", "--json", *several, **given)
+    result = call("predict", folder / "run", "-", *several, **given)
+    assert result.exit_code == as_json.exit_code == 1
+    expected = []
+    for number, line in enumerate(map(json.loads, as_json.stdout.splitlines()), start=1):
+        found = line.get("n_best", [])
+        assert [one["rank"] for one in found] == [*range(1, len(found) + 1)]
+        rows = [f"{number}\t{one['rank']}\t{one['score']:.6g}\t{one['text']}" for one in found]
+        expected += rows or [f"{number}\t\t\t"]
+    assert result.stdout.splitlines() == expected
+    assert len(expected) == 6
 
 
 def test_the_only_input_refused_is_one_sentence(ran):
@@ -316,6 +363,8 @@ def test_a_run_with_a_ctc_head_writes_with_it(tmp_path):
         ("predict FOLDER/run abc --set search.scorers=[ctc]", "needs the head 'ctc'"),
         ("predict FOLDER/run abc --set search.n_best=3", "expected at most 2, the beam"),
         ("predict FOLDER/run abc --set search.top_k=3", "search.top_k: expected 0 with method"),
+        ("predict FOLDER/run abc --set search.max_source={'lines':3}", "got 'lines'"),
+        ("predict FOLDER/run nowhere/abc.txt", "which is not a file; check the path"),
         ("predict FOLDER/run abc --lm FOLDER/run", "without sources as the language model"),
         ("predict FOLDER/run abc --lm-weight 0.4", "search.language_model.run"),
         ("run RECIPE --data FOLDER --tokenizer FOLDER", "expected a run folder"),

@@ -1,11 +1,16 @@
 """What a command line says: files of a source that no text can be, and lines of texts."""
 
+import csv
+import gzip
 import io
+import json
+import re
+from dataclasses import replace
 
 import pytest
 
 from multiattn.errors import UserError
-from multiattn.prediction.inputs import InputParser
+from multiattn.prediction.inputs import InputParser, is_blank
 from multiattn.registry import records
 
 
@@ -73,17 +78,164 @@ def test_only_a_line_feed_ends_a_line(text, tmp_path, mark):
     assert [one["en"] for one in of_input] == SENTENCES
 
 
-def test_lines_that_are_not_utf8_are_named(text, tmp_path):
-    (tmp_path / "lines.txt").write_bytes(b"good\n\xff\xfe\n")
-    with pytest.raises(UserError, match=r"expected UTF-8 in .*lines\.txt, line 2"):
-        list(text.parse([str(tmp_path / "lines.txt")], []))
-    with pytest.raises(UserError, match="expected UTF-8 in standard input, line 1"):
-        list(text.parse(["-"], [b"\x80\n"]))
+def test_lines_that_are_not_utf8_are_named_in_their_place(text, tmp_path):
+    (tmp_path / "lines.txt").write_bytes(b"good\n\xff\xfe\nbetter\n")
+    first, bad, last = text.parse([str(tmp_path / "lines.txt")], [])
+    assert (first, last) == ({"en": "good"}, {"en": "better"})
+    assert re.match(r"expected UTF-8 in .*lines\.txt, line 2", str(bad))
+    (bad,) = text.parse(["-"], [b"\x80\n"])
+    assert "expected UTF-8 in standard input, line 1" in str(bad)
 
 
 @pytest.mark.parametrize("given", ["", " ", "en="])
-def test_an_empty_text_is_no_folder(text, tmp_path, monkeypatch, given):
+def test_an_empty_text_is_a_blank_input_and_no_folder(text, tmp_path, monkeypatch, given):
     (tmp_path / "notes.txt").write_text("not asked for\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="expected a text for the source 'en', got an empty one"):
+    (found,) = text.parse([given], [])
+    assert is_blank(found)
+
+
+def test_blank_lines_are_inputs_so_that_numbers_stay(text, tmp_path):
+    (tmp_path / "lines.txt").write_text("first\n\n  \nlast\n")
+    found = list(text.parse([str(tmp_path / "lines.txt"), "-"], [b"\n", b"more\n"]))
+    assert [is_blank(one) for one in found] == [False, True, True, False, True, False]
+
+
+ROWS = ["A dog .", "", "Zwei, drei"]
+
+
+@pytest.fixture
+def forms(tmp_path):
+    """One content in every form of file, in a folder with a space in its name."""
+    folder = tmp_path / "my docs"
+    folder.mkdir()
+    plain = "".join(f"{row}\n" for row in ROWS)
+    (folder / "small.en").write_text(plain)
+    (folder / "no suffix").write_text(plain)
+    (folder / "in.txt.gz").write_bytes(gzip.compress(plain.encode()))
+    (folder / "in.jsonl").write_text(
+        "".join(json.dumps({"id": 1, "en": row}) + "\n" for row in ROWS)
+    )
+    (folder / "only.jsonl").write_text("".join(json.dumps({"words": row}) + "\n" for row in ROWS))
+    table = "".join(f"1\t{row}\n" for row in ROWS)
+    (folder / "in.tsv").write_text(f"id\ten\n{table}")
+    (folder / "field.TSV.gz").write_bytes(gzip.compress(f"id\tenglish\n{table}".encode()))
+    with (folder / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "en"], *([1, row] for row in ROWS)])
+    return sorted(folder.iterdir())
+
+
+def test_a_file_is_read_by_what_it_is(text, forms):
+    text = replace(text, fields={"en": "english"})
+    assert len(forms) == 8
+    for path in forms:
+        for argument in (str(path), f"en={path}"):
+            assert [one["en"] for one in text.parse([argument], [])] == ROWS, path
+        as_text = replace(text, as_text=True)
+        assert list(as_text.parse([str(path)], [])) == [{"en": str(path)}]
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04\x00\x00", b"%PDF-1.7\n", "A dog".encode("utf-16")]
+)
+def test_a_file_that_is_no_text_is_refused(text, tmp_path, content):
+    (tmp_path / "in.en").write_bytes(content)
+    with pytest.raises(UserError, match=r"in\.en, which is not text in UTF-8; .* --text"):
+        list(text.parse([str(tmp_path / "in.en")], []))
+
+
+def test_markup_is_no_line_of_text(text, tmp_path):
+    (tmp_path / "in.json").write_text('["A dog"]')
+    with pytest.raises(UserError, match="with one input per line"):
+        list(text.parse([str(tmp_path / "in.json")], []))
+
+
+def test_a_table_without_the_column_is_refused_with_those_it_has(text, tmp_path):
+    (tmp_path / "in.tsv").write_text("id\ttext\n1\tA dog\n")
+    with pytest.raises(UserError, match=r"a column en in .*in\.tsv, got id, text"):
+        list(text.parse([str(tmp_path / "in.tsv")], []))
+    (tmp_path / "in.tsv").write_text("A first dog .\nA cat .\n")  # no header: no row may be lost
+    with pytest.raises(UserError, match="a column en"):
+        list(text.parse([str(tmp_path / "in.tsv")], []))
+
+
+def test_a_row_that_cannot_be_used_is_an_error_in_its_place(text, tmp_path):
+    (tmp_path / "in.jsonl").write_text(
+        '{"en": "one"}\n{"en"\n{"id": 3, "de": "zwei"}\n{"en": "four"}\n'
+    )
+    first, damaged, other, last = text.parse([str(tmp_path / "in.jsonl")], [])
+    assert (first, last) == ({"en": "one"}, {"en": "four"})
+    assert "line 2" in str(damaged)
+    assert "a column en" in str(other)
+    assert "line 3" in str(other)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "in.txt",
+        "small.en",
+        "docs/small",
+        "/no/where",
+        "my docs/in.tsv.gz",
+        "./my docs/notes",
+        "in.jsonl",
+    ],
+)
+def test_a_missing_path_is_no_text(text, tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="which is not a file; check the path, or use --text"):
         list(text.parse([given], []))
+    assert list(replace(text, as_text=True).parse([given], [])) == [{"en": given}]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "A man and/or a dog .",
+        "On 1/2 he left .",
+        "Fin.",
+        "3.14",
+        "U.S",
+        "a//b  c",
+        "He left... now",
+    ],
+)
+def test_a_text_with_dots_and_slashes_is_a_text(text, given):
+    assert list(text.parse([given], [])) == [{"en": given}]
+
+
+def test_a_missing_file_in_a_folder_that_exists_is_no_text(text, tmp_path):
+    (tmp_path / "my docs").mkdir()
+    with pytest.raises(UserError, match="which is not a file"):
+        list(text.parse([str(tmp_path / "my docs" / "notes")], []))
+
+
+@pytest.fixture
+def both(text, speech) -> InputParser:
+    return InputParser({**speech.readers, **text.readers})
+
+
+def test_a_table_has_a_column_per_source_and_paths_beside_it(both, folder):
+    rows = [{"speech": "b.wav", "en": "A dog"}, {"en": "A cat"}, {"speech": "no.wav", "en": "x"}]
+    (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second, third = both.parse([str(folder / "in.jsonl")], [])
+    assert first == {"speech": str(folder / "b.wav"), "en": "A dog"}
+    assert second == {"en": "A cat"}
+    assert "'no.wav', which is not a file" in str(third)
+
+
+def test_a_file_is_no_text_of_one_of_several_sources(both, folder):
+    given = [f"speech={folder / 'b.wav'}", f"en={folder / 'notes.txt'}"]
+    with pytest.raises(UserError, match=r"a table .* with the columns speech, en, or use --text"):
+        list(both.parse(given, []))
+    literal = replace(both, as_text=True).parse(given, [])
+    assert [one["en"] for one in literal] == [str(folder / "notes.txt")]
+
+
+def test_a_missing_recording_among_lines_costs_no_other(speech, folder):
+    lines = [f"{folder / 'b.wav'}\n".encode(), b"\n", b"nowhere.wav\n"]
+    first, second, third = speech.parse(["-"], lines)
+    assert first == {"speech": str(folder / "b.wav")}
+    assert is_blank(second)
+    assert "which is not a file" in str(third)

@@ -327,20 +327,6 @@ def test_inputs_are_texts_files_folders_or_lines(tmp_path):
     assert [Path(one["photo"]).name for one in found] == ["a.JPG", "b.jpg"]
 
 
-def test_a_blank_line_is_named_since_outputs_are_counted(tmp_path):
-    file = tmp_path / "three.txt"
-    file.write_text("first\n\nthird\n")
-    text = parser(en=("text", ".txt"))
-    for given, lines in ([str(file)], []), (["-"], [b"first\n", b"\n"]):
-        with pytest.raises(UserError, match="empty line 2"):
-            list(text.parse(given, lines))
-
-
-def test_a_file_of_texts_that_is_not_there_is_no_text(tmp_path):
-    with pytest.raises(UserError, match="which is not a file"):
-        list(parser(en=("text", ".txt")).parse([str(tmp_path / "none.txt")], []))
-
-
 @pytest.mark.parametrize("value", ["", None, 5, ["ab", "cd"]])
 def test_what_is_neither_text_nor_path_is_no_input(predictor, value):
     with pytest.raises(UserError, match="one input per call"):
@@ -381,7 +367,6 @@ def test_several_sources_are_given_by_name(tmp_path):
     [
         ("nowhere.jpg", "which is not a file"),
         ("  ", "expected SOURCE=VALUE"),
-        ("english= ", "an empty one"),
         ("french=A dog.", "one of the sources photo, english before the =, got 'french'"),
     ],
 )
