@@ -59,5 +59,6 @@ def _place(stretch: range, layout: Layout, labels: Sequence[str]) -> str:
     letters = "".join(labels[stretch.start : stretch.stop]).removesuffix(END)
     text = letters.replace("▁", " ").strip()
     if len(text) > 2 * QUOTED_LETTERS:
-        text = f"{text[:QUOTED_LETTERS].strip()} … {text[-QUOTED_LETTERS:].strip()}"
+        first, last = text[:QUOTED_LETTERS], text[-QUOTED_LETTERS:]
+        text = f"{first.rpartition(' ')[0] or first} … {last.partition(' ')[2] or last}"
     return f'in {len(stretch)} of its {len(labels)} tokens, "{text}"'

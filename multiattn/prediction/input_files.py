@@ -65,7 +65,7 @@ def looks_like_path(argument: str, suffixes: Iterable[str]) -> bool:
 def _in_a_folder(path: Path) -> bool:
     try:
         return path.parent != Path() and path.parent != Path("/") and path.parent.is_dir()
-    except OSError:  # too long for a path
+    except (OSError, ValueError):  # too long for a path, or with a null character
         return False
 
 

@@ -35,6 +35,13 @@ def test_peaks_with_little_in_between_are_no_doubt():
     assert not unread_stretch(attention([2.5, 0.1, 0.1, 2.0, 0.0, 0.2, 0.1, 1.0] * 4), 0.75)
 
 
+def test_an_output_as_long_as_in_training_is_no_doubt():
+    weights = torch.zeros(9, 100)
+    weights[:, 0] = 1.0
+    assert not unread_stretch(weights, 0.09)
+    assert unread_stretch(weights[:8], 0.09) == range(1, 100)
+
+
 def test_a_summary_reads_little_of_much():
     """Targets in training that have 0.02 tokens per slot: a hundred slots may be passed over."""
     assert not unread_stretch(attention([0.0] * 100 + [3.0] + [0.0] * 100), 0.02)

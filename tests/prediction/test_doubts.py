@@ -1,0 +1,44 @@
+"""Where a warning says that a source was not read: in words, in seconds, or nowhere."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from multiattn.engine.layouts import Grid, Time, Tokens
+from multiattn.prediction.doubts import unread_warnings
+from multiattn.runs.source_sizes import SourceSizes
+from multiattn.search.hypotheses import Hypothesis
+
+SLOTS, READ = 40, 10
+
+
+def warnings(layout, labels, due=0.5):
+    """Of an output that attends to the first slots alone."""
+    weights = torch.zeros(READ, SLOTS)
+    weights[range(READ), range(READ)] = 1.0
+    hypothesis = Hypothesis((), 0.0, 0.0, (), {"source": weights})
+    sizes = {"source": SourceSizes(20, due)}
+    return unread_warnings(hypothesis, {"source": layout}, {"source": labels}, sizes)
+
+
+def test_a_text_is_quoted():
+    words = ["▁never", "▁re", "ad"] * 13
+    (warning,) = warnings(Tokens(), [*words, "</s>"])
+    quoted = "read never read never read … read never read never read"
+    assert f'in 30 of its 40 tokens, "{quoted}",' in warning
+
+
+def test_a_recording_is_said_in_seconds():
+    (warning,) = warnings(Time(0.04), [])
+    assert "from 0.4 to 1.6 seconds" in warning
+
+
+@pytest.mark.parametrize("layout", [Grid(5, 8), Tokens()])
+def test_what_has_no_order_or_no_names_is_not_doubted(layout):
+    assert warnings(layout, []) == []
+
+
+@pytest.mark.parametrize("due", [None, 0.05])
+def test_without_a_record_and_with_short_targets_there_is_no_doubt(due):
+    assert warnings(Time(0.04), [], due) == []
