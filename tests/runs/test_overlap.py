@@ -82,7 +82,7 @@ def started(tmp_path, host, monkeypatch, name: str, corpus: str, init: str = "")
     earlier = RunFolder(tmp_path / init) if init else None
     start = RunRequest(start.recipe, start.settings, start.run, tmp_path, earlier)
     open_run_folder(start, host)
-    record_run(start, host, {})
+    record_run(start, host, {}, {})
     return start
 
 
