@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,11 @@ from multiattn.registry.host import load_host
 from multiattn.registry.schema import Named
 
 FOLDERS = Path(__file__).parents[1] / "plugins"
-PLUGINS = sorted(path.parent.name for path in FOLDERS.glob("*/pyproject.toml"))
+PLUGINS = sorted(
+    path.parent.name
+    for path in FOLDERS.glob("*/pyproject.toml")
+    if importlib.util.find_spec(f"multiattn_{path.parent.name}") is not None
+)
 HEAVY = "{'torch', 'torchaudio', 'torchvision', 'librosa', 'soundfile', 'PIL', 'pycocoevalcap'}"
 CORPORA_IN_README = {"text": 5, "audio": 6, "image": 6}
 
