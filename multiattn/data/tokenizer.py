@@ -1,17 +1,20 @@
 """Convert text to ids and back: a thin layer over the ``tokenizers`` library.
 
-Whitespace is normalised first. A space is then an ordinary character at the start of a word's first
-piece (`` the``, `` transl``, ``ation``). No piece has a space inside, so
-``decode(encode(text)) == text`` for every text whose characters were seen in training.
+Whitespace, and with ``unicode: nfc`` the form of letters, are normalised first. A space is then an
+ordinary character at the start of a word's first piece (`` the``, `` transl``, ``ation``). No piece
+has a space inside, so ``decode(encode(text)) == text`` for every normalised text whose characters
+were seen in training, and for every normalised text at all with the kind ``byte``.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +26,7 @@ from multiattn.errors import UserError
 from multiattn.files import write_json
 from multiattn.recipe.settings import TokenizerSettings
 from multiattn.symbols import UNK
+from multiattn.unicode import normalise_unicode
 
 # Spelled with a space inside, which no piece has, so that no text can encode to one of them.
 _SPECIALS = ["< pad >", "< s >", "</ s >", "< unk >"]
@@ -33,7 +37,9 @@ _DISPLAYED = ["<pad>", "<s>", "</s>", "<unk>"]
 _SUBWORD_SEGMENT = (
     r" ?&#?[\p{L}\p{N}]+;| ?[\p{L}\p{M}\p{N}]+| ?[^ \p{L}\p{M}\p{N}]+"  # entity, word, the rest
 )
-_SEGMENTS = {"char": ".", "word": " [^ ]+", "bpe": _SUBWORD_SEGMENT, "unigram": _SUBWORD_SEGMENT}
+_SEGMENTS = {"char": ".", "word": " [^ ]+"}  # of the other kinds: _SUBWORD_SEGMENT
+_SAMPLED_KINDS = ("bpe", "byte", "unigram")
+_BYTES = 256
 
 
 # The library's threads bring no speed-up here, and it warns whenever a data loader forks.
@@ -50,10 +56,11 @@ class Tokenizer:
     """
 
     def __init__(self, library: tokenizers.Tokenizer, settings: TokenizerSettings) -> None:
-        if settings.sampling and settings.kind not in ("bpe", "unigram"):
+        if settings.sampling and settings.kind not in _SAMPLED_KINDS:
             raise UserError(
                 f"expected sampling 0 with the tokenizer kind {settings.kind!r}, which splits a "
-                f"text in only one way, got {settings.sampling}; use bpe or unigram, or remove it"
+                f"text in only one way, got {settings.sampling}; use bpe, byte or unigram, or "
+                "remove it"
             )
         self.settings = settings
         self._library = library
@@ -69,24 +76,23 @@ class Tokenizer:
         """Learn a vocabulary of at most ``settings.size`` pieces, specials included.
 
         Raises UserError if there is no text, or if ``size`` cannot hold every character (``bpe``
-        and ``unigram``; ``char`` and ``word`` leave out rare pieces).
+        and ``unigram``; ``char`` and ``word`` leave out rare pieces) or every byte (``byte``).
         """
-        lines = [line for text in texts if (line := _normalise_spaces(text, settings))]
+        lines = [line for text in texts if (line := _normalise(text, settings))]
         if not lines:
             raise UserError(
                 "expected at least one text to train a tokenizer on, got none; "
                 "check the split and the field that the recipe names"
             )
-        needed = len(set().union(*lines)) + len(_SPECIALS)
-        if settings.kind in ("bpe", "unigram") and settings.size < needed:
-            raise UserError(
-                f"expected a tokenizer size of at least {needed}, one piece for each character of "
-                f"the training text and {len(_SPECIALS)} more, got {settings.size}; raise size"
-            )
+        _check_size(settings, lines)
         model, trainer = _untrained(settings)
         library = tokenizers.Tokenizer(model)
-        pattern = Regex(_SEGMENTS[settings.kind])
+        pattern = Regex(_SEGMENTS.get(settings.kind, _SUBWORD_SEGMENT))
         library.pre_tokenizer = pre_tokenizers.Split(pattern, "isolated")
+        if settings.kind == "byte":
+            as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+            steps = [library.pre_tokenizer, as_bytes]
+            library.pre_tokenizer = pre_tokenizers.Sequence(steps)
         library.train_from_iterator(lines, trainer)
         return cls(library, settings)
 
@@ -97,8 +103,12 @@ class Tokenizer:
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The readable form of every id, in order."""
-        return tuple(self.pieces(range(self.size)))
+        r"""The readable form of every id, in order; a byte that is no character as ``\xff``."""
+        if self.settings.kind != "byte":
+            return tuple(self.pieces(range(self.size)))
+        texts = (text.encode("latin-1") for text in self._texts[len(_DISPLAYED) :])
+        shown = (text.decode("utf-8", "backslashreplace").replace(" ", "▁") for text in texts)
+        return (*_DISPLAYED, *shown)
 
     def encode(self, text: str, generator: random.Random | None = None) -> list[int]:
         """Turn a text into ids, without BOS and EOS.
@@ -106,14 +116,8 @@ class Tokenizer:
         A generator turns on subword sampling as set in ``settings.sampling``; the result depends
         only on the text and on the generator. Raises UserError for a lone surrogate.
         """
-        line = _normalise_spaces(text, self.settings)
-        try:
-            spans = self._library.pre_tokenizer.pre_tokenize_str(line)
-        except UnicodeEncodeError as error:
-            raise UserError(
-                f"expected valid Unicode text, got {line.strip()!r} with a lone surrogate; "
-                "give it as UTF-8"
-            ) from error
+        line = _normalise(_require_utf8(text), self.settings)
+        spans = self._library.pre_tokenizer.pre_tokenize_str(line)
         segments = [segment for segment, _ in spans]
         if generator is None or self._sampled is None:
             return [piece for segment in segments for piece in self._best(segment)]
@@ -121,15 +125,41 @@ class Tokenizer:
         return [piece for segment in segments for piece in sampled(segment, generator)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turn ids into a text; padding, BOS and EOS add nothing to it."""
-        return " ".join("".join(self._texts[index] for index in ids).split())
+        """Turn ids into a text; padding, BOS and EOS add nothing to it.
+
+        Bytes that are not UTF-8 are shown as U+FFFD.
+        """
+        return " ".join(self._readable("".join(self._texts[index] for index in ids)).split())
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """The readable form of each id: ``▁`` marks a word's start; specials are in brackets."""
-        return [
-            _DISPLAYED[index] if index < len(_DISPLAYED) else self._texts[index].replace(" ", "▁")
-            for index in ids
-        ]
+        """The readable form of each id: ``▁`` marks a word's start; specials are in brackets.
+
+        A character whose bytes are in several pieces is shown with the first.
+        """
+        pieces = []
+        for special, group in groupby(ids, key=lambda index: index < len(_DISPLAYED)):
+            if special:
+                pieces += [_DISPLAYED[index] for index in group]
+            else:
+                shown = self._shown([self._texts[index] for index in group])
+                pieces += [piece.replace(" ", "▁") for piece in shown]
+        return pieces
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """What each id adds to a string as ``spelling`` returns it; nothing for PAD, BOS, EOS."""
+        return tuple(self._texts)
+
+    def spelling(self, text: str) -> str:
+        """The text as pieces spell it: normalised, with one space at its end if it had any.
+
+        With the kind ``byte`` each character stands for one byte. Raises UserError for a lone
+        surrogate.
+        """
+        line = _normalise(_require_utf8(text), self.settings).lstrip(" ")
+        if line and text[-1:].isspace():
+            line += " "
+        return line.encode().decode("latin-1") if self.settings.kind == "byte" else line
 
     def words(self, ids: Iterable[int]) -> list[tuple[str, int, int]]:
         """Join subwords into words: (word, position of its first id, position after its last).
@@ -149,7 +179,7 @@ class Tokenizer:
             elif letters:
                 words.append((letters, position, position + 1))
                 open_word = True
-        return words
+        return [(self._readable(word), first, end) for word, first, end in words]
 
     def save(self, path: Path) -> None:
         """Write one JSON file atomically. Raises UserError if it cannot be written."""
@@ -161,7 +191,8 @@ class Tokenizer:
         """Read what ``save`` wrote. Raises UserError naming the file if it is anything else."""
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            settings = TokenizerSettings.model_validate(saved["settings"])
+            # before it was a setting, texts were left as they were
+            settings = TokenizerSettings.model_validate({"unicode": "none", **saved["settings"]})
             library = tokenizers.Tokenizer.from_str(json.dumps(saved["library"]))
         except OSError as error:
             raise UserError(
@@ -183,21 +214,87 @@ class Tokenizer:
         if not self.settings.sampling:
             return None
         model = json.loads(self._library.to_str())["model"]
-        if self.settings.kind == "bpe":
-            return _BpeDropout(model, self.settings.sampling)
-        return _UnigramSampling(model, self.settings.sampling, self._best)
+        if self.settings.kind == "unigram":
+            return _UnigramSampling(model, self.settings.sampling, self._best)
+        return _BpeDropout(model, self.settings.sampling)
+
+    def _readable(self, text: str) -> str:
+        """The text that a string of ``self._texts`` stands for."""
+        if self.settings.kind != "byte":
+            return text
+        return text.encode("latin-1").decode("utf-8", "replace")
+
+    def _shown(self, texts: Sequence[str]) -> list[str]:
+        """Divide the readable text among pieces: a character goes to that with its first byte."""
+        if self.settings.kind != "byte":
+            return [*texts]
+        shown, first = [""] * len(texts), 0
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for place, text in enumerate(texts):
+            for byte in text:
+                begun = bool(decoder.getstate()[0])
+                first = first if begun else place
+                complete = decoder.decode(byte.encode("latin-1"))
+                shown[first] += complete[:1]
+                shown[place] += complete[1:]
+                first = place if complete else first
+        if texts:
+            shown[first] += decoder.decode(b"", final=True)
+        return shown
 
 
-def _normalise_spaces(text: str, settings: TokenizerSettings) -> str:
-    line = " ".join((text.lower() if settings.lowercase else text).split())
+def _normalise(text: str, settings: TokenizerSettings) -> str:
+    text = text.lower() if settings.lowercase else text
+    line = " ".join((normalise_unicode(text) if settings.unicode == "nfc" else text).split())
     return line if settings.kind == "char" or not line else f" {line}"
+
+
+def _require_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"expected valid Unicode text, got {' '.join(text.split())!r} with a lone surrogate; "
+            "give it as UTF-8"
+        ) from error
+    return text
+
+
+def _check_size(settings: TokenizerSettings, lines: Sequence[str]) -> None:
+    """Raise UserError if the vocabulary cannot hold what each text is made of."""
+    if settings.kind not in _SAMPLED_KINDS:
+        return
+    parts = _BYTES if settings.kind == "byte" else len(set().union(*lines))
+    needed = parts + len(_SPECIALS)
+    if settings.size < needed:
+        what = "byte" if settings.kind == "byte" else "character of the training text"
+        raise UserError(
+            f"expected a tokenizer size of at least {needed}, one piece for each {what} and "
+            f"{len(_SPECIALS)} more, got {settings.size}; raise size"
+        )
 
 
 def _texts(vocabulary: dict[str, int], settings: TokenizerSettings) -> list[str]:
     """List what each id adds to a decoded text."""
     texts = sorted(vocabulary, key=vocabulary.__getitem__)
+    if settings.kind == "byte":
+        byte_of = _bytes_of_library()
+        texts[len(_SPECIALS) :] = [
+            "".join(byte_of[char] for char in text) for text in texts[len(_SPECIALS) :]
+        ]
     unknown = " <unk>" if settings.kind == "word" else "<unk>"
     return ["", "", "", unknown, *texts[len(_SPECIALS) :]]
+
+
+def _bytes_of_library() -> dict[str, str]:
+    """The byte, as a character of Latin-1, for each character that the library writes bytes with.
+
+    Printable bytes stand for themselves, the others for those from U+0100 on (Radford et al. 2019).
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, _BYTES)]
+    others = [byte for byte in range(_BYTES) if byte not in printable]
+    shifted = {chr(_BYTES + place): chr(byte) for place, byte in enumerate(others)}
+    return {chr(byte): chr(byte) for byte in printable} | shifted
 
 
 def _untrained(settings: TokenizerSettings) -> tuple[models.Model, trainers.Trainer]:
@@ -207,7 +304,9 @@ def _untrained(settings: TokenizerSettings) -> tuple[models.Model, trainers.Trai
         "show_progress": False,
     }
     unknown = _SPECIALS[UNK]
-    if settings.kind == "bpe":  # a pair seen only once is not worth a merge
+    if settings.kind == "byte":
+        shared["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()
+    if settings.kind in ("bpe", "byte"):  # a pair seen only once is not worth a merge
         return models.BPE(unk_token=unknown), trainers.BpeTrainer(min_frequency=2, **shared)
     if settings.kind == "unigram":
         return models.Unigram(), trainers.UnigramTrainer(unk_token=unknown, **shared)

@@ -56,8 +56,9 @@ class SourceSettings(Strict):
 class TokenizerSettings(Strict):
     """The tokenizer of a source or of the target: text <-> ids."""
 
-    kind: Literal["char", "word", "bpe", "unigram"] = "bpe"
+    kind: Literal["char", "word", "bpe", "byte", "unigram"] = "bpe"
     size: int = Field(default=8000, gt=4, le=10_000_000)  # includes the four special tokens
+    unicode: Literal["nfc", "none"] = "nfc"  # nfc: also without invisible characters
     lowercase: bool = False
     sampling: Probability = 0.0
 

@@ -23,8 +23,9 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.recipe.settings import TokenizerSettings
 from multiattn.symbols import BOS, EOS, PAD, UNK
+from multiattn.unicode import normalise_unicode
 
-KINDS = ["char", "word", "bpe", "unigram"]
+KINDS = ["char", "word", "bpe", "byte", "unigram"]
 DATA = Path(os.environ.get("MULTIATTN_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TEXTS = [
     "the dogs and the dog are dogs",
@@ -51,10 +52,69 @@ def test_any_text_at_all_comes_back_with_its_white_space_normalised(kind, texts)
     normalised = [" ".join(text.split()) for text in texts]
     if not any(normalised):
         return
-    tokenizer = trained(kind, texts)
+    tokenizer = trained(kind, texts, unicode="none")
     ids = [tokenizer.encode(text) for text in texts]
     assert [tokenizer.decode(row) for row in ids] == normalised
     assert all(index > UNK for row in ids for index in row)
+
+
+@given(text=st.text(), seed=st.integers(0, 9))
+def test_with_a_vocabulary_of_bytes_no_text_at_all_has_an_unknown_symbol(text, seed):
+    for unicode, expected in (("none", text), ("nfc", normalise_unicode(text))):
+        tokenizer = trained("byte", unicode=unicode, sampling=0.3)
+        for ids in (tokenizer.encode(text), tokenizer.encode(text, random.Random(seed))):
+            assert UNK not in ids
+            assert tokenizer.decode(ids) == " ".join(expected.split())
+            assert " ".join(word for word, _, _ in tokenizer.words(ids)) == tokenizer.decode(ids)
+            shown = "".join(tokenizer.pieces(ids)).replace("▁", " ")
+            assert shown.strip() == tokenizer.decode(ids).replace("▁", " ").strip()
+
+
+@given(ids=st.lists(st.integers(0, 299), max_size=20))
+def test_pieces_of_any_bytes_join_to_what_is_decoded(ids):
+    tokenizer = trained("byte", ["dogs äöü ☃ 日本 dogs äöü ☃ 日本"] * 3)
+    ids = [index for index in ids if UNK < index < tokenizer.size]
+    shown = "".join(tokenizer.pieces(ids)).replace("▁", " ")
+    assert " ".join(shown.split()) == tokenizer.decode(ids)
+
+
+def test_a_character_of_several_pieces_is_shown_with_the_first():
+    tokenizer = trained("byte", ["a t-shirt is a shirt"] * 2)
+    ids = tokenizer.encode("a ☃")
+    assert tokenizer.pieces([*ids, EOS]) == ["▁a", "▁", "☃", "", "", "</s>"]
+    assert tokenizer.pieces(ids[:-1]) == ["▁a", "▁", "\ufffd", ""]
+    assert tokenizer.words(ids) == [("a", 0, 1), ("☃", 2, 5)]
+    assert len(set(tokenizer.vocabulary)) == tokenizer.size
+    assert {r"\xe2", "a", "▁a"} <= set(tokenizer.vocabulary)
+
+
+def test_texts_that_look_alike_are_encoded_alike():
+    decomposed = "Zwei su\u0308\u00dfe\u200b Hu\u0308nd\u00adchen \ufeff(wei\u00df\x07)"
+    for kind in KINDS:
+        tokenizer = trained(kind)
+        ids = tokenizer.encode("Zwei süße Hündchen (weiß)")
+        assert UNK not in ids
+        assert tokenizer.encode(decomposed) == ids
+        assert tokenizer.spelling(decomposed) == tokenizer.spelling("Zwei süße Hündchen (weiß)")
+    assert UNK in trained("char", unicode="none").encode(decomposed)
+
+
+def test_joiners_stay_because_they_change_how_a_word_is_written():
+    text = "می\u200cخواهم क्\u200dष"
+    for kind in KINDS:
+        tokenizer = trained(kind, [text])
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_a_tokenizer_from_before_the_setting_leaves_texts_as_they_are(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    trained("char", ["u\u0308 u"], unicode="none").save(path)
+    saved = json.loads(path.read_text())
+    del saved["settings"]["unicode"]
+    path.write_text(json.dumps(saved))
+    tokenizer = Tokenizer.load(path)
+    assert tokenizer.settings.unicode == "none"
+    assert tokenizer.decode(tokenizer.encode("u\u0308")) == "u\u0308"
 
 
 @pytest.mark.parametrize("variant", ["", "tok"])
@@ -139,7 +199,7 @@ def test_training_bpe_twice_gives_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_tokenizer_is_the_same_tokenizer(kind, tmp_path):
-    sampling = 0.5 if kind in ("bpe", "unigram") else 0.0
+    sampling = 0.5 if kind in ("bpe", "byte", "unigram") else 0.0
     tokenizer = trained(kind, sampling=sampling)
     tokenizer.save(tmp_path / "target" / "tokenizer.json")
     assert [path.name for path in (tmp_path / "target").iterdir()] == ["tokenizer.json"]
@@ -182,13 +242,19 @@ def test_training_on_nothing_or_with_too_small_a_size_says_what_is_needed():
         assert tokenizer.decode(tokenizer.encode("abc")) == "abc"
 
 
+def test_a_vocabulary_of_bytes_has_room_for_every_byte():
+    with pytest.raises(UserError, match=r"size of at least 260, one piece for each byte.*got 259"):
+        trained("byte", size=259)
+    assert trained("byte", size=260).size == 260
+
+
 def test_sampling_where_nothing_can_be_sampled_is_refused():
     for kind in ("char", "word"):
-        with pytest.raises(UserError, match=r"expected sampling 0.*use bpe or unigram"):
+        with pytest.raises(UserError, match=r"expected sampling 0.*use bpe, byte or unigram"):
             trained(kind, sampling=0.1)
 
 
-@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize("kind", ["bpe", "byte", "unigram"])
 def test_sampling_is_a_function_of_the_generator_and_off_without_one(kind):
     tokenizer = trained(kind, sampling=0.5)
     text = TEXTS[0]
@@ -305,7 +371,7 @@ def test_unigram_sampling_survives_characters_it_never_saw():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_are_the_decoded_text_and_where_each_was_written(kind):
-    sampling = 0.5 if kind in ("bpe", "unigram") else 0.0
+    sampling = 0.5 if kind in ("bpe", "byte", "unigram") else 0.0
     tokenizer = trained(kind, sampling=sampling)
     for seed, text in enumerate(TEXTS):
         ids = [BOS, *tokenizer.encode(text, random.Random(seed)), EOS, PAD]
