@@ -46,7 +46,12 @@ SOME_FAILED = 1  # the exit code where some inputs could not be decoded
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--attention", metavar="DIR", type=PATH, help="Save attention maps to this folder.")
 @click.option("--text", is_flag=True, help="Treat every input as text, even if it names a file.")
-@click.option("--prefix", metavar="TEXT", default="", help="Text that outputs must start with.")
+@click.option(
+    "--prefix",
+    metavar="TEXT",
+    default="",
+    help="Text that outputs must start with; its last word may go on.",
+)
 @set_option
 @language_model_options
 @ensemble_option

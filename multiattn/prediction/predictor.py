@@ -141,7 +141,8 @@ class Predictor:
     def __call__(self, source: InputValue = "", *, prefix: str = "") -> Prediction:
         """Decode one input: a text or path, or one per source name (None for a missing source).
 
-        prefix: text that the output must start with. Raises UserError for an unknown source.
+        prefix: text that the output must start with; a word at its end may go on, unless a space
+        follows it. Raises UserError for an unknown source.
         """
         (prediction,) = self.each([source], prefix=prefix)
         return prediction

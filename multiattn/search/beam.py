@@ -40,8 +40,7 @@ from multiattn.symbols import BOS, EOS
 def beam_search(task: SearchTask) -> list[list[Hypothesis]]:
     """Find the ``n_best`` best hypotheses of every input, best first.
 
-    Raises UserError for an impossible prefix, and where the settings leave an input without any
-    output.
+    Raises UserError where the settings leave an input without any output.
     """
     settings, panel = task.settings, Panel(task.decoder, task.scorers)
     beam = begin(panel, task.memories, task.heads, task.constraints(), settings.beam)
@@ -63,6 +62,7 @@ class Beam:
     tokens: Tensor  # (B, N), the last of each hypothesis
     totals: Tensor  # (B, N), sums of scores
     generated: Tensor | None  # (B, N, step) all tokens so far, kept for n-gram blocking only
+    prefixes: Tensor | None  # (B, N) how much of them is spelled; None once all of it is
 
 
 def begin(
@@ -77,15 +77,17 @@ def begin(
     shared, state = scorer.begin(memories, heads, batch_size)
     like = _floating_leaf((state, shared))
     rows = torch.arange(batch_size, device=like.device)
+    constraints = tree_map(lambda leaf: leaf.to(like.device), constraints)
     return Beam(
         rows=rows,
-        constraints=tree_map(lambda leaf: leaf.to(like.device), constraints),
+        constraints=constraints,
         unfinished=torch.full_like(rows, width),
         shared=shared,
         state=state,
         tokens=torch.full_like(rows, BOS).unsqueeze(1),  # (B, 1)
         totals=like.new_zeros(batch_size, 1, dtype=torch.promote_types(like.dtype, torch.float)),
         generated=rows.new_zeros(batch_size, 1, 0) if constraints.block_ngrams else None,
+        prefixes=constraints.start(),
     )
 
 
@@ -111,7 +113,7 @@ def run(
     """Extend hypotheses until every input is finished: at its limit a hypothesis can only end."""
     for step in range(history.steps):
         scored = scorer.step(beam.tokens, beam.state, beam.shared)
-        beam.constraints.apply(scored.scores, step, beam.generated)
+        beam.constraints.apply(scored.scores, step, beam.generated, beam.prefixes)
         candidates = selector.choose(scored, beam.totals, beam.rows, step)
         ranks = torch.arange(candidates.totals.shape[1], device=beam.rows.device)
         surplus = ranks >= beam.unfinished.unsqueeze(1)  # (B, K)
@@ -158,14 +160,17 @@ def _advance(beam: Beam, candidates: Candidates, going_on: Tensor) -> Beam:
             return beam
     width = int((candidates.totals > -math.inf).sum(1).max())
     tokens, parents = candidates.tokens[:, :width], candidates.parents[:, :width]
-    state, generated = beam.state, beam.generated
+    kept = beam.state, beam.generated, beam.prefixes
     if not all_going_on or width > 1 or beam.tokens.shape[1] > 1:
         index = rows.unsqueeze(1)
-        state, generated = tree_map(lambda leaf: leaf[index, parents], (state, generated))
+        kept = tree_map(lambda leaf: leaf[index, parents], kept)
+    state, generated, prefixes = kept
     if generated is not None:
         generated = torch.cat([generated, tokens.unsqueeze(2)], 2)
-    totals = candidates.totals[:, :width]
-    return replace(beam, state=state, tokens=tokens, totals=totals, generated=generated)
+    if prefixes is not None:
+        prefixes = beam.constraints.follow(prefixes, tokens)
+    beam = replace(beam, generated=generated, prefixes=prefixes)
+    return replace(beam, state=state, tokens=tokens, totals=candidates.totals[:, :width])
 
 
 def _keep_inputs(beam: Beam, rows: Tensor) -> Beam:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache, partial
 
 import torch
 
@@ -13,7 +14,7 @@ from multiattn.engine.model import Model
 from multiattn.errors import UserError
 from multiattn.recipe.settings import SearchSettings
 from multiattn.search.beam import beam_search
-from multiattn.search.constraints import make_constraints
+from multiattn.search.constraints import Pieces, PrefixAutomaton, make_constraints
 from multiattn.search.ctc_search import ctc_search
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import Ensemble, primary_memories
@@ -21,7 +22,6 @@ from multiattn.search.sampling import sample
 from multiattn.search.scorers import Scorer, VocabularyScorer
 from multiattn.search.task import Memories, SearchTask
 from multiattn.seeds import derive
-from multiattn.symbols import UNK
 
 
 class SequenceGenerator:
@@ -68,7 +68,11 @@ class SequenceGenerator:
         self._decoder = Ensemble([own, *others]) if others else own
 
     def __call__(self, batch: Batch, prefix: str = "") -> list[list[Hypothesis]]:
-        """The outputs of every input, best first; each begins with ``prefix``."""
+        """The outputs of every input, best first.
+
+        prefix: what the text of each begins with; pieces may end before, at or after its end, which
+        need not be a word's. Raises UserError if no pieces of the vocabulary spell it.
+        """
         return self.search(self.encode(batch), batch.ids, prefix)
 
     @torch.inference_mode()
@@ -110,16 +114,13 @@ class SequenceGenerator:
         """The text of a hypothesis."""
         return self._tokenizer.decode(hypothesis.tokens)
 
-    def _prefixes(self, batch_size: int, prefix: str) -> Sequence[Sequence[int]]:
-        if not prefix:
-            return ()
-        ids = self._tokenizer.encode(prefix)
-        if UNK in ids:
-            raise UserError(
-                f"expected a prefix that the model can generate, got {prefix!r} with symbols that "
-                "were not seen in training; leave these out"
-            )
-        return [ids] * batch_size
+    def _prefixes(self, batch_size: int, prefix: str) -> Sequence[PrefixAutomaton | None]:
+        text = self._tokenizer.spelling(prefix)
+        return [self._automaton(text)] * batch_size if text else ()
+
+    @cached_property
+    def _automaton(self) -> Callable[[str], PrefixAutomaton]:
+        return lru_cache(1)(partial(PrefixAutomaton, Pieces(self._tokenizer.spellings)))
 
     def _generators(self, ids: Sequence[str]) -> list[torch.Generator]:
         seeds = [derive(self._seed, "sample", name) % 2**63 for name in ids]

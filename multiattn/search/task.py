@@ -9,7 +9,7 @@ from torch import nn
 
 from multiattn.engine.memory import Memory
 from multiattn.recipe.settings import SearchSettings
-from multiattn.search.constraints import Constraints, make_constraints
+from multiattn.search.constraints import Constraints, PrefixAutomaton, make_constraints
 from multiattn.search.panel import primary_memories
 from multiattn.search.scorers import Decoder, Scorer
 
@@ -24,7 +24,7 @@ class SearchTask:
     memories: per source, leaves (B, …); a list of such mappings for an ``Ensemble``.
     scorers: each with its weight.
     heads: the model's, for scorers that use one.
-    prefixes: token ids that each output must begin with, one sequence per input; empty for none.
+    prefixes: what each output must begin with, one or None per input; empty for none.
     """
 
     decoder: Decoder
@@ -33,7 +33,7 @@ class SearchTask:
     settings: SearchSettings
     scorers: Sequence[tuple[Scorer, float]] = ()
     heads: Mapping[str, nn.Module] = field(default_factory=dict)
-    prefixes: Sequence[Sequence[int]] = ()
+    prefixes: Sequence[PrefixAutomaton | None] = ()
 
     @property
     def primary_memories(self) -> Mapping[str, Memory]:
@@ -41,7 +41,7 @@ class SearchTask:
         return primary_memories(self.memories)
 
     def constraints(self) -> Constraints:
-        """Which tokens each output may consist of. Raises UserError for an impossible prefix."""
+        """Which tokens each output may consist of. Raises UserError for too few prefixes."""
         return make_constraints(
             self.settings, self.primary_memories, self.batch_size, self.prefixes
         )

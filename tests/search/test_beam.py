@@ -18,6 +18,8 @@ from naive_search import (
     all_sentences,
     alone,
     assert_same,
+    automaton,
+    begins,
     follow,
     make_memory,
     naive_beam,
@@ -59,6 +61,23 @@ def test_a_beam_that_holds_everything_is_brute_force(length_penalty: float) -> N
         assert [h.score for h in hypotheses] == pytest.approx([score for score, _ in best])
 
 
+@pytest.mark.parametrize("prefix", ["a", "a ", "ab", "a a", "aa"])
+def test_the_best_output_is_the_best_of_all_whose_text_begins_with_the_prefix(prefix: str) -> None:
+    decoder = TableDecoder(5)
+    options = SearchSettings(beam=400, n_best=5, max_length=4)
+    (found,) = beam_search(SearchTask(decoder, {}, 1, options, prefixes=[automaton(prefix)]))
+    following, scored = follow(decoder, {}), []
+    for words in all_sentences(4):
+        if begins(words, prefix):
+            tokens = enumerate((*words, EOS))
+            total = sum(following(words[:at]).log_probabilities[token] for at, token in tokens)
+            scored.append((total / (len(words) + 1), words))
+    assert len({words[0] for _, words in scored}) > 1
+    best = sorted(scored, reverse=True)[:5]
+    assert [hypothesis.tokens for hypothesis in found] == [words for _, words in best]
+    assert [h.score for h in found] == pytest.approx([score for score, _ in best])
+
+
 search_options = strategies.builds(
     SearchSettings,
     beam=strategies.integers(2, 6),
@@ -78,7 +97,9 @@ search_options = strategies.builds(
     lengths=strategies.lists(strategies.integers(1, 4), min_size=1, max_size=4),
     options=search_options,
     prefixes=strategies.lists(
-        strategies.lists(strategies.sampled_from(WORDS), max_size=4), min_size=4, max_size=4
+        strategies.sampled_from(["", "a", "a ", "ab", "aa", "ab a", "a ab", "aaa ab a"]),
+        min_size=4,
+        max_size=4,
     ),
 )
 def test_a_beam_is_what_the_naive_one_finds(
@@ -86,7 +107,7 @@ def test_a_beam_is_what_the_naive_one_finds(
     sharpness: float,
     lengths: list[int],
     options: SearchSettings,
-    prefixes: list[list[int]],
+    prefixes: list[str],
 ) -> None:
     memories, batch_size = {"source": make_memory(lengths, seed)}, len(lengths)
     decoder = TableDecoder(seed, sharpness=sharpness)
@@ -97,15 +118,13 @@ def test_a_beam_is_what_the_naive_one_finds(
             limit = min(limit, int(length * options.max_length_ratio) + 10)
         following = follow(decoder, alone(memories, row))
         expected.append(naive_beam(following, limit, options, prefixes[row]))
+    automata = [automaton(prefix) for prefix in prefixes[:batch_size]]
+    task = SearchTask(decoder, memories, batch_size, options, prefixes=automata)
     if not all(expected):  # one word never twice, and too many asked for
         with pytest.raises(UserError, match="got none for number"):
-            beam_search(
-                SearchTask(decoder, memories, batch_size, options, prefixes=prefixes[:batch_size])
-            )
+            beam_search(task)
         return
-    found = beam_search(
-        SearchTask(decoder, memories, batch_size, options, prefixes=prefixes[:batch_size])
-    )
+    found = beam_search(task)
     for hypotheses, naive in zip(found, expected, strict=True):
         assert_same(hypotheses, naive)
 
@@ -145,7 +164,7 @@ def test_weighted_scorers_join_as_in_the_naive_beam(
         limit = options.max_length
         if options.max_length_ratio is not None:
             limit = min(limit, int(longest * options.max_length_ratio) + 10)
-        assert_same(hypotheses, naive_beam(following, limit, options, (), extra, final))
+        assert_same(hypotheses, naive_beam(following, limit, options, "", extra, final))
 
 
 def test_a_beam_of_one_takes_the_likeliest_word_every_time() -> None:

@@ -6,7 +6,16 @@ import math
 
 import pytest
 import torch
-from naive_search import CODES, TableDecoder, assert_same, follow, make_memory, naive_beam
+from naive_search import (
+    CODES,
+    TableDecoder,
+    assert_same,
+    automaton,
+    follow,
+    make_memory,
+    naive_beam,
+    text_of,
+)
 
 from multiattn.errors import UserError
 from multiattn.recipe.settings import SearchSettings
@@ -96,30 +105,26 @@ def test_lengths_stay_between_their_limits(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["beam", "sample"])
 def test_every_output_begins_with_its_prefix(method: str) -> None:
-    prefixes = [[], [4], [6, 6, 6], [3, 5]]
+    prefixes = ["", "a ", "ab ab ab", "aa"]
     memories = {"source": make_memory([1, 2, 3, 2])}
     options = SearchSettings(
         beam=3, n_best=3, block_ngrams=1, max_length=2
     )  # neither holds in a prefix
     generators = [torch.Generator().manual_seed(row) for row in range(4)]
-    found = (
-        beam_search(SearchTask(TableDecoder(1), memories, 4, options, prefixes=prefixes))
-        if method == "beam"
-        else sample(
-            SearchTask(TableDecoder(1), memories, 4, options, prefixes=prefixes), generators
-        )
-    )
+    automata = [automaton(prefix) for prefix in prefixes]
+    task = SearchTask(TableDecoder(1), memories, 4, options, prefixes=automata)
+    found = beam_search(task) if method == "beam" else sample(task, generators)
     for prefix, hypotheses in zip(prefixes, found, strict=True):
         for hypothesis in hypotheses:
-            assert list(hypothesis.tokens[: len(prefix)]) == prefix
-            assert len(hypothesis.tokens) <= max(2, len(prefix))
+            assert text_of(hypothesis.tokens).startswith(prefix)
+            assert len(hypothesis.tokens) <= (3 if prefix == "ab ab ab" else 2)
 
 
 @pytest.mark.parametrize(
     ("options", "prefixes", "message"),
     [
-        (SearchSettings(), [[4]], "expected a prefix for each of 2 inputs, got 1"),
-        (SearchSettings(), [[4], [EOS]], "expected words in a forced prefix"),
+        (SearchSettings(), ["a"], "expected a prefix for each of 2 inputs, got 1"),
+        (SearchSettings(), ["a", "a ba a"], "no pieces of its vocabulary spell 'ba'; leave that"),
         (
             SearchSettings(block_ngrams=1, min_length=9),
             [],
@@ -128,10 +133,14 @@ def test_every_output_begins_with_its_prefix(method: str) -> None:
     ],
 )
 def test_what_cannot_be_searched_is_said_in_a_sentence(
-    options: SearchSettings, prefixes: list[list[int]], message: str
+    options: SearchSettings, prefixes: list[str], message: str
 ) -> None:
+    def search() -> None:
+        automata = [automaton(prefix) for prefix in prefixes]
+        beam_search(SearchTask(TableDecoder(1), {}, 2, options, prefixes=automata))
+
     with pytest.raises(UserError, match=message):
-        beam_search(SearchTask(TableDecoder(1), {}, 2, options, prefixes=prefixes))
+        search()
 
 
 def test_scores_that_are_not_numbers_are_said_to_be_so() -> None:

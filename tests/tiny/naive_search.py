@@ -19,9 +19,11 @@ from torch import Tensor
 from multiattn import BOS, EOS, UNK, Memory, Tokens
 from multiattn.layers import length_mask
 from multiattn.recipe.settings import SearchSettings
+from multiattn.search.constraints import Pieces, PrefixAutomaton
 
 VOCABULARY = 7  # two symbols that are never chosen, the end, four words
 WORDS = range(UNK, VOCABULARY)
+SPELLINGS = ("", "", "", "<unk>", " ", "a", " ab")  # of every token
 CODES = 101
 
 
@@ -112,12 +114,35 @@ class Found:
     log_probability: float
 
 
-def allowed(
-    words: tuple[int, ...], prefix: Sequence[int], limit: int, options: SearchSettings
-) -> list[int]:
+def automaton(prefix: str) -> PrefixAutomaton | None:
+    return PrefixAutomaton(Pieces(SPELLINGS), prefix) if prefix else None
+
+
+def begins(words: tuple[int, ...], prefix: str) -> bool:
+    """Whether the text of these words begins with the prefix; the unknown word spells nothing."""
+    known = words[: words.index(UNK)] if UNK in words else words
+    return text_of(known).startswith(prefix)
+
+
+def text_of(words: Sequence[int]) -> str:
+    return " ".join("".join(SPELLINGS[word] for word in words).split())
+
+
+@functools.cache
+def spelled_within(words: tuple[int, ...], prefix: str, tokens: int) -> bool:
+    """Whether so many more tokens can make a text that begins with the prefix."""
+    if begins(words, prefix):
+        return True
+    if not tokens or not prefix.startswith(text_of(words)):
+        return False
+    return any(spelled_within((*words, word), prefix, tokens - 1) for word in WORDS)
+
+
+def allowed(words: tuple[int, ...], prefix: str, limit: int, options: SearchSettings) -> list[int]:
     """Which tokens may follow these words."""
-    if len(words) < len(prefix):
-        return [prefix[len(words)]]
+    if not begins(words, prefix):
+        left = limit - len(words) - 1
+        return [word for word in WORDS if spelled_within((*words, word), prefix, left)]
     if len(words) >= limit:
         return [EOS]
     order = options.block_ngrams
@@ -138,12 +163,12 @@ def naive_beam(
     following: Following,
     limit: int,
     options: SearchSettings,
-    prefix: Sequence[int] = (),
+    prefix: str = "",
     extra: Callable[[tuple[int, ...], int], float] = nothing_extra,
     final: Callable[[tuple[int, ...]], float] = no_final,
 ) -> list[Found]:
     """A list of hypotheses, all continuations of all of them, sorted; never stopped early."""
-    limit = max(limit, len(prefix))
+    limit = next(n for n in itertools.count(limit) if spelled_within((), prefix, n))
     alive, places, done = [((), 0.0, 0.0)], options.beam, []
     while alive:
         candidates = []
