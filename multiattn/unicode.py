@@ -15,4 +15,9 @@ _INVISIBLE = re.compile(
 
 def normalise_unicode(text: str) -> str:
     """NFC, without invisible characters; white space and the joiners stay."""
-    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFC", drop_invisible(text))
+
+
+def drop_invisible(text: str) -> str:
+    """Leave out control and zero-width characters, but no white space and no joiner."""
+    return _INVISIBLE.sub("", text)

@@ -57,7 +57,7 @@ def run(
 ) -> None:
     """Train (or resume), evaluate, and show how to use the trained model."""
     host = invocation.host
-    overrides = [*_given(settings, seed, tokenizer, host), *search_overrides(lm, lm_weight)]
+    overrides = [*_given(settings, seed, tokenizer), *search_overrides(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
@@ -96,7 +96,7 @@ def train(
 ) -> None:
     """Train (or resume) without evaluating; use `multiattn evaluate` afterwards."""
     host = invocation.host
-    start = _start(recipe, _given(settings, seed, tokenizer, host), host, data, out, init)
+    start = _start(recipe, _given(settings, seed, tokenizer), host, data, out, init)
     if dry_run:
         _dry_run(start, host, (start.settings.splits.validation,))
         return
@@ -181,20 +181,18 @@ def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> N
     click.echo(f"report: {file}")
 
 
-def _given(
-    settings: Sequence[str], seed: int | None, tokenizer: Path | None, host: Host
-) -> list[str]:
+def _given(settings: Sequence[str], seed: int | None, tokenizer: Path | None) -> list[str]:
     """The recipe overrides that a new run's options are short for."""
     import json
 
-    from multiattn.recipe.loading import load_recipe
+    from multiattn.data.tokenizer import Tokenizer
     from multiattn.run_folder import RunFolder
 
     overrides = list(settings)
     if seed is not None:
         overrides.append(f"seed={seed}")
     if tokenizer is not None:
-        other = load_recipe(RunFolder(tokenizer).require().recipe, (), host).target.tokenizer
+        other = Tokenizer.load(RunFolder(tokenizer).require().tokenizer).settings
         overrides.append(f"target.tokenizer={json.dumps(other.model_dump(mode='json'))}")
         overrides.append(f"target.tokenizer_of={json.dumps(str(tokenizer), ensure_ascii=False)}")
     return overrides

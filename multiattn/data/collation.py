@@ -221,8 +221,7 @@ class _Target:
                 f"{self._strange(text)}; correct the target, train a new tokenizer, or set "
                 "training.bad_rows=skip"
             )
-        expected = text.lower() if self._tokenizer.settings.lowercase else text
-        if self._tokenizer.decode(ids).split() != expected.split():
+        if self._tokenizer.decode(ids) != self._tokenizer.normalised(text):
             self.lossy.append(row.description)
 
     def ids(self, row: Row) -> Tensor:
@@ -231,7 +230,7 @@ class _Target:
         return self._ids(text, None) if self._seed is not None else self._encode(row, 0)
 
     def _strange(self, text: str) -> str:
-        letters = dict.fromkeys(text.lower() if self._tokenizer.settings.lowercase else text)
+        letters = dict.fromkeys(self._tokenizer.normalised(text))
         return ", ".join(repr(one) for one in letters if UNK in self._tokenizer.encode(one))
 
     def _encode(self, row: Row, epoch: int) -> Tensor:

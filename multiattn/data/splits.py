@@ -40,6 +40,11 @@ class Splits:
         self.policy = bad_rows or settings.training.bad_rows
         self._content: dict[str, SplitContent] = {}
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The splits that have been read so far."""
+        return tuple(self._content)
+
     def examples(self, split: str) -> tuple[Example, ...]:
         """The examples of a split. Raises UserError for a bad row unless these are skipped."""
         return self._read(split).examples

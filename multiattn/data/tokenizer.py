@@ -145,6 +145,10 @@ class Tokenizer:
                 pieces += [piece.replace(" ", "▁") for piece in shown]
         return pieces
 
+    def normalised(self, text: str) -> str:
+        """The text as the tokenizer reads it: white space, Unicode form and case."""
+        return _normalise(text, self.settings).strip(" ")
+
     @property
     def spellings(self) -> tuple[str, ...]:
         """What each id adds to a string as ``spelling`` returns it; nothing for PAD, BOS, EOS."""
@@ -156,10 +160,20 @@ class Tokenizer:
         With the kind ``byte`` each character stands for one byte. Raises UserError for a lone
         surrogate.
         """
-        line = _normalise(_require_utf8(text), self.settings).lstrip(" ")
+        line = self.normalised(_require_utf8(text))
         if line and text[-1:].isspace():
             line += " "
         return line.encode().decode("latin-1") if self.settings.kind == "byte" else line
+
+    def unknown_symbols(self, text: str) -> tuple[list[str], int]:
+        """The symbols of a text that encode to UNK, in order, and the number of all its symbols.
+
+        Symbols are words with the kind ``word``, else characters other than spaces.
+        """
+        words = self.normalised(text).split()
+        symbols = words if self.settings.kind == "word" else [*"".join(words)]
+        unknown = {symbol for symbol in set(symbols) if UNK in self.encode(symbol)}
+        return [symbol for symbol in symbols if symbol in unknown], len(symbols)
 
     def words(self, ids: Iterable[int]) -> list[tuple[str, int, int]]:
         """Join subwords into words: (word, position of its first id, position after its last).

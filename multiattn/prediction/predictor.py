@@ -37,6 +37,7 @@ from multiattn.prediction.attention_records import (
 from multiattn.prediction.doubts import too_few_warnings, unread_warnings
 from multiattn.prediction.json_form import FORMAT
 from multiattn.prediction.size_limits import SizeLimits
+from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, single_row
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
@@ -46,7 +47,6 @@ from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
 
 OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
-UNKNOWN, SILENT = "<unk>", ("<pad>", "<s>", "</s>")
 InputValue = (
     Any  # a text, a path, any other value that a reader accepts, or source names mapped to these
 )
@@ -225,6 +225,13 @@ class Predictor:
         tokenizer = self.system.processors.tokenizer
         layouts = {name: memory.layout for name, memory in memories.items()}
         hypotheses = _distinct(best, tokenizer)[: self.system.settings.search.n_best]
+        unknown = [
+            sentence
+            for name, value in inputs.items()
+            for sentence in unknown_symbol_warnings(
+                name, value, labels[name], self.system.processors.tokenizer_of(name)
+            )
+        ]
         predictions = [
             Prediction(
                 inputs=inputs,
@@ -243,7 +250,7 @@ class Predictor:
                 times=self._times(hypothesis, memories, tuple(inputs)),
                 doubts=(
                     *_truncation_warnings(hypothesis, limit),
-                    *_unknown_input_warnings(labels),
+                    *unknown,
                     *unread_warnings(hypothesis, layouts, labels, self._sizes),
                 ),
             )
@@ -336,18 +343,6 @@ def _truncation_warnings(hypothesis: Hypothesis, limit: int) -> Iterator[str]:
             f"the output has {limit} tokens, the maximum, and may be cut off; raise "
             "search.max_length (and search.max_length_ratio, if the recipe has one)"
         )
-
-
-def _unknown_input_warnings(labels: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Warn of ``<unk>``, a reader's label for unknown symbols; other specials need no warning."""
-    for source, names in labels.items():
-        letters = [name.strip("▁") for name in names]
-        symbols = {name for name in letters if name and name not in SILENT}
-        if symbols == {UNKNOWN}:
-            yield (
-                f"no symbol of the source {source!r} was seen in training, so the output says "
-                "nothing about it; give an input like those that the model was trained on"
-            )
 
 
 def load(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -14,11 +15,13 @@ from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
 from multiattn.data.features.cache import source_values
 from multiattn.data.splits import Splits
+from multiattn.data.text_forms import form_warnings
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.recipe.loading import dump_recipe
 from multiattn.registry.host import Host
 from multiattn.runs.build import build_training
 from multiattn.runs.evaluate import check_inputs, check_splits
+from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.start import RunRequest
 from multiattn.runs.train import draw_nothing, training_job
 from multiattn.training.loss import Losses
@@ -31,6 +34,7 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
 
     Raises UserError for any mistake that would stop the run.
     """
+    request = replace(request, settings=with_unicode_of(request.settings, request.run))
     settings, evaluated = request.settings, tuple(evaluated)
     splits = Splits(open_corpus(settings.corpus, host, request.data_root), settings)
     check_splits(splits, evaluated, settings.evaluation.group)
@@ -42,6 +46,8 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
         check_inputs(splits, split, setup.processors.readers)
     yield dump_recipe(settings)
     yield from (f"{line} in {splits.names.train}" for line in setup.train.report.lines())
+    tokenizers = setup.processors.tokenizers(splits.fields)
+    yield from (f"warning: {each}" for each in form_warnings(splits, tokenizers))
     yield from parameter_lines(setup.model)
     if setup.initial_weights:
         yield f"starts with {setup.initial_weights}"

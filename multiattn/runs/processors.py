@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from multiattn.data.collation import FittedReader, JointReader, TokenizingReader
+from multiattn.data.rows import Fields
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.files import atomic_replace, damage_as_user_error
-from multiattn.recipe.settings import SourceSettings, TargetSettings
+from multiattn.recipe.settings import RecipeSettings, SourceSettings, TargetSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 
@@ -40,6 +41,28 @@ class Processors:
         if side == TARGET or _is_joint(reader):
             return self.tokenizer
         return reader.tokenizer if isinstance(reader, TokenizingReader) else None
+
+    def tokenizers(self, fields: Fields) -> dict[str, Tokenizer]:
+        """The tokenizer of each text field of the corpus."""
+        found = {field: self.tokenizer_of(name) for name, field in fields.sources.items()}
+        found[fields.target] = self.tokenizer
+        return {field: each for field, each in found.items() if each is not None}
+
+
+def with_unicode_of(settings: RecipeSettings, run: RunFolder) -> RecipeSettings:
+    """The settings with the Unicode form of the target's tokenizer, if there already is one.
+
+    That is the run's or the one it reuses. A form that the recipe states stays.
+    """
+    target = settings.target
+    if not run.tokenizer.exists() and target.tokenizer_of is not None:
+        run = RunFolder(Path(target.tokenizer_of)).require()
+    if "unicode" in target.tokenizer.model_fields_set or not run.tokenizer.exists():
+        return settings
+    form = {"unicode": Tokenizer.load(run.tokenizer).settings.unicode}
+    tokenizer = target.tokenizer.model_copy(update=form)
+    target = target.model_copy(update={"tokenizer": tokenizer})
+    return settings.model_copy(update={"target": target})
 
 
 def fit_processors(

@@ -17,6 +17,7 @@ from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
+from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.source_sizes import SourceSizes
 
 # Settings that may change when a run resumes: limits, patience, logging.
@@ -58,7 +59,7 @@ def open_run_folder(request: RunRequest, host: Host) -> None:
     """Create the folder, or check that the run in it may resume. Raises UserError."""
     run = request.run
     if run.exists():
-        _check_resumable(request, load_recipe(run.recipe, (), host))
+        _check_resumable(request, with_unicode_of(load_recipe(run.recipe, (), host), run))
     elif run.path.exists() and any(not file.name.startswith(".") for file in run.path.iterdir()):
         raise UserError(
             f"expected a new, empty or existing run folder, got {run.path} with other files; "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from multiattn.data.splits import Splits
+from multiattn.data.text_forms import form_warnings
 from multiattn.registry.host import Host
 from multiattn.runs.build import TrainingSetup, build_training
 from multiattn.runs.log import RunLog, display_for
+from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.source_sizes import source_sizes
 from multiattn.runs.start import RunRequest, open_run_folder, record_run
 from multiattn.runs.system import System, make_generator
@@ -57,6 +60,7 @@ def train(
     draw: images that are logged after each validation.
     """
     main = accelerator.is_main_process
+    request = replace(request, settings=with_unicode_of(request.settings, request.run))
     with request.run.locked() if main else nullcontext():
         with accelerator.main_process_first():
             if main:
@@ -65,7 +69,8 @@ def train(
             if main:
                 rows = {"train": setup.train.rows, "validation": setup.loss_data.rows}
                 record_run(request, host, rows, source_sizes(setup.train.costs, setup.model))
-                for warning in look_ahead(setup):
+                tokenizers = setup.processors.tokenizers(splits.fields)
+                for warning in (*look_ahead(setup), *form_warnings(splits, tokenizers)):
                     console.print(f"warning: {warning}", markup=False, soft_wrap=True)
         trainer = Trainer(
             training_job(request, host, setup, accelerator, draw),

@@ -324,7 +324,9 @@ def test_a_tokenizer_of_other_settings_is_refused_with_those_to_write(ran, tmp_p
     out = ["--data", folder, "--out", tmp_path / "run"]
     result = call("train", folder / "tiny.yaml", *out, *given)
     assert result.exit_code == 2
-    assert "{kind: char, size: 8000, lowercase: False, sampling: 0.0}" in result.stderr
+    assert (
+        "{kind: char, size: 8000, unicode: nfc, lowercase: False, sampling: 0.0}" in result.stderr
+    )
 
 
 def test_a_run_with_a_ctc_head_writes_with_it(tmp_path):

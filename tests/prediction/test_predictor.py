@@ -87,7 +87,9 @@ def test_an_input_of_unknown_symbols_is_doubted(run):
     predictor = load(run)
     (doubt,) = predictor("zzz").doubts
     assert "'letters'" in doubt
-    assert predictor("zaz").doubts == ()
+    (doubt,) = predictor("zaz").doubts
+    assert "2 of 3 symbols of the source 'letters' were never seen in training" in doubt
+    assert predictor("abcdabz").doubts == ()
 
 
 def test_an_input_that_is_refused_costs_no_other(run):

@@ -10,6 +10,8 @@ import pytest
 import tiny_runs
 
 import multiattn
+from multiattn.errors import UserError
+from multiattn.recipe.loading import load_recipe
 from multiattn.run_folder import RunFolder
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.system import open_system
@@ -50,3 +52,18 @@ def test_an_old_run_continues(folder):
     lines = run.log.read_text().splitlines()
     assert lines[: len(log)] == log
     assert max(json.loads(line)["step"] for line in lines) == 15
+
+
+def test_an_old_run_leaves_texts_as_they_are_and_records_it(folder):
+    run = tiny_runs.trained(tiny_runs.start(folder, ["training.steps=13"]))
+    assert load_recipe(run.recipe, (), tiny_runs.host()).target.tokenizer.unicode == "none"
+    assert open_system(run, tiny_runs.host()).processors.tokenizer.settings.unicode == "none"
+    run = tiny_runs.trained(tiny_runs.start(folder, ["training.steps=14"]))  # once more
+    with pytest.raises(UserError, match=r"other values of target\.tokenizer\.unicode"):
+        tiny_runs.trained(tiny_runs.start(folder, ["target.tokenizer.unicode=nfc"]))
+
+
+def test_a_new_run_with_the_tokenizer_of_an_old_one_leaves_texts_as_they_are(folder):
+    reused = [f"target.tokenizer_of={folder / 'run'}", "training.steps=1"]
+    run = tiny_runs.trained(tiny_runs.start(folder, reused, run="new"))
+    assert load_recipe(run.recipe, (), tiny_runs.host()).target.tokenizer.unicode == "none"
