@@ -65,10 +65,11 @@ def _other_forms(
 def _entities(source: str, value: str, tokenizer: Tokenizer) -> Iterator[str]:
     """Warn of HTML entities, unless each is a piece, as in texts that Moses tokenised."""
     meant = {entity: html.unescape(entity) for entity in _ENTITY.findall(value)}
+    pieces = {entity: tokenizer.encode(entity) for entity in meant}
     found = {
         entity: symbol
         for entity, symbol in meant.items()
-        if entity != symbol and len(tokenizer.encode(entity)) > 1
+        if entity != symbol and (len(pieces[entity]) > 1 or UNK in pieces[entity])
     }
     if found:
         yield (

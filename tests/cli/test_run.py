@@ -206,6 +206,19 @@ def test_what_casts_doubt_on_scores_is_said_before_the_first_step_and_at_the_end
     assert warnings[0] in result.stderr.splitlines()
 
 
+def test_splits_in_different_unicode_forms_are_told_before_the_first_step(tmp_path):
+    tiny_runs.start(tmp_path)
+    for split, text in (("train", "\u00c9"), ("validation", "E\u0301")):
+        with (tmp_path / "pairs" / f"{split}.tsv").open("a", encoding="utf-8") as file:
+            file.write(f"a\t{text}\n")
+    command = ["train", tmp_path / "tiny.yaml", "--data", tmp_path, "--out", tmp_path / "run"]
+    told = "warning: texts differ in Unicode form: decomposed (NFD) are 1 of 'target' in validation"
+    for more in (["--dry-run"], ["--set", "training.steps=1"]):
+        result = call(*command, *more)
+        assert result.exit_code == 0, result.output
+        assert told in result.output
+
+
 def test_a_dry_run_shows_all_and_writes_nothing(ran, tmp_path):
     folder, _ = ran
     out = tmp_path / "dry"

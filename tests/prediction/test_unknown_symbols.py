@@ -50,11 +50,11 @@ def test_typographic_characters_are_doubted_where_plain_ones_are_known(kind):
     assert ("boy’s for boy's" if kind == "word" else "(’ for ')") in sentence
 
 
-@pytest.mark.parametrize("kind", ["bpe", "byte", "unigram"])
+@pytest.mark.parametrize("kind", ["word", "bpe", "byte", "unigram"])
 def test_entities_are_doubted_unless_the_training_texts_had_them(kind):
-    (sentence,) = said(kind, "a boy &amp; the red apple &quot;")
+    (sentence,) = [one for one in said(kind, "a boy &amp; the red apple &quot;") if "HTML" in one]
     assert '(&amp; for &, &quot; for ")' in sentence
-    if kind != "unigram":  # which learns other pieces in every process
+    if kind in ("bpe", "byte"):  # unigram learns other pieces in every process
         assert said(kind, "a boy &apos;s red apple") == []
     assert said(kind, "a t-shirt & a boy;") == []
 
