@@ -8,7 +8,6 @@ were seen in training, and for every normalised text at all with the kind ``byte
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import random
@@ -21,6 +20,14 @@ from typing import Any, Self
 import tokenizers
 from tokenizers import Regex, models, pre_tokenizers, trainers
 
+from multiattn.data.byte_pieces import (
+    BYTES,
+    bytes_of_pieces,
+    escaped,
+    shared_out,
+    to_bytes,
+    to_text,
+)
 from multiattn.data.subword_sampling import _CACHED_SEGMENTS, _BpeDropout, _UnigramSampling
 from multiattn.errors import UserError
 from multiattn.files import write_json
@@ -39,7 +46,6 @@ _SUBWORD_SEGMENT = (
 )
 _SEGMENTS = {"char": ".", "word": " [^ ]+"}  # of the other kinds: _SUBWORD_SEGMENT
 _SAMPLED_KINDS = ("bpe", "byte", "unigram")
-_BYTES = 256
 
 
 # The library's threads bring no speed-up here, and it warns whenever a data loader forks.
@@ -106,8 +112,7 @@ class Tokenizer:
         r"""The readable form of every id, in order; a byte that is no character as ``\xff``."""
         if self.settings.kind != "byte":
             return tuple(self.pieces(range(self.size)))
-        texts = (text.encode("latin-1") for text in self._texts[len(_DISPLAYED) :])
-        shown = (text.decode("utf-8", "backslashreplace").replace(" ", "▁") for text in texts)
+        shown = (escaped(text).replace(" ", "▁") for text in self._texts[len(_DISPLAYED) :])
         return (*_DISPLAYED, *shown)
 
     def encode(self, text: str, generator: random.Random | None = None) -> list[int]:
@@ -129,7 +134,8 @@ class Tokenizer:
 
         Bytes that are not UTF-8 are shown as U+FFFD.
         """
-        return " ".join(self._readable("".join(self._texts[index] for index in ids)).split())
+        text = "".join(self._texts[index] for index in ids)
+        return " ".join((to_text(text) if self.settings.kind == "byte" else text).split())
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The readable form of each id: ``▁`` marks a word's start; specials are in brackets.
@@ -141,7 +147,8 @@ class Tokenizer:
             if special:
                 pieces += [_DISPLAYED[index] for index in group]
             else:
-                shown = self._shown([self._texts[index] for index in group])
+                texts = [self._texts[index] for index in group]
+                shown = shared_out(texts) if self.settings.kind == "byte" else texts
                 pieces += [piece.replace(" ", "▁") for piece in shown]
         return pieces
 
@@ -163,7 +170,7 @@ class Tokenizer:
         line = self.normalised(_require_utf8(text))
         if line and text[-1:].isspace():
             line += " "
-        return line.encode().decode("latin-1") if self.settings.kind == "byte" else line
+        return to_bytes(line) if self.settings.kind == "byte" else line
 
     def unknown_symbols(self, text: str) -> tuple[list[str], int]:
         """The symbols of a text that encode to UNK, in order, and the number of all its symbols.
@@ -193,7 +200,9 @@ class Tokenizer:
             elif letters:
                 words.append((letters, position, position + 1))
                 open_word = True
-        return [(self._readable(word), first, end) for word, first, end in words]
+        if self.settings.kind == "byte":
+            return [(to_text(word), first, end) for word, first, end in words]
+        return words
 
     def save(self, path: Path) -> None:
         """Write one JSON file atomically. Raises UserError if it cannot be written."""
@@ -232,30 +241,6 @@ class Tokenizer:
             return _UnigramSampling(model, self.settings.sampling, self._best)
         return _BpeDropout(model, self.settings.sampling)
 
-    def _readable(self, text: str) -> str:
-        """The text that a string of ``self._texts`` stands for."""
-        if self.settings.kind != "byte":
-            return text
-        return text.encode("latin-1").decode("utf-8", "replace")
-
-    def _shown(self, texts: Sequence[str]) -> list[str]:
-        """Divide the readable text among pieces: a character goes to that with its first byte."""
-        if self.settings.kind != "byte":
-            return [*texts]
-        shown, first = [""] * len(texts), 0
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for place, text in enumerate(texts):
-            for byte in text:
-                begun = bool(decoder.getstate()[0])
-                first = first if begun else place
-                complete = decoder.decode(byte.encode("latin-1"))
-                shown[first] += complete[:1]
-                shown[place] += complete[1:]
-                first = place if complete else first
-        if texts:
-            shown[first] += decoder.decode(b"", final=True)
-        return shown
-
 
 def _normalise(text: str, settings: TokenizerSettings) -> str:
     text = text.lower() if settings.lowercase else text
@@ -278,7 +263,7 @@ def _check_size(settings: TokenizerSettings, lines: Sequence[str]) -> None:
     """Raise UserError if the vocabulary cannot hold what each text is made of."""
     if settings.kind not in _SAMPLED_KINDS:
         return
-    parts = _BYTES if settings.kind == "byte" else len(set().union(*lines))
+    parts = BYTES if settings.kind == "byte" else len(set().union(*lines))
     needed = parts + len(_SPECIALS)
     if settings.size < needed:
         what = "byte" if settings.kind == "byte" else "character of the training text"
@@ -292,23 +277,9 @@ def _texts(vocabulary: dict[str, int], settings: TokenizerSettings) -> list[str]
     """List what each id adds to a decoded text."""
     texts = sorted(vocabulary, key=vocabulary.__getitem__)
     if settings.kind == "byte":
-        byte_of = _bytes_of_library()
-        texts[len(_SPECIALS) :] = [
-            "".join(byte_of[char] for char in text) for text in texts[len(_SPECIALS) :]
-        ]
+        texts = bytes_of_pieces(texts)
     unknown = " <unk>" if settings.kind == "word" else "<unk>"
     return ["", "", "", unknown, *texts[len(_SPECIALS) :]]
-
-
-def _bytes_of_library() -> dict[str, str]:
-    """The byte, as a character of Latin-1, for each character that the library writes bytes with.
-
-    Printable bytes stand for themselves, the others for those from U+0100 on (Radford et al. 2019).
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, _BYTES)]
-    others = [byte for byte in range(_BYTES) if byte not in printable]
-    shifted = {chr(_BYTES + place): chr(byte) for place, byte in enumerate(others)}
-    return {chr(byte): chr(byte) for byte in printable} | shifted
 
 
 def _untrained(settings: TokenizerSettings) -> tuple[models.Model, trainers.Trainer]:

@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import pre_tokenizers
 
+from multiattn.data.byte_pieces import bytes_of_pieces
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.recipe.settings import TokenizerSettings
@@ -76,6 +78,11 @@ def test_pieces_of_any_bytes_join_to_what_is_decoded(ids):
     ids = [index for index in ids if UNK < index < tokenizer.size]
     shown = "".join(tokenizer.pieces(ids)).replace("▁", " ")
     assert " ".join(shown.split()) == tokenizer.decode(ids)
+
+
+def test_every_byte_has_one_character_in_the_alphabet_of_the_library():
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    assert sorted(bytes_of_pieces(alphabet)) == [chr(byte) for byte in range(256)]
 
 
 def test_a_character_of_several_pieces_is_shown_with_the_first():
