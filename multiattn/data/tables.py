@@ -1,6 +1,7 @@
 """Read tables: JSON lines, or TSV and CSV files with a header line. Imports no torch.
 
-The corpora of plugins define which columns there are. Errors name a bad row by file and line.
+The corpora of plugins define which columns there are. Errors name a bad row by file and line: the
+first of its lines if, in CSV, a quoted cell contains line breaks (RFC 4180).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -117,18 +118,52 @@ def table_examples(
     Raises UserError for an unreadable file and BadRowError at a bad row. If ``on_bad_row`` is
     given, a bad row is left out instead, and ``on_bad_row`` is called with the message.
     """
-    lines = enumerate(read_lines(path), start=1)
+    rows: Iterator[tuple[int, bytes]] = enumerate(read_lines(path), start=1)
     cells_of = _json_cells
     kind = path.with_name(path.name.removesuffix(".gz")).suffix.lower()
     if kind != ".jsonl":
         cut = _cut_at_tabs if kind == ".tsv" else _cut_at_commas
-        cells_of = partial(_separated_cells, cut, _header(path, lines, cut))
+        rows = rows if kind == ".tsv" else _csv_records([raw for _, raw in rows])
+        cells_of = partial(_separated_cells, cut, _header(path, rows, cut))
 
     def example(line: int, raw: bytes) -> Example:
         place = FileLine(path, line)
-        return make(TableRow(cells_of(decode_line(raw, place), place), place))
+        return make(TableRow(cells_of(_decode(raw, place), place), place))
 
-    return collect_examples(lines, example, on_bad_row)
+    return collect_examples(rows, example, on_bad_row)
+
+
+def _csv_records(lines: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield each record of a CSV file, its lines joined, with the number of its first line.
+
+    A line that begins no valid record is one by itself: a bad row, and not the rest of the file.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), sum(len(line) + 1 for line in lines)))
+    start = 0
+    never_closed = False  # a quoted cell was open at the end of the file
+    while start < len(lines):
+        count = 1
+        if b'"' in lines[start] and not never_closed:
+            texts = (
+                lines[index].decode("utf-8", "surrogateescape") + "\n"
+                for index in range(start, len(lines))
+            )
+            reader = csv.reader(texts, strict=True)
+            try:
+                next(reader)
+                count = reader.line_num
+            except csv.Error as error:
+                never_closed = "end of data" in str(error)
+        yield start + 1, b"\n".join(lines[start : start + count])
+        start += count
+
+
+def _decode(raw: bytes, place: FileLine) -> str:
+    """Decode the lines of a row. Raises BadRowError naming the line that is not UTF-8."""
+    return "\n".join(
+        decode_line(line, replace(place, line=place.line + offset))
+        for offset, line in enumerate(raw.split(b"\n"))
+    )
 
 
 def _json_cells(text: str, place: FileLine) -> Cells:
@@ -154,14 +189,13 @@ def _cut_at_tabs(text: str, place: FileLine) -> list[str]:
 
 
 def _cut_at_commas(text: str, place: FileLine) -> list[str]:
-    """Split at commas. A cell with a comma needs double quotes; a row is one line."""
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    """Split at commas. A cell with a comma or a line break needs double quotes."""
     try:
         (cells,) = csv.reader([text], strict=True) if text else ([""],)
     except csv.Error as error:
         raise BadRowError(
             f"expected cells between commas in {place}, got {text[:40]!r} ({error}); "
-            "double the quotes inside a quoted cell, and keep each row on one line"
+            "double the quotes inside a quoted cell, and close each"
         ) from error
     return cells
 
@@ -169,7 +203,7 @@ def _cut_at_commas(text: str, place: FileLine) -> list[str]:
 def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[str]:
     """Read the column names from the first line. Raises UserError for a repeated name."""
     line, raw = next(lines)
-    columns = cut(decode_line(raw, FileLine(path, line)), FileLine(path, line))
+    columns = cut(_decode(raw, FileLine(path, line)), FileLine(path, line))
     if len(set(columns)) < len(columns):
         raise UserError(
             f"expected distinct column names in {path}, line {line}, got {', '.join(columns)}; "

@@ -1,5 +1,6 @@
 """Cells of every kind of table, and every wrong row by file and line."""
 
+import csv
 import gzip
 import json
 import subprocess
@@ -72,6 +73,56 @@ def test_where_one_text_is_asked_for_nothing_and_several_are_refused(tmp_path, c
     path.write_text(f'{{"name": "1", "text": {cell}}}\n')
     with pytest.raises(UserError, match=r"text in the column 'text' in .*line 1, got .*a string"):
         table_examples(path, example)
+
+
+MAILS = [
+    {"name": "1", "text": 'Dear "all",\n\nsee you, at 5" past.\n'},
+    {"name": "2", "text": "one line"},
+    {"name": "3", "text": "\nbegins and ends with a break\n"},
+]
+
+
+def test_line_breaks_in_quoted_cells_of_csv_are_read_as_python_writes_them(tmp_path):
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["name", "text"])
+        writer.writeheader()
+        writer.writerows(MAILS)
+    lines_of: dict[str, int] = {}
+
+    def made(row: TableRow) -> Example:
+        lines_of[row.name("name")] = row.place.line
+        return example(row)
+
+    read = table_examples(tmp_path / "a.csv", made)
+    assert [(each.id, each.fields["text"]) for each in read] == [
+        (mail["name"], mail["text"]) for mail in MAILS
+    ]
+    assert lines_of == {"1": 2, "2": 6, "3": 7}  # where each mail begins in the file
+
+
+def test_rows_after_a_line_break_and_bytes_within_one_are_named_by_their_own_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'name,text\n1,"a\nb"\n2\n3,"c\n\xff"\n4,"d\ne"\n')
+    told: list[str] = []
+    assert [each.id for each in table_examples(path, example, told.append)] == ["1", "4"]
+    assert "2 cells" in told[0]
+    assert "line 4," in told[0]
+    assert "the byte 0xff" in told[1]
+    assert "line 6," in told[1]
+
+
+def test_a_quote_that_is_never_closed_costs_one_row_and_no_time(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("name,text\n" + '1,"half\n' * 2 + 'a","\n' * 30_000 + "3,three\n")
+    told: list[str] = []
+    assert [each.id for each in table_examples(path, example, told.append)] == ["3"]
+    assert len(told) == 30_002
+
+
+def test_quotes_in_tsv_are_part_of_the_text(tmp_path):
+    (tmp_path / "a.tsv").write_text('name\ttext\n1\t"a\n2\tb"\n')
+    read = table_examples(tmp_path / "a.tsv", example)
+    assert [each.fields["text"] for each in read] == ['"a', 'b"']
 
 
 def test_a_column_that_a_row_may_lack_is_null_empty_or_absent():
