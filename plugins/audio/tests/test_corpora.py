@@ -277,6 +277,17 @@ def test_hidden_files_are_not_recordings(folder):
     assert [example.fields["text"] for example in Folder(folder).examples("hidden")] == ["yes"]
 
 
+def test_a_video_counts_as_a_recording_unless_its_sound_lies_beside_it(folder):
+    split = folder / "videos"
+    split.mkdir()
+    for name in ("a.mp4", "a.flac", "b.m4a"):
+        (split / name).write_bytes((folder / "a.flac").read_bytes())
+    for name in ("a", "b"):
+        write_text(split / f"{name}.txt", "yes")
+    found = fields_of(Folder(folder).examples("videos"))
+    assert [names[1] for names in found] == ["a.flac", "b.m4a"]
+
+
 def test_a_path_too_long_for_any_file_is_a_bad_row(folder):
     write_text(folder / "train.jsonl", json_lines({"audio": "a" * 5000 + ".wav", "text": "yes"}))
     with pytest.raises(UserError, match="got no such file"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from multiattn import Example
 from multiattn.corpora import BadRowError, FileLine
-from multiattn_audio.recordings.formats import SUFFIXES
+from multiattn_audio.recordings.formats import MEDIA_SUFFIXES, SUFFIXES
 
 
 def recording_example(
@@ -40,10 +40,17 @@ def recording_files(folder: Path) -> Iterable[Path]:
     """List the recordings anywhere below a folder.
 
     Hidden files are left out: some systems keep metadata in hidden files that are named after the
-    recording, suffix included.
+    recording, suffix included. So are videos whose sound lies beside them in another format.
     """
     return (
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and not (path.suffix.lower() in MEDIA_SUFFIXES and _has_sound_beside(path))
     )
+
+
+def _has_sound_beside(path: Path) -> bool:
+    others = (suffix for suffix in SUFFIXES if suffix not in MEDIA_SUFFIXES)
+    return any(path.with_suffix(suffix).is_file() for suffix in others)

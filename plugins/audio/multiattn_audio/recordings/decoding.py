@@ -1,7 +1,7 @@
 """Headers and samples of recordings.
 
 libsndfile reads wav, flac, ogg, mp3, NIST SPHERE and its other formats, and headerless samples if
-the file name ends in .raw.
+the file name ends in .raw. What it does not know goes to ``media.py``.
 
 Letters: L samples of one channel, C channels.
 """
@@ -22,11 +22,14 @@ import soundfile
 from numpy.typing import NDArray
 
 from multiattn import UserError
+from multiattn_audio.recordings.completeness import check_complete, with_pad_bytes
 from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
+from multiattn_audio.recordings.media import EXTRA, MediaFile, can_read_media
 
 Samples = NDArray[np.float32]
 
 MAX_CHANNELS = 64  # if there are more, the array is probably transposed
+UNKNOWN_FORMAT = 1  # libsndfile's error code
 
 SUBTYPES = {
     "int8": "PCM_S8",
@@ -94,18 +97,19 @@ def read_header(recording: Recording, raw: RawFormat) -> Header:
 def decode(recording: Recording, raw: RawFormat) -> Samples:
     """Decode all samples of all channels, full scale at ±1: (L, C).
 
-    Raises UserError for a recording that is missing, unreadable, or shorter than its header says.
+    Raises UserError for a recording that is missing, unreadable, or noticeably shorter than its
+    header says.
     """
     if isinstance(recording, Sound):
         return _to_full_scale(_as_two_dimensional(recording))
     with _open_recording(recording, raw) as file:
+        if isinstance(file, MediaFile):
+            return file.samples()
         samples: Samples = file.read(dtype="float32", always_2d=True)  # (L, C)
-        expected = file.frames
-    if len(samples) < expected:
-        raise UserError(
-            f"expected {expected} samples in {recording_name(recording)}, as its header says, got "
-            f"{len(samples)}: it is cut off or damaged; fetch it again"
-        )
+        # libsndfile guesses the length of MP3 in a WAV from the size of the whole file
+        if file.format == "MP3" or not file.subtype.startswith("MPEG"):
+            name, rate = recording_name(recording), file.samplerate
+            check_complete(len(samples) / rate, file.frames / rate, name)
     return samples
 
 
@@ -115,32 +119,52 @@ def mix_down(samples: Samples) -> Samples:
 
 
 @contextmanager
-def _open_recording(recording: str | Path | bytes, raw: RawFormat) -> Iterator[soundfile.SoundFile]:
-    """Open a file or bytes with libsndfile, whose errors become UserErrors."""
+def _open_recording(
+    recording: str | Path | bytes, raw: RawFormat
+) -> Iterator[soundfile.SoundFile | MediaFile]:
+    """Open a file or bytes with libsndfile or, failing that, FFmpeg; errors become UserErrors."""
     if not isinstance(recording, str | Path | bytes):
         raise UserError(
             "expected a path, bytes or Sound(samples, sample_rate_hz), got "
             f"{type(recording).__name__}; an array alone has no sampling rate"
         )
     name = recording_name(recording)
+    source = recording if isinstance(recording, bytes) else Path(recording)
     options: dict[str, Any] = {}
-    if isinstance(recording, bytes):
-        source: object = io.BytesIO(recording)
-    else:
-        path = Path(recording)
-        _check_readable(path)
-        source = path
-        options = _raw_options(raw) if path.suffix.lower() == RAW_SUFFIX else {}
+    if isinstance(source, Path):
+        _check_readable(source)
+        options = _raw_options(raw) if source.suffix.lower() == RAW_SUFFIX else {}
     try:
-        with soundfile.SoundFile(source, **options) as file:
-            _check_whole(file.extra_info, name)
+        file = _open_known(source, options)
+        if file is None:
+            yield MediaFile(source, name)
+            return
+        with file:
+            _check_whole(file, name)
             yield file
     except soundfile.LibsndfileError as error:
+        media = "" if can_read_media() else f", or install {EXTRA} to read m4a, mp4, webm and more"
         raise UserError(
             f"expected a recording (wav, flac, ogg, mp3, NIST SPHERE) in {name}, got something "
             f"else or a damaged one ({error.error_string.rstrip('.')}); fetch it again, or convert "
-            "it to flac"
+            f"it to flac{media}"
         ) from error
+
+
+def _open_known(source: Path | bytes, options: dict[str, Any]) -> soundfile.SoundFile | None:
+    """Open a source with libsndfile; None if it has another format and FFmpeg is there to try."""
+    try:
+        return soundfile.SoundFile(
+            io.BytesIO(source) if isinstance(source, bytes) else source, **options
+        )
+    except soundfile.LibsndfileError as error:
+        if error.code == UNKNOWN_FORMAT and can_read_media():
+            return None
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        mended = with_pad_bytes(content) if content[8:12] == b"WAVE" else None
+        if mended is None:
+            raise
+        return soundfile.SoundFile(io.BytesIO(mended))
 
 
 def _check_readable(path: Path) -> None:
@@ -166,15 +190,15 @@ def _raw_options(raw: RawFormat) -> dict[str, Any]:
     }
 
 
-def _check_whole(log: str, name: str) -> None:
+def _check_whole(file: soundfile.SoundFile, name: str) -> None:
     """Raise UserError for a wav or aiff that is cut off: libsndfile mentions it only in its log."""
+    log: str = file.extra_info
     match = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
     # A writer that cannot seek back leaves a placeholder, a length that no file has.
     if match and int(match[2]) < int(match[1]) < 0x7FFF_0000:
-        raise UserError(
-            f"expected {match[1]} bytes of samples in {name}, as its header says, got {match[2]}: "
-            "it is cut off; fetch it again"
-        )
+        frame_bytes = int(match[2]) / file.frames if file.frames else 2 * file.channels
+        got, stated = (int(size) / frame_bytes / file.samplerate for size in match.group(2, 1))
+        check_complete(got, stated, name)
 
 
 def _as_two_dimensional(sound: Sound) -> NDArray[Any]:

@@ -9,7 +9,8 @@ from pydantic import PositiveInt
 from multiattn import Strict
 
 RAW_SUFFIX = ".raw"
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", RAW_SUFFIX)
+MEDIA_SUFFIXES = (".m4a", ".mp4", ".webm", ".aac")  # read by FFmpeg
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", RAW_SUFFIX, *MEDIA_SUFFIXES)
 
 
 class RawFormat(Strict):
