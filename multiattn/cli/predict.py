@@ -78,7 +78,8 @@ def predict(
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
     wanted = predictor.sources or inputs
-    parser = InputParser.of(predictor.system.settings.sources, host, text)
+    sources = predictor.system.settings.sources
+    parser = InputParser.of(sources, host, text, lambda line: click.echo(line, err=True))
     values = list(parser.parse(inputs, getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")

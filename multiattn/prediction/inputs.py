@@ -13,7 +13,8 @@ A blank line is an input too: a prediction for it is an empty line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,21 +42,30 @@ class InputParser:
 
     readers: the record of each source's reader. as_text: treat every value as literal text.
     fields: the corpus field of each source, by which a table may name it too.
+    notify: called with a sentence about the files of a folder that are passed over.
     """
 
     readers: Mapping[str, records.Reader]
     as_text: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
+    notify: Callable[[str], object] = str  # by default nobody is told
 
     @classmethod
-    def of(cls, sources: Mapping[str, SourceSettings], host: Host, as_text: bool) -> InputParser:
+    def of(
+        cls,
+        sources: Mapping[str, SourceSettings],
+        host: Host,
+        as_text: bool,
+        notify: Callable[[str], object] = str,
+    ) -> InputParser:
         """Create the parser for the sources of a recipe."""
         readers = {}
         for name, source in sources.items():
             record = host.find("reader", source.reader.name).record
             assert isinstance(record, records.Reader)  # noqa: S101
             readers[name] = record
-        return cls(readers, as_text, {name: source.field for name, source in sources.items()})
+        fields = {name: source.field for name, source in sources.items()}
+        return cls(readers, as_text, fields, notify)
 
     def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[Input]:
         """One mapping of source names to values per input; ``-`` stands for standard input's lines.
@@ -117,8 +127,10 @@ class InputParser:
         return self._content(name, argument)
 
     def _files(self, folder: Path, reader: records.Reader) -> list[Path]:
-        shown = (file for file in folder.iterdir() if not file.name.startswith("."))
+        shown = [file for file in folder.iterdir() if not file.name.startswith(".")]
         files = sorted(file for file in shown if file.suffix.lower() in reader.suffixes)
+        if len(files) < len(shown):
+            self.notify(_passed_over(folder, {*shown} - {*files}))
         if not files:
             raise UserError(
                 f"expected files ending in {', '.join(reader.suffixes)} in {folder}, got none; "
@@ -192,3 +204,13 @@ def _is_kind_of_path(path: Path, question: object) -> bool:
         return bool(question(path))  # type: ignore[operator]
     except (OSError, ValueError):
         return False
+
+
+def _passed_over(folder: Path, files: Iterable[Path]) -> str:
+    """Say how many files of which kinds in a folder are not read."""
+    kinds = Counter(
+        "folder" if file.is_dir() else file.suffix.lower() or "without suffix" for file in files
+    )
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    total = kinds.total()
+    return f"passed over {total} file{'s' if total > 1 else ''} in {folder}: {listed}"

@@ -40,6 +40,25 @@ def test_a_folder_is_its_recordings_by_name_without_hidden_ones(speech, folder):
     assert found == [str(folder / name) for name in ("a.FLAC", "b.wav", "my take=2.wav")]
 
 
+def test_what_is_passed_over_in_a_folder_is_said(speech, folder):
+    for name in ("c.TXT", "d.ico", "e", "ring.tar.gz"):
+        (folder / name).touch()
+    (folder / "sub").mkdir()
+    said: list[str] = []
+    found = list(replace(speech, notify=said.append).parse([str(folder)], []))
+    assert len(found) == 3
+    assert said == [
+        f"passed over 6 files in {folder}: 1 .gz, 1 .ico, 2 .txt, 1 folder, 1 without suffix"
+    ]
+
+
+def test_where_nothing_is_passed_over_nothing_is_said(speech, tmp_path):
+    (tmp_path / "a.wav").touch()
+    said: list[str] = []
+    list(replace(speech, notify=said.append).parse([str(tmp_path)], []))
+    assert said == []
+
+
 def test_paths_may_come_from_standard_input(speech, folder):
     paths = [str(folder / "b.wav"), str(folder / "a.FLAC")]
     lines = [f"{path}\n".encode() for path in paths]

@@ -20,10 +20,13 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageOps
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from multiattn import UserError
@@ -34,11 +37,19 @@ MAX_MEGAPIXELS = 100.0  # 300 MB once decoded; twice what most cameras produce
 MIN_SIDE = 8  # pixels; anything smaller is too small to describe
 WHITE = (255, 255, 255, 255)
 
+# Each format's decoder raises its own kinds of errors for invalid bytes.
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
+# First bytes of a file.
+SUPPORTED_FORMATS: dict[bytes, type[ImageFile]] = {
+    b"\xff\xd8\xff": JpegImageFile,
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"BM": BmpImageFile,
+    b"GIF8": GifImageFile,
+    b"II*\0": TiffImageFile,
+    b"MM\0*": TiffImageFile,
+}
 # First bytes of other files that are often passed as images.
 UNSUPPORTED_FORMATS = {
-    b"GIF8": "a GIF",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
     b"%PDF": "a PDF",
     b"<": "a web page or a drawing (XML)",
     b"{": "JSON",
@@ -129,8 +140,7 @@ def _pillow_errors_as_user_errors(name: str) -> Iterator[None]:
             f"expected an image that can be decoded in {name}, got one too large ({error}); "
             "make it smaller"
         ) from error
-    # Each format's decoder raises its own kinds of errors for invalid bytes.
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error) as error:
+    except DECODER_ERRORS as error:
         raise UserError(
             f"expected a complete image in {name}, got one that is cut off or damaged ({error}); "
             "fetch it again"
@@ -138,21 +148,21 @@ def _pillow_errors_as_user_errors(name: str) -> Iterator[None]:
 
 
 def _detect_format(file: BinaryIO, name: str) -> type[ImageFile]:
-    start = file.read(16)
+    start = file.read(64)
     file.seek(0)
-    if start.startswith(b"\xff\xd8\xff"):
-        return JpegImageFile
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImageFile
-    if start.startswith(b"BM"):
-        return BmpImageFile
+    for prefix, kind in SUPPORTED_FORMATS.items():
+        if start.startswith(prefix):
+            return kind
     if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         return WebPImageFile
+    brands = start[8 : int.from_bytes(start[:4])] if start[4:8] == b"ftyp" else b""
+    if b"avif" in brands or b"avis" in brands:
+        return AvifImageFile
     if not start:
         raise UserError(f"expected an image in {name}, got an empty file; fetch it again")
     matches = [kind for prefix, kind in UNSUPPORTED_FORMATS.items() if start.startswith(prefix)]
     raise UserError(
-        f"expected an image (JPEG, PNG, WebP, BMP) in {name}, got "
+        f"expected an image (JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP) in {name}, got "
         f"{matches[0] if matches else 'something else'}; convert or remove it"
     )
 
@@ -184,9 +194,11 @@ def _check_size(image: PIL.Image.Image, name: str, max_megapixels: float) -> Non
             f"got {width} × {height}; remove it"
         )
     if getattr(image, "is_animated", False):
+        pages = image.format == "TIFF"
+        kind = f"{image.format or 'one'}{' of several pages' if pages else ''}"
         raise UserError(
-            f"expected a still image in {name}, got an animated "
-            f"{image.format or 'one'}; save one of its frames as PNG"
+            f"expected a still image in {name}, got {'a' if pages else 'an animated'} {kind}; "
+            f"save one of its {'pages' if pages else 'frames'} as PNG"
         )
 
 

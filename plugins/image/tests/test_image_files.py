@@ -160,26 +160,57 @@ def test_a_file_that_is_not_an_image_is_named(content, expected, tmp_path):
     assert f"in {path}, " in message
     assert expected in message
     if content:
-        assert "(JPEG, PNG, WebP, BMP)" in message
+        assert "(JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP)" in message
 
 
-def test_a_gif_is_refused_animated_or_not(scene):
-    frames = [scene(), scene().rotate(90)]
-    animated = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    for content in (animated, encode(frames[0], "GIF")):
-        assert "got a GIF" in refusal_message(content)
-    assert "animated GIF" in refusal_message(PIL.Image.open(io.BytesIO(animated)))
+@pytest.mark.parametrize(
+    ("image_format", "options"),
+    [
+        ("GIF", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("AVIF", {"quality": 100, "subsampling": "4:4:4"}),
+    ],
+)
+def test_still_images_of_rarer_formats_are_read(image_format, options, scene):
+    image = scene().quantize(64) if image_format == "GIF" else scene()
+    content = encode(image, image_format, **options)
+    check_image(content)
+    tolerance = 4 if image_format == "AVIF" else 0
+    original = np.asarray(image.convert("RGB"), int)
+    assert np.abs(pixels(content).astype(int) - original).max() <= tolerance
 
 
-@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
-def test_animations_in_other_formats_are_refused(image_format, scene):
+def test_sixteen_bit_grey_tiff_keeps_its_range():
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    rgb = pixels(encode(PIL.Image.fromarray(ramp), "TIFF"))
+    assert np.array_equal(rgb[:, :, 0], ramp >> 8)
+
+
+def test_a_transparent_colour_of_a_gif_is_white(scene):
+    image = scene().quantize(8)
+    content = encode(image, "GIF", transparency=image.getpixel((0, 0)))
+    assert (pixels(content)[0, 0] == 255).all()
+
+
+def test_a_tiff_of_several_pages_is_refused(scene):
+    content = encode(scene(), "TIFF", save_all=True, append_images=[scene()])
+    assert "got a TIFF of several pages; save one of its pages" in refusal_message(content)
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP", "GIF", "AVIF"])
+def test_animations_are_refused(image_format, scene):
     frames = [scene(), scene().rotate(90)]
     content = encode(frames[0], image_format, save_all=True, append_images=frames[1:])
-    assert "expected a still image in the" in refusal_message(content)
+    for animation in (content, PIL.Image.open(io.BytesIO(content))):
+        message = refusal_message(animation)
+        assert "expected a still image in the" in message
+        assert f"got an animated {image_format}" in message
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
 def test_a_truncated_file_is_refused_by_the_check(image_format, share, scene, tmp_path):
     content = encode(scene(300, 200), image_format)
     path = tmp_path / "cut.jpg"
