@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Reader,
         TokenizingReader,
     )
-    from multiattn.data.corpus import Corpus
+    from multiattn.data.corpus import Corpus, GroupedCorpus
     from multiattn.engine.attention import Attention, ContentAttention
     from multiattn.engine.fusion import Fusion
     from multiattn.engine.layouts import Layout
@@ -78,7 +78,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
             "ObjectReader",
         ),
     ),
-    "corpus": ("data.corpus", "Corpus", ()),
+    "corpus": ("data.corpus", "Corpus", ("GroupedCorpus",)),
     "attention": ("engine.attention", "Attention", ("ContentAttention",)),
     "fusion": ("engine.fusion", "Fusion", ()),
     "recurrence": ("engine.recurrence", "Recurrence", ()),
@@ -126,6 +126,7 @@ __all__ = [
     "FeatureEncoder",
     "FittedReader",
     "Fusion",
+    "GroupedCorpus",
     "JointReader",
     "Layout",
     "Metric",

@@ -60,7 +60,7 @@ def run(
     overrides = [*_given(settings, seed, tokenizer), *search_overrides(lm, lm_weight)]
     start = _start(recipe, overrides, host, data, out, init)
     if dry_run:
-        _dry_run(start, host, (start.settings.splits.validation, start.settings.splits.test))
+        _dry_run(start, host, scores_test=True)
         return
     from multiattn.prediction.predictor import attention_images
     from multiattn.report.page import write_report
@@ -98,7 +98,7 @@ def train(
     host = invocation.host
     start = _start(recipe, _given(settings, seed, tokenizer), host, data, out, init)
     if dry_run:
-        _dry_run(start, host, (start.settings.splits.validation,))
+        _dry_run(start, host, scores_test=False)
         return
     from multiattn.data.corpus import open_corpus
     from multiattn.data.splits import Splits
@@ -149,11 +149,11 @@ def evaluate(
     folder = RunFolder(path)
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     system = open_system(folder, invocation.host, overrides)
-    split = split or system.settings.splits.test
     accelerator = start_accelerator(system.settings, folder)
     start = folder.read_start()
     corpus = open_corpus(system.settings.corpus, system.host, data or start["data"])
     splits = Splits(corpus, system.settings)
+    split = split or splits.names.test
     evaluate_split(system, split, name, splits, accelerator)
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))
@@ -234,9 +234,12 @@ def _warn(warnings: Iterable[str]) -> None:
         click.echo(f"warning: {warning}", err=True)
 
 
-def _dry_run(start: RunRequest, host: Host, scored: tuple[str, ...]) -> None:
+def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
+    from multiattn.data.splits import Names
     from multiattn.runs.dry_run import dry_run
 
+    names = Names.of(start.settings.splits)
+    scored = (names.validation, names.test) if scores_test else (names.validation,)
     for line in dry_run(start, host, scored):
         click.echo(line)
 

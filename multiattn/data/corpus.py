@@ -48,6 +48,16 @@ class Corpus(Protocol):
         """
 
 
+@runtime_checkable
+class GroupedCorpus(Corpus, Protocol):
+    """A corpus whose examples belong together: a cut of a split never divides a group.
+
+    group: the field or note that says which, such as ``speaker``.
+    """
+
+    group: str
+
+
 def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus:
     """The corpus of a recipe. Raises UserError naming the folder that is missing."""
     folder = data_root / settings.folder

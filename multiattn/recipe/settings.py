@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -30,18 +30,73 @@ from multiattn.registry.schema import (
 SOURCE_NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
+def _percent(size: str | int) -> float:
+    match = re.fullmatch(SHARE_PATTERN, str(size))
+    return float(match[1]) if match else 0.0
+
+
 class CorpusSettings(Named):
     """A corpus and its folder, relative to the data root."""
 
     folder: str = "."
 
 
+SHARE_PATTERN = r"(\d+(?:\.\d+)?) ?%"
+# A split by name, or how much of the training split to cut off as one: 5%, or a number of examples.
+SplitOrSize = str | Annotated[int, Field(strict=True, gt=0)]
+
+
 class SplitNames(Strict):
-    """Names of the corpus's splits. ``validation`` selects checkpoints; ``test`` is only scored."""
+    """Names of the corpus's splits. ``validation`` selects checkpoints; ``test`` is only scored.
+
+    A size instead of a name cuts the split off ``train``, and the rest is trained on.
+    group: the field or note whose values no cut divides, or ``id``; by default what the corpus
+    says, such as its speakers, and otherwise ``id``.
+    """
 
     train: str = "train"
-    validation: str = "validation"
-    test: str = "test"
+    validation: SplitOrSize = "validation"
+    test: SplitOrSize = "test"
+    group: str | None = None
+
+    @property
+    def sizes(self) -> dict[str, str | int]:
+        """What is cut off the training split: a share or a number of examples, by role."""
+        given = {"validation": self.validation, "test": self.test}
+        return {
+            role: size
+            for role, size in given.items()
+            if isinstance(size, int) or size.endswith("%")
+        }
+
+    @field_validator("train")
+    @classmethod
+    def _the_rest_is_trained_on(cls, train: str) -> str:
+        if train.endswith("%"):
+            raise ValueError("the name of a split (what is not cut off it is trained on)")
+        return train
+
+    @field_validator("validation", "test")
+    @classmethod
+    def _shares_are_of_the_whole(cls, size: SplitOrSize) -> SplitOrSize:
+        if isinstance(size, str) and size.endswith("%") and not 0 < _percent(size) < 100:
+            raise ValueError("a share above 0% and below 100%, such as 5%")
+        return size
+
+    @field_validator("test")
+    @classmethod
+    def _something_is_left_to_train_on(
+        cls, test: SplitOrSize, others: ValidationInfo
+    ) -> SplitOrSize:
+        validation, train = others.data.get("validation", ""), others.data.get("train", "")
+        if _percent(validation) + _percent(test) >= 100:
+            raise ValueError(f"a share that leaves some to train on beside {validation}")
+        roles = {"validation": validation, "test": test}
+        names = [train, *(name for name in roles.values() if isinstance(name, str))]
+        for role, size in roles.items():
+            if (isinstance(size, int) or size.endswith("%")) and role in names:
+                raise ValueError(f"no split called {role!r} beside the one that is cut off")
+        return test
 
 
 class SourceSettings(Strict):

@@ -45,6 +45,7 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
     for split in evaluated if settings.sources else ():
         check_inputs(splits, split, setup.processors.readers)
     yield dump_recipe(settings)
+    yield from filter(None, [splits.cut_sizes()])
     yield from (f"{line} in {splits.names.train}" for line in setup.train.report.lines())
     tokenizers = setup.processors.tokenizers(splits.fields)
     yield from (f"warning: {each}" for each in form_warnings(splits, tokenizers))

@@ -97,7 +97,8 @@ def _training_files(run: RunFolder, host: Host) -> dict[str, list[Path]]:
     """The files of a run's training split, by name."""
     settings = load_recipe(run.require().recipe, (), host)
     corpus = open_corpus(settings.corpus, host, run.read_start()["data"])
-    examples = Splits(corpus, settings, bad_rows="skip").examples(settings.splits.train)
+    splits = Splits(corpus, settings, bad_rows="skip")
+    examples = splits.examples(splits.names.train)
     files: dict[str, list[Path]] = {}
     for file in _files(examples, media_fields(settings.corpus.name, host)):
         files.setdefault(file.name, []).append(file)

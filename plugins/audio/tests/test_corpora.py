@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from multiattn import UserError
+from multiattn.protocols import GroupedCorpus
 from multiattn_audio.corpora.an4 import An4
 from multiattn_audio.corpora.common_voice import CommonVoice
 from multiattn_audio.corpora.folder import Folder
@@ -266,6 +267,19 @@ def test_a_recording_without_a_transcript_is_reported(tmp_path, content, sentenc
     messages: list[str] = []
     assert [example.id for example in Folder(tmp_path).examples("train", messages.append)] == ["b"]
     assert len(messages) == 1
+
+
+def test_a_folder_without_splits_is_one_split_of_its_own(tmp_path):
+    for name in ("a.wav", "sub/b.wav"):
+        write_text(write_recording(tmp_path / name).with_suffix(".txt"), "yes")
+    assert Folder(tmp_path).splits() == (".", "sub")
+    assert [names[0] for names in fields_of(Folder(tmp_path).examples("."))] == ["a", "sub/b"]
+
+
+@pytest.mark.parametrize("corpus", [An4, CommonVoice, Librispeech, Manifest])
+def test_a_cut_goes_by_speaker_where_a_corpus_knows_them(corpus, tmp_path):
+    assert isinstance(corpus(tmp_path), GroupedCorpus)
+    assert corpus.group == "speaker"
 
 
 def test_hidden_files_are_not_recordings(folder):

@@ -271,6 +271,38 @@ def test_the_real_flickr8k_is_read_completely(real_corpus):
 # --- coco ---------------------------------------------------------------------------------------
 
 
+def test_kaggles_captions_are_one_split_off_which_others_are_cut(tmp_path, write_images):
+    names = [f"Images/{number}.jpg" for number in range(20)]
+    write_images(*names)
+    rows = "".join(f'{number}.jpg,"A dog , {take} ."\n' for number in range(20) for take in "ab")
+    write(tmp_path / "captions.txt", f"image,caption\n{rows}")
+    corpus = Flickr8k(tmp_path)
+    assert corpus.splits() == ("train",)
+    assert summarise(corpus, "train")[:2] == [
+        ("0", "0.jpg", ("A dog , a .", "A dog , b .")),
+        ("1", "1.jpg", ("A dog , a .", "A dog , b .")),
+    ]
+    settings = RecipeSettings.model_validate(
+        {
+            "corpus": {"name": "flickr8k"},
+            "splits": {"validation": "5%", "test": "10%"},
+            "target": {"field": "captions"},
+            "decoder": {"name": "lstm"},
+        }
+    )
+    splits = Splits(corpus, settings)
+    parts = [splits.examples(name) for name in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [17, 1, 2]
+    assert len({example.id for part in parts for example in part}) == 20
+    with pytest.raises(UserError, match=r"split of the corpus \(train\), got 'dev'.*validation=5%"):
+        splits.require("dev")
+    write(tmp_path / "captions.txt", "image,caption\n0.jpg,A dog .\n77.jpg,A cat .\n1.jpg\n")
+    left, messages = read_skipping(corpus, "train")
+    assert left == ["0"]
+    assert "captions.txt, line 3 names" in messages[0]
+    assert "2 cells in" in messages[1]
+
+
 def write_coco(folder, *, annotations=None, images=None):
     annotations = annotations or [
         {"id": 1, "image_id": 42, "caption": "A dog runs .\n"},

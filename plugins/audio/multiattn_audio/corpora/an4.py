@@ -34,6 +34,8 @@ class An4:
     ``train`` and ``test``.
     """
 
+    group = "speaker"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._manifest = Manifest(folder)

@@ -13,6 +13,8 @@ from multiattn_audio.corpora.recording_examples import missing_recording, record
 class CommonVoice:
     """Common Voice (Ardila et al. 2020), one language as released: ``SPLIT.tsv`` and ``clips``."""
 
+    group = "speaker"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

@@ -26,16 +26,18 @@ from multiattn_audio.recordings.formats import SUFFIXES
 class Folder:
     """Recordings with their transcripts beside them: ``SPLIT/…/NAME.wav`` and ``SPLIT/…/NAME.txt``.
 
-    Recordings may have any suffix that the audio reader accepts. Speakers are unknown.
+    Recordings may have any suffix that the audio reader accepts. Speakers are unknown. The split
+    ``.`` is the whole folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def splits(self) -> tuple[str, ...]:
-        """Names of the folders that hold recordings."""
+        """Names of the folders that hold recordings; ``.`` if some lie outside of these."""
         folders = (path for path in subfolders(self._folder) if any(recording_files(path)))
-        return tuple(sorted(path.name for path in folders))
+        here = any(path.suffix.lower() in SUFFIXES for path in self._folder.glob("[!.]*.*"))
+        return (*(["."] if here else []), *sorted(path.name for path in folders))
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Read a folder, sorted by path. Raises UserError if it holds no recording."""

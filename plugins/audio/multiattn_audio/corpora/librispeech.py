@@ -27,6 +27,8 @@ class Librispeech:
     A split is the name of a folder, such as ``train-clean-100``, or several joined by ``+``.
     """
 
+    group = "speaker"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

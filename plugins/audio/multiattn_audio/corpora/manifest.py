@@ -38,6 +38,7 @@ class Manifest:
     raw: the format of files ending in ``.raw``, needed for their durations.
     """
 
+    group = "speaker"
     names = ("audio", "text", "id", "seconds", "speaker")
 
     def __init__(

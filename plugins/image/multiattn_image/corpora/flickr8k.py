@@ -1,4 +1,4 @@
-"""Flickr8k, in tables, as released, or in Karpathy's layout. Imports no torch."""
+"""Flickr8k, in tables, as released, in Karpathy's layout or in Kaggle's. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from multiattn.corpora import (
     BadRowError,
     FileLine,
     OnBadRow,
+    TableRow,
     collect_examples,
     decode_line,
     find_splits,
     first_existing,
     read_lines,
     require_text,
+    table_examples,
 )
 from multiattn_image.corpora.annotations import karpathy_examples
 from multiattn_image.corpora.caption_tables import CaptionTables
@@ -31,13 +33,15 @@ from multiattn_image.corpora.captioned_images import (
 class Flickr8k:
     """Flickr8k (Hodosh et al. 2013): 8,000 photographs, five captions each.
 
-    Its splits are ``train``, ``dev`` and ``test`` in each of these layouts, of which the first
-    that exists is read:
+    The first of these layouts that exists is read. All but the last have the splits ``train``,
+    ``dev`` and ``test``:
 
     - a table per split, ``SPLIT.jsonl`` (id, image, captions), see ``CaptionTables``;
     - Karpathy's ``dataset_flickr8k.json``, whose ``val`` is ``dev``;
     - as released, ``Flickr_8k.SPLITImages.txt`` and ``Flickr8k.token.txt``, in the folder or in
-      ``Flickr8k_text``.
+      ``Flickr8k_text``;
+    - as on Kaggle, one ``captions.txt`` (CSV: image, caption), whose only split is ``train``; the
+      recipe can cut others off it, such as ``splits: {validation: 5%, test: 5%}``.
 
     images: the folder of the image files, relative to the corpus folder; without it, the first
         that exists of ``images``, ``Images``, ``Flicker8k_Dataset`` (the released spelling) and
@@ -47,6 +51,7 @@ class Flickr8k:
     image_folders = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset")
     karpathy_files = ("dataset_flickr8k.json", "dataset.json")
     split_file = "Flickr_8k.{split}Images.txt"
+    kaggle_file = "captions.txt"
 
     def __init__(self, folder: Path, *, images: str = "") -> None:
         self._folder = folder
@@ -60,12 +65,15 @@ class Flickr8k:
             )
 
     def splits(self) -> tuple[str, ...]:
-        """Names of the tables; without any, Karpathy's or the released splits."""
+        """Names of the tables; without any, the splits of the layout."""
         if self._tables.splits():
             return self._tables.splits()
         if has_any_file(self._folder, self.karpathy_files):
             return ("dev", "test", "train")
-        return tuple(sorted(find_splits(self._texts, self.split_file)))
+        released = tuple(sorted(find_splits(self._texts, self.split_file)))
+        if not released and has_any_file(self._folder, [self.kaggle_file]):
+            return ("train",)
+        return released
 
     def examples(self, split: str, on_bad_row: OnBadRow | None = None) -> Sequence[Example]:
         """Read the photographs of a split with their captions.
@@ -80,7 +88,20 @@ class Flickr8k:
             file = first_existing(self._folder, self.karpathy_files)
             karpathy_split = {"dev": "val"}.get(split, split)
             return karpathy_examples(file, karpathy_split, image_folder, on_bad_row)
+        if split == "train" and not find_splits(self._texts, self.split_file):
+            return self._kaggle_examples(image_folder, on_bad_row)
         return self._released_examples(split, image_folder, on_bad_row)
+
+    def _kaggle_examples(
+        self, image_folder: ImageFolder, on_bad_row: OnBadRow | None
+    ) -> Sequence[Example]:
+        def make_example(row: TableRow) -> Example:
+            name = row.text("image")
+            path = image_folder.image_path(name, row.place)
+            return captioned_example(Path(name).stem, path, row.text("caption"), row.place)
+
+        table = first_existing(self._folder, [self.kaggle_file])
+        return merge_by_image(table_examples(table, make_example, on_bad_row))
 
     def _released_examples(
         self, split: str, image_folder: ImageFolder, on_bad_row: OnBadRow | None
