@@ -58,6 +58,17 @@ def test_listing_components_and_recipes_imports_no_torch(arguments):
     assert "broken" not in done.stdout
 
 
+@pytest.mark.parametrize("key", ["trainin.steps", "training.stepz", "target", "seed.x"])
+def test_a_wrong_key_that_needs_no_component_is_told_without_importing_one(key, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("corpus: {name: any}\ntarget: {field: text}\ndecoder: lstm\n")
+    arguments = ["run", str(recipe), "--set", f"{key}=5"]
+    code = "from multiattn.cli import main\nmain()"
+    done = python(code, (*HEAVY, "rich"), *arguments)
+    assert done.returncode == 2, done.stderr
+    assert f"--set {key.removesuffix('.steps').removesuffix('.x')}: expected" in done.stderr
+
+
 @pytest.mark.parametrize(
     "module", ["", ".registry.host", ".registry.schema", ".recipe.loading", ".scoring.intervals"]
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from multiattn.cli.options import PATH
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 SKELETONS = Path(__file__).parent / "skeletons"
 KINDS = tuple(sorted(path.stem for path in SKELETONS.glob("[!_]*.py")))
@@ -85,9 +85,11 @@ def new(name: str, kind: str, folder: Path) -> None:
     from multiattn.registry.host import NAME_PATTERN
 
     if not NAME_PATTERN.fullmatch(name):
-        raise UserError(f"expected a name of lower-case letters, digits and hyphens, got {name!r}")
+        raise UserError(
+            f"expected a name of lower-case letters, digits and hyphens, got {shown(name)}"
+        )
     if kind not in KINDS:
-        raise UserError(f"expected one of {', '.join(KINDS)} as --kind, got {kind!r}")
+        raise UserError(f"expected one of {', '.join(KINDS)} as --kind, got {shown(kind)}")
     root = folder / name
     if root.exists():
         raise UserError(f"expected a new folder, got {root}, which exists; choose another name")

@@ -16,7 +16,7 @@ import click
 
 from multiattn.cli.new import new
 from multiattn.cli.options import Invocation
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.registry.discovery import ALLOW_LIST, PluginEntry, canonical_name, find_plugins
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def why(invocation: Invocation, name: str) -> None:
         click.echo("several distributions provide this name; write it in full")
     if not (left_out or matching or rows):
         raise UserError(
-            f"expected a plugin, a distribution or a component, got {name!r}; "
+            f"expected a plugin, a distribution or a component, got {shown(name)}; "
             "`multiattn plugins -v` lists them"
         )
 
@@ -108,7 +108,7 @@ def check(invocation: Invocation, distribution: str) -> None:
     known = {plugin.found.distribution for plugin in host.plugins}
     if canonical_name(distribution) not in known:
         raise UserError(
-            f"expected a distribution with plugins, got {distribution!r}; "
+            f"expected a distribution with plugins, got {shown(distribution)}; "
             f"choose from {', '.join(sorted(known)) or 'none'}"
         )
     results: Counter[str] = Counter()

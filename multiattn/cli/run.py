@@ -207,10 +207,11 @@ def _start(
     init: Path | None,
 ) -> RunRequest:
     from multiattn.recipe.loading import load_recipe, shipped
+
+    checked = load_recipe(recipe, overrides, host)  # before anything that imports torch
     from multiattn.run_folder import RunFolder
     from multiattn.runs.start import RunRequest
 
-    checked = load_recipe(recipe, overrides, host)
     return RunRequest(
         recipe=recipe,
         settings=checked,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from multiattn.cli.options import Invocation
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -247,7 +247,7 @@ def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not key or not equals:
-            raise UserError(f"expected --set key=value, got {setting!r}; write tokenize=none")
+            raise UserError(f"expected --set key=value, got {shown(setting)}; write tokenize=none")
         values[key] = yamlfile.parse(text, f"--set {key}").value
     return values
 

@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import TrainingSettings
 from multiattn.seeds import derive
 
@@ -226,6 +226,7 @@ def _refuse_oversize(ids: Sequence[str], side: _Side) -> None:
     if side.lengths[worst] > side.budget:
         raise UserError(
             f"expected every example to fit into an optimiser step, but the {side.name} of "
-            f"{ids[worst]!r} has length {side.lengths[worst]} and the budget is {side.budget}; "
-            f"raise {side.budget_setting}, or lower {side.limit_setting} to leave it out"
+            f"{shown(ids[worst])} has length {side.lengths[worst]} and the budget is "
+            f"{side.budget}; raise {side.budget_setting}, or lower {side.limit_setting} to "
+            "leave it out"
         )

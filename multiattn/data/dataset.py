@@ -27,7 +27,7 @@ from multiattn.data.rows import BadRowPolicy, BadRows, Row, SplitReport
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import TrainingSettings
 
 # Takes a row, its target's ids and its sources' sizes; raises UserError if the row is unusable.
@@ -220,7 +220,9 @@ def _measure_rows(
             rows.append(row)
             measured.append(lengths)
     if not rows:
-        raise UserError(f"expected examples in the split {split!r}, got none; check the corpus")
+        raise UserError(
+            f"expected examples in the split {shown(split)}, got none; check the corpus"
+        )
     columns = np.array(measured, dtype=np.int64).T  # (1 + sources, E)
     costs = Costs(
         ids=[row.id for row in rows],
@@ -240,5 +242,5 @@ def _check_source_names(training: TrainingSettings, sources: Collection[str]) ->
             if name not in sources:
                 raise UserError(
                     f"expected training.{setting} to name a source of the recipe "
-                    f"({', '.join(sources)}), got {name!r}; correct or remove it"
+                    f"({', '.join(sources)}), got {shown(name)}; correct or remove it"
                 )

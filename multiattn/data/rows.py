@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar
 
 from multiattn.data.corpus import Example
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 Made = TypeVar("Made")
 BadRowPolicy = Literal["stop", "skip"]
@@ -43,7 +43,7 @@ class Row:
     @property
     def description(self) -> str:
         """The row's id and location, for messages."""
-        return f"example {self.id!r}" + (f" ({self.location})" if self.location else "")
+        return f"example {shown(self.id)}" + (f" ({self.location})" if self.location else "")
 
 
 @dataclass
@@ -119,7 +119,7 @@ def training_rows(
         if not value:
             raise UserError(
                 f"expected a target in the field {fields.target!r} of example "
-                f"{example.id!r}, got none; add one, or set training.bad_rows=skip"
+                f"{shown(example.id)}, got none; add one, or set training.bad_rows=skip"
             )
         location = _location(example)
         if isinstance(value, str):
@@ -161,7 +161,7 @@ def _rows(
                 first = rows[row.id].location
                 seen = f"first seen in {first}" if first else "seen before"
                 bad_rows.refuse(
-                    f"expected a different id for every example of {split!r}, got "
+                    f"expected a different id for every example of {shown(split)}, got "
                     f"{row.description} again, {seen}; change the corpus, or set "
                     "training.bad_rows=skip"
                 )
@@ -177,7 +177,7 @@ def _sources(example: Example, fields: Fields) -> dict[str, str | None]:
         if isinstance(value, tuple):
             raise UserError(
                 f"expected one value for source {name!r} in the field {field_name!r} of example "
-                f"{example.id!r}, got {len(value)}; only a target may have several"
+                f"{shown(example.id)}, got {len(value)}; only a target may have several"
             )
         values[name] = value
     return values
@@ -191,7 +191,7 @@ def _location(example: Example) -> str:
 def _field(example: Example, name: str) -> str | tuple[str, ...] | None:
     if name not in example.fields:
         raise UserError(
-            f"expected a field {name!r} in the corpus, got {', '.join(example.fields)}; "
+            f"expected a field {shown(name)} in the corpus, got {', '.join(example.fields)}; "
             "change `field` in the recipe"
         )
     return example.fields[name]

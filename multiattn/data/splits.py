@@ -17,7 +17,7 @@ from typing import Literal
 
 from multiattn.data.corpus import BadRowError, Corpus, Example, GroupedCorpus
 from multiattn.data.rows import BadRowPolicy, BadRows, Fields, Row, evaluation_rows, training_rows
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import RecipeSettings, SplitNames
 
 ID = "id"  # the group of an example by itself
@@ -116,7 +116,7 @@ class Splits:
             raise
         except UserError as error:
             raise UserError(
-                f"expected a split of the corpus ({', '.join(listed)}), got {split!r}; "
+                f"expected a split of the corpus ({', '.join(listed)}), got {shown(split)}; "
                 "choose one of these in the recipe or with --split, or cut one off the training "
                 "split, such as --set splits.validation=5%"
             ) from error

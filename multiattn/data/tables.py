@@ -25,7 +25,7 @@ from multiattn.data.text_files import (
     read_lines,
     require_text,
 )
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 KINDS = ("jsonl", "tsv", "csv")
 
@@ -54,7 +54,7 @@ class TableRow:
         for text in texts:
             if not isinstance(text, str) or not _encodable(text):
                 raise self._refused(column, text, "write a string, a list of strings or null")
-            require_text(text, f"text in the column {column!r}", self.place)
+            require_text(text, f"text in the column {shown(column)}", self.place)
         return tuple(texts) if isinstance(value, list) else value
 
     def name(self, column: str) -> str:
@@ -63,7 +63,7 @@ class TableRow:
         if isinstance(value, str | int) and str(value).strip():
             return str(value)
         raise BadRowError(
-            f"expected a name in the column {column!r} in {self.place}, "
+            f"expected a name in the column {shown(column)} in {self.place}, "
             f"got {json.dumps(value)[:40]}; give the row one"
         )
 
@@ -75,13 +75,13 @@ class TableRow:
         if column in self.cells:
             return self.cells[column]
         raise BadRowError(
-            f"expected the column {column!r} in {self.place}, got {', '.join(self.cells)}; "
+            f"expected the column {shown(column)} in {self.place}, got {', '.join(self.cells)}; "
             "correct the row, or the corpus's settings in the recipe"
         )
 
     def _refused(self, column: str, value: object, remedy: str) -> BadRowError:
         return BadRowError(
-            f"expected text in the column {column!r} in {self.place}, "
+            f"expected text in the column {shown(column)} in {self.place}, "
             f"got {json.dumps(value)[:40]}; {remedy}"
         )
 
@@ -94,8 +94,8 @@ def column_names(names: Sequence[str], given: Mapping[str, str] | None) -> dict[
     unknown = [name for name in given or {} if name not in names]
     if unknown:
         raise UserError(
-            f"expected the corpus's columns to be among {', '.join(names)}, got {unknown[0]!r}; "
-            f"write {{{names[0]}: the table's own name, ...}}"
+            f"expected the corpus's columns to be among {', '.join(names)}, got "
+            f"{shown(unknown[0])}; write {{{names[0]}: the table's own name, ...}}"
         )
     return {**{name: name for name in names}, **(given or {})}
 
@@ -175,7 +175,8 @@ def _json_cells(text: str, place: FileLine) -> Cells:
         ) from error
     if not isinstance(cells, dict):
         raise BadRowError(
-            f'expected a JSON object in {place}, got {text[:40]!r}; write {{"column": "text", ...}}'
+            f"expected a JSON object in {place}, got {shown(text, 40)}; "
+            'write {"column": "text", ...}'
         )
     return cells
 
@@ -194,7 +195,7 @@ def _cut_at_commas(text: str, place: FileLine) -> list[str]:
         (cells,) = csv.reader([text], strict=True) if text else ([""],)
     except csv.Error as error:
         raise BadRowError(
-            f"expected cells between commas in {place}, got {text[:40]!r} ({error}); "
+            f"expected cells between commas in {place}, got {shown(text, 40)} ({error}); "
             "double the quotes inside a quoted cell, and close each"
         ) from error
     return cells

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from multiattn.data.corpus import BadRowError, Example
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 Raw = TypeVar("Raw")
 OnBadRow = Callable[[str], None]
@@ -51,8 +51,8 @@ def find_splits(folder: Path, pattern: str) -> set[str]:
     """
     if Path(pattern).is_absolute():
         raise UserError(
-            f"expected files below {folder}, got {pattern!r}; give a path relative to that folder, "
-            "which --data and corpus.folder set"
+            f"expected files below {folder}, got {shown(pattern)}; give a path relative to that "
+            "folder, which --data and corpus.folder set"
         )
     expression = re.escape(pattern).replace(r"\{split\}", "([^/]+?)", 1)
     name = re.compile(expression.replace(r"\{split\}", r"\1") + r"(?:\.gz)?")

@@ -29,7 +29,7 @@ from multiattn.data.byte_pieces import (
     to_text,
 )
 from multiattn.data.subword_sampling import _CACHED_SEGMENTS, _BpeDropout, _UnigramSampling
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.files import write_json
 from multiattn.recipe.settings import TokenizerSettings
 from multiattn.symbols import UNK
@@ -253,7 +253,7 @@ def _require_utf8(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"expected valid Unicode text, got {' '.join(text.split())!r} with a lone surrogate; "
+            f"expected valid Unicode text, got {shown(' '.join(text.split()))} with a lone surrogate; "
             "give it as UTF-8"
         ) from error
     return text

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from multiattn.data.text_files import split_lines
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.prediction.input_files import (
     Input,
     SourceColumns,
@@ -96,7 +96,7 @@ class InputParser:
         if re.fullmatch(SOURCE_NAME_PATTERN, name) and not self.as_text:
             raise UserError(
                 f"expected one of the sources {', '.join(self.readers) or '(none)'} before the =, "
-                f"got {name!r}; correct the name, or use --text if it is part of the text"
+                f"got {shown(name)}; correct the name, or use --text if it is part of the text"
             )
 
     def _unnamed(self, argument: str, stdin: Iterable[bytes]) -> Iterable[Input]:
@@ -106,7 +106,7 @@ class InputParser:
                 return self._usable(rows_of(path, self._columns))
             names = ", ".join(self.readers) or "none: it takes no input"
             raise UserError(
-                f"expected SOURCE=VALUE with one of the sources ({names}), got {argument!r}; "
+                f"expected SOURCE=VALUE with one of the sources ({names}), got {shown(argument)}; "
                 "write the source's name before the value, or give a table with a column for each"
             )
         (name,) = self.readers
@@ -159,7 +159,7 @@ class InputParser:
             )
         if looks_like_path(value, self._columns.suffixes):
             raise UserError(
-                f"expected a text or an existing file for the source {name!r}, got {value!r}, "
+                f"expected a text or an existing file for the source {name!r}, got {shown(value)}, "
                 "which is not a file; check the path, or use --text if this is the text itself"
             )
         return value
@@ -170,7 +170,7 @@ class InputParser:
             return value
         raise UserError(
             f"expected a file ({', '.join(self.readers[name].suffixes)}) for the source {name!r}, "
-            f"got {value!r}, which is not a file; check the path"
+            f"got {shown(value)}, which is not a file; check the path"
         )
 
     def _usable(self, inputs: Iterable[Input]) -> Iterator[Input]:

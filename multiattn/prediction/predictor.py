@@ -26,7 +26,7 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.layouts import Layout
 from multiattn.engine.memory import Memory
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.prediction.attention_records import (
     AttentionRecord,
     average_over_words,
@@ -166,7 +166,7 @@ class Predictor:
         """
         if isinstance(sources, str | Path):
             raise UserError(
-                f"expected a list of inputs, got {sources!r}; call the predictor with it"
+                f"expected a list of inputs, got {shown(sources)}; call the predictor with it"
             )
         numbered = enumerate(sources, start=1)
         while group := list(islice(numbered, self.system.settings.search.batch_size)):
@@ -291,7 +291,7 @@ class Predictor:
         unknown = [name for name in source if name not in names]
         if unknown:
             raise UserError(
-                f"expected values of the sources {', '.join(names)}, got {unknown[0]!r}; "
+                f"expected values of the sources {', '.join(names)}, got {shown(unknown[0])}; "
                 "use the names in the recipe"
             )
         given = {name: source.get(name) for name in names}
@@ -314,8 +314,8 @@ class Predictor:
         if not isinstance(value, str | Path) or not str(value).strip():
             others = "".join(f" or {kind.__name__}" for kind in accepted)
             raise UserError(
-                f"expected a text or a path{others} for the source {name!r}, got {value!r}; give "
-                "one input per call, or pass many to `each`"
+                f"expected a text or a path{others} for the source {shown(name)}, got "
+                f"{shown(value)}; give one input per call, or pass many to `each`"
             )
         return str(value)
 
@@ -358,7 +358,8 @@ def load(
     accelerator available. Raises UserError for a folder without a complete run.
     """
     if isinstance(overrides, str):
-        raise UserError(f"expected a list of overrides, got {overrides!r}; write [{overrides!r}]")
+        given = shown(overrides)
+        raise UserError(f"expected a list of overrides, got {given}; write [{given}]")
     chosen = _available_device(device) if device else _default_device()
     return Predictor(open_system(RunFolder(Path(run)), host or load_host(), overrides), chosen)
 
@@ -372,7 +373,8 @@ def _available_device(device: str | torch.device) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"expected a device that PyTorch has here, got {device!r}; leave it out, or give cpu"
+            f"expected a device that PyTorch has here, got {shown(device)}; leave it out, or "
+            "give cpu"
         ) from error
 
 

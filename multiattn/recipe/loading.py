@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shortened, shown
 from multiattn.recipe import yamlfile
 from multiattn.recipe.settings import CorpusSettings, RecipeSettings
 from multiattn.registry.host import Host, load_host
@@ -30,6 +30,7 @@ from multiattn.registry.schema import (
 
 CORE_DISTRIBUTION = "multiattn"
 RECIPE_SUFFIXES = (".yaml", ".yml")
+MISTAKES_SHOWN = 20
 
 # Where a recipe names components: dotted key (* is any key or index), kind, type of the value.
 COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
@@ -118,14 +119,15 @@ def find_recipe(name_or_path: str, host: Host) -> Path:
     if len(matching) > 1:
         full_names = " and ".join(f"{file.distribution}/{file.name}" for file in matching)
         raise UserError(
-            f"expected one recipe called {name_or_path!r}, got {full_names}; write one of these"
+            f"expected one recipe called {shown(name_or_path)}, got {full_names}; write one "
+            "of these"
         )
     if matching:
         return matching[0].path
     if (path / "default.yaml").is_file():
         return path / "default.yaml"
     raise UserError(
-        f"expected a recipe's name or the path of a .yaml file, got {name_or_path!r}; "
+        f"expected a recipe's name or the path of a .yaml file, got {shown(name_or_path)}; "
         f"{suggestion(name_or_path, (file.name for file in files))}"
     )
 
@@ -135,24 +137,34 @@ def load_recipe(
 ) -> RecipeSettings:
     """Read and check a whole recipe: schema, component names, component settings, overrides.
 
-    overrides: ``training.steps=5``, ``objectives.0.weight=2``; values are YAML.
+    overrides: ``training.steps=5``, ``objectives.0.weight=2``; values are YAML, and ``null`` takes
+    back what the file says at a key that cannot be null.
     Raises UserError with one line per mistake: file and line (or --set), dotted key, sentence.
+    Components are imported, to check their settings, only if all other keys are right.
     """
     host = load_host() if host is None else host
     path = find_recipe(str(name_or_path), host)
     document = _parse(path)
     tree = document.value if document.value is not None else {}
     mistakes = [Mistake(key, "expected this key once, got it twice") for key in document.repeated]
-    overridden = []
+    overridden: list[str] = []
+    nulls: set[str] = set()
     for override in overrides:
+        key = override.partition("=")[0]
         try:
-            tree = _apply_override(tree, override)
-            overridden.append(override.partition("=")[0])
+            tree, value = _apply_override(tree, override)
+            overridden.append(key)
+            (nulls.add if value is None else nulls.discard)(key)
         except UserError as mistake:
             mistakes.append(Mistake(override, str(mistake)))
             overridden.append(override)
-    settings, schema_mistakes = _validate(tree)
-    mistakes += [*schema_mistakes, *_component_mistakes(tree, host)]
+    settings, found = _check(tree, host)
+    while refused := nulls & {mistake.key for mistake in found}:
+        nulls -= refused
+        for key in refused:
+            tree = yamlfile.without(tree, key.split("."))
+        settings, found = _check(tree, host)
+    mistakes += found
     if mistakes or settings is None:
         raise UserError(_report(mistakes, path, document, overridden))
     return settings
@@ -175,7 +187,7 @@ def _report(
     mistakes: Sequence[Mistake], path: Path, document: yamlfile.Document, overridden: Sequence[str]
 ) -> str:
     lines = []
-    for mistake in mistakes:
+    for mistake in mistakes[:MISTAKES_SHOWN]:
         key = mistake.key
         above = key not in document.lines and any(
             f"{override}.".startswith(f"{key}.") for override in overridden
@@ -184,18 +196,32 @@ def _report(
             f"{key}.".startswith(f"{override.removesuffix('.name')}.") for override in overridden
         )
         origin = "--set" if above or below else f"{path}:{document.line(key)}:"
-        lines.append(f"{origin} {key or 'recipe'}: {mistake.sentence}")
-    if len(lines) == 1:
+        lines.append(f"{origin} {shortened(key) or 'recipe'}: {mistake.sentence}")
+    if len(mistakes) == 1:
         return lines[0]
-    return "\n  ".join([f"expected a recipe without mistakes, got {len(lines)}:", *lines])
+    if len(mistakes) > MISTAKES_SHOWN:
+        lines.append(f"… and {len(mistakes) - MISTAKES_SHOWN} more")
+    return "\n  ".join([f"expected a recipe without mistakes, got {len(mistakes)}:", *lines])
 
 
-def _apply_override(tree: Any, override: str) -> Any:
-    """Apply ``dotted.key=value`` to a copy of plain data."""
+def _apply_override(tree: Any, override: str) -> tuple[Any, object]:
+    """Apply ``dotted.key=value`` to a copy of plain data; also return the value."""
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
         raise UserError("expected key=value with a dotted key; write it like training.steps=5")
-    return yamlfile.with_value(tree, key.split("."), yamlfile.parse(text, "value").value)
+    value = yamlfile.parse(text, "value").value
+    return yamlfile.with_value(tree, key.split("."), value), value
+
+
+def _check(tree: object, host: Host) -> tuple[RecipeSettings | None, list[Mistake]]:
+    """Check the schema and the components' names, then, if all is well, their settings."""
+    settings, mistakes = _validate(tree)
+    components, unknown = _components(tree, host)
+    mistakes += [*unknown, *_mismatched_encoders(components, host)]
+    if not mistakes:
+        for key, (kind, named) in components.items():
+            mistakes += host.mistakes(kind, named, key)
+    return settings, mistakes
 
 
 def _validate(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
@@ -207,31 +233,34 @@ def _validate(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
         ]
 
 
-def _component_mistakes(tree: object, host: Host) -> list[Mistake]:
-    """Check every entry of a recipe that has the form of a component."""
+def _components(tree: object, host: Host) -> tuple[dict[str, tuple[str, Named]], list[Mistake]]:
+    """The kind and the settings of every component by its key, and mistakes in their names."""
     mistakes = []
-    components: dict[str, Named] = {}
+    components: dict[str, tuple[str, Named]] = {}
     for pattern, kind, written in COMPONENTS:
         for key, value in yamlfile.values_at(tree, pattern.split(".")):
             try:
-                components[key] = written.validate_python(value)
+                named = written.validate_python(value)
+                host.find(kind, named.name)
             except ValidationError:
                 continue  # already reported by the schema
-            mistakes += host.mistakes(kind, components[key], key)
-    return [*mistakes, *_mismatched_encoders(components, host)]
+            except UserError as error:
+                mistakes.append(Mistake(key, str(error)))
+                continue
+            components[key] = (kind, named)
+    return components, mistakes
 
 
-def _mismatched_encoders(components: Mapping[str, Named], host: Host) -> Iterator[Mistake]:
+def _mismatched_encoders(
+    components: Mapping[str, tuple[str, Named]], host: Host
+) -> Iterator[Mistake]:
     """Find the sources whose encoder cannot consume their reader's output."""
-    for key, named in components.items():
+    for key, (_, named) in components.items():
         source, _, role = key.rpartition(".")
         if role != "encoder" or f"{source}.reader" not in components:
             continue
-        try:
-            reader = host.find("reader", components[f"{source}.reader"].name).record
-            encoder = host.find("encoder", named.name).record
-        except UserError:
-            continue  # reported with the component
+        reader = host.find("reader", components[f"{source}.reader"][1].name).record
+        encoder = host.find("encoder", named.name).record
         if (
             isinstance(reader, Reader)
             and isinstance(encoder, Encoder)

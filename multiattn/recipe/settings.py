@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
 )
 
+from multiattn.errors import shown
 from multiattn.registry.schema import (
     Named,
     NamedComponent,
@@ -265,7 +266,8 @@ class RecipeSettings(Strict):
         odd = [name for name in sources if not re.fullmatch(SOURCE_NAME_PATTERN, name)]
         if odd:
             raise ValueError(
-                f"source names of letters, digits, _ and -, a letter or _ first, unlike {odd[0]!r}"
+                f"source names of letters, digits, _ and -, a letter or _ first, unlike "
+                f"{shown(odd[0])}"
             )
         return sources
 

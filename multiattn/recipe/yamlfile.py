@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 _PLAIN_WORDS = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -91,7 +91,7 @@ def parse(text: str, name: str) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         location = f"{name}:{mark.line + 1}" if mark is not None else name
-        problem = getattr(error, "problem", None) or str(error)
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise UserError(
             f"{location}: expected valid YAML, got an error: {problem}; correct it"
         ) from error
@@ -162,12 +162,26 @@ def with_value(tree: Any, steps: Sequence[str], value: object) -> Any:
     if isinstance(tree, dict):
         return {**tree, step: with_value(tree.get(step), rest, value)}
     if not isinstance(tree, list):
-        raise UserError(f"expected settings that contain {step!r}, got {tree!r}; shorten the key")
+        raise UserError(
+            f"expected settings that contain {shown(step)}, got {shown(tree)}; shorten the key"
+        )
     if not step.isdecimal() or int(step) > len(tree):
-        raise UserError(f"expected an index from 0 to {len(tree)}, got {step!r}")
+        raise UserError(f"expected an index from 0 to {len(tree)}, got {shown(step)}")
     index = int(step)
     old = tree[index] if index < len(tree) else None
     return [*tree[:index], with_value(old, rest, value), *tree[index + 1 :]]
+
+
+def without(tree: Any, steps: Sequence[str]) -> Any:
+    """A copy of ``tree`` without the value at a key path; in a list, null stays at its index."""
+    step, rest = steps[0], steps[1:]
+    if isinstance(tree, list):
+        index = int(step)
+        changed = without(tree[index], rest) if rest else None
+        return [*tree[:index], changed, *tree[index + 1 :]]
+    if rest:
+        return {**tree, step: without(tree[step], rest)}
+    return {key: value for key, value in tree.items() if key != step}
 
 
 def dump(value: object) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import pluggy
 from pydantic import TypeAdapter, ValidationError
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.registry import hooks
 from multiattn.registry.discovery import PluginEntry, canonical_name, find_plugins, is_switched_on
 from multiattn.registry.records import KINDS, Record
@@ -199,11 +199,11 @@ class Host:
         if matching:
             full_names = " and ".join(row.full_name for row in matching)
             raise UserError(
-                f"expected one {kind} called {name!r}, got {full_names}; write one of these"
+                f"expected one {kind} called {shown(name)}, got {full_names}; write one of these"
             )
         known = [row.full_name if slash else row.record.name for row in given]
         raise UserError(
-            f"expected the name of a known {kind}, got {name!r}; "
+            f"expected the name of a known {kind}, got {shown(name)}; "
             f"{suggestion(name, known)}{self._excuse()}"
         )
 
@@ -264,7 +264,7 @@ class Host:
                 mistakes.append(
                     Mistake(
                         f"{key}.{name}",
-                        f"expected a setting of {kind} {named.name!r}, got {name!r}; "
+                        f"expected a setting of {kind} {shown(named.name)}, got {shown(name)}; "
                         f"{suggestion(name, settings)}",
                     )
                 )
@@ -290,7 +290,7 @@ class Host:
         except ValidationError:
             expected = (
                 f"expected a known {setting.slot.kind} by name, or {{name: …}} with its settings, "
-                f"got {value!r}"
+                f"got {shown(value)}"
             )
             return None, [Mistake(key, expected)]
         return self._bind(setting.slot.kind, named, key)

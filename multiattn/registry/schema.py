@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -166,16 +166,14 @@ def _sentence(details: Sequence[ErrorDetails], expected: Any, path: Sequence[str
         return "expected a value, got none; give one"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(expected, path[:-1])
-        return f"expected a known key, got {path[-1]!r}; {suggestion(path[-1], known)}"
+        return f"expected a known key, got {shown(path[-1])}; {suggestion(path[-1], known)}"
     wanted = [each["msg"].removeprefix("Input should be ") for each in details]
-    wanted = [each.removeprefix("Value error, ") for each in wanted]
+    wanted = [each.removeprefix("Value error, ").split(" or instance of ")[0] for each in wanted]
     first = wanted[0][0].lower() + wanted[0][1:]
-    return f"expected {' or '.join([first, *wanted[1:]])}, got {_shorten(detail['input'])}"
-
-
-def _shorten(value: object, width: int = 80) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+    expectation = f"expected {' or '.join([first, *wanted[1:]])}"
+    if detail["input"] is None:
+        return f"{expectation}, got null; give one, or leave the key out if it has a default"
+    return f"{expectation}, got {shown(detail['input'])}"
 
 
 def _fields_at(expected: Any, path: Sequence[str]) -> list[str]:

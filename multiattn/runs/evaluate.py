@@ -18,7 +18,7 @@ from accelerate import Accelerator
 from multiattn.data.collation import Reader
 from multiattn.data.dataset import Dataset
 from multiattn.data.splits import Splits
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import EvaluationSettings, SearchSettings
 from multiattn.run_folder import RunFolder
 from multiattn.runs.system import System
@@ -42,7 +42,9 @@ def evaluate(
     never overwritten. Raises UserError.
     """
     if "/" in tag:
-        raise UserError(f"expected a name without / for the results, got {tag!r}; use - instead")
+        raise UserError(
+            f"expected a name without / for the results, got {shown(tag)}; use - instead"
+        )
     folder = system.run.results(split, tag)
     decoding = _decoding(system, split)
     with accelerator.main_process_first():
@@ -112,7 +114,7 @@ def _groups(splits: Splits, split: str, group: str | None) -> dict[str, str]:
     names = sorted({name for values in notes.values() for name in values})
     if group not in names:
         raise UserError(
-            f"expected evaluation.group to be a field or note of the corpus, got {group!r}; "
+            f"expected evaluation.group to be a field or note of the corpus, got {shown(group)}; "
             f"choose from {', '.join(names)}"
         )
     if not any(values.get(group) for values in notes.values()):

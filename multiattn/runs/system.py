@@ -13,7 +13,7 @@ from torch import nn
 from multiattn.data.rows import BadRows, Row
 from multiattn.engine.memory import MemorySpec
 from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.loading import load_recipe, refuse_differences
 from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings, SearchSettings
 from multiattn.registry.host import Host
@@ -40,7 +40,8 @@ def build_model(
     for name in settings.sources:
         if hasattr(nn.ModuleDict(), name):
             raise UserError(
-                f"expected a source name that PyTorch does not reserve, got {name!r}; rename it"
+                f"expected a source name that PyTorch does not reserve, got {shown(name)}; "
+                "rename it"
             )
     encoders: dict[str, Any] = {
         name: host.build("encoder", source.encoder, specs[name])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import EvaluationSettings
 from multiattn.scoring import intervals
 from multiattn.scoring.intervals import Score
@@ -50,7 +50,7 @@ class Evaluator:
         known |= {"loss": False, "perplexity": False}
         if name not in known:
             raise UserError(
-                f"expected evaluation.select to be one of {', '.join(known)}, got {name!r}; "
+                f"expected evaluation.select to be one of {', '.join(known)}, got {shown(name)}; "
                 "add it to evaluation.metrics or select another"
             )
         return bool(known[name])

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
     missing = [name for name in outputs.ids if name not in positions]
     if missing:
         raise UserError(
-            f"expected the examples of {outputs.name} in {other.name}, got no {missing[0]!r} "
+            f"expected the examples of {outputs.name} in {other.name}, got no {shown(missing[0])} "
             f"({len(missing)} are missing); give files of the same split"
         )
     texts = tuple(other.texts[positions[name]] for name in outputs.ids)
@@ -180,7 +180,7 @@ def _from_rows(name: str, lines: Sequence[str]) -> SystemOutputs:
             reason = error.errors()[0]["msg"]
             raise UserError(
                 f'expected {{"id": ..., "text": ...}} in line {number} of {name}, got '
-                f"{line[:60]!r} ({reason}); correct the line"
+                f"{shown(line, 60)} ({reason}); correct the line"
             ) from error
     ids = tuple(row.id for row in rows if row.id is not None)
     _require_unique(name, ids)
@@ -235,7 +235,7 @@ def _not_coco(name: str, form: str, error: ValidationError) -> UserError:
     mistake = error.errors()[0]
     key = ".".join(map(str, mistake["loc"]))
     return UserError(
-        f"expected COCO's {form} in {name}, got {str(mistake['input'])[:60]!r}"
+        f"expected COCO's {form} in {name}, got {shown(mistake['input'], 60)}"
         f"{f' at {key}' if key else ''} ({mistake['msg']}); correct the file"
     )
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from multiattn.engine.memory import Memory
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import SearchSettings
 from multiattn.symbols import BOS, EOS, PAD, UNK
 
@@ -76,7 +76,7 @@ class PrefixAutomaton:
         if self.fewest[START] == math.inf:
             rest = text[(max(self.moves) - START) // 2 :].split(" ")
             raise UserError(
-                f"expected a prefix that the model can generate, got {text!r}, of which no pieces "
+                f"expected a prefix that the model can generate, got {shown(text)}, of which no pieces "
                 f"of its vocabulary spell {next(filter(None, rest), ' ')!r}; leave that out"
             )
         self.allowed = lru_cache(64)(self._allowed)

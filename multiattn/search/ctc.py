@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.engine.memory import Memory, length_mask
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.search.scorers import Weights
 from multiattn.symbols import BOS, EOS, PAD
 
@@ -35,7 +35,7 @@ def ctc_source(asked: str | None, sources: Iterable[str], asker: str) -> str:
         return names[0]
     if asked is None or asked not in names:
         raise UserError(
-            f"{asker} 'ctc' needs the name of one source, got {asked!r}; "
+            f"{asker} 'ctc' needs the name of one source, got {shown(asked)}; "
             f"choose one of {', '.join(names) or 'none (this recipe has no sources)'}"
         )
     return asked

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from multiattn.engine.memory import Memory
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 Weights = Mapping[str, Tensor]
 
@@ -116,7 +116,7 @@ class CoveragePenalty:
         """Shared: masks (B, S). State: the attention that each slot got so far, (B, N, S)."""
         if self.source is not None and self.source not in memories:
             raise UserError(
-                f"scorer 'coverage' expected a source to cover, got {self.source!r}; "
+                f"scorer 'coverage' expected a source to cover, got {shown(self.source)}; "
                 f"choose one of {', '.join(memories) or 'none (this recipe has no sources)'}"
             )
         masks = {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import ParameterGroup, ScheduledSamplingSettings, TrainingSettings
 
 
@@ -87,7 +87,7 @@ def _members(
         if not any(pattern.search(name) for name in names):
             raise UserError(
                 f"training.groups: expected a pattern that some parameter matches, got "
-                f"{group.pattern!r}; the parameters are {', '.join(names)}"
+                f"{shown(group.pattern)}; the parameters are {', '.join(names)}"
             )
     return list(zip([*groups, everything], parameters, strict=True))
 
@@ -97,5 +97,5 @@ def _compiled(group: ParameterGroup) -> re.Pattern[str]:
         return re.compile(group.pattern)
     except re.error as error:
         raise UserError(
-            f"training.groups: expected a regular expression, got {group.pattern!r} ({error})"
+            f"training.groups: expected a regular expression, got {shown(group.pattern)} ({error})"
         ) from error

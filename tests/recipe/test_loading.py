@@ -91,12 +91,27 @@ def test_plain_words_mean_what_they_say(host, write):
 
 
 def test_three_mistakes_are_reported_as_three(host, write):
-    text = GOOD.replace("dim: 16", "dmi: 16").replace("name: additive", "name: aditive")
-    text = text.replace("learning_rate: 1e-3", "learning_rate: fast")
+    wrong = {"coverage": "covrage", "learning_rate: 1e-3": "learning_rate: fast", "exact": "exat"}
+    text = GOOD
+    for right, written in wrong.items():
+        text = text.replace(right, written)
     path = write(text)
     assert mistakes_of(path, host) == [
         f"{path}:18: training.learning_rate: expected a valid number, unable to parse string as a "
         "number, got 'fast'",
+        f"{path}:16: objectives.1: expected the name of a known objective, got 'covrage'; did you "
+        "mean coverage?",
+        f"{path}:24: evaluation.metrics.0: expected the name of a known metric, got 'exat'; did "
+        "you mean exact?",
+    ]
+
+
+def test_settings_of_components_are_checked_once_all_other_keys_are_right(host, write):
+    text = GOOD.replace("dim: 16", "dmi: 16").replace("name: additive", "name: aditive")
+    (line,) = mistakes_of(write(text), host, "trainin.steps=3")
+    assert line.startswith("--set trainin: ")
+    path = write(text)
+    assert mistakes_of(path, host) == [
         f"{path}:7: sources.english.encoder.dmi: expected a setting of encoder 'bag', got 'dmi'; "
         "did you mean dim?",
         f"{path}:13: decoder.attention.of: expected the name of a known attention, got 'aditive'; "
@@ -175,7 +190,7 @@ def test_overrides_are_checked_like_the_file_and_said_to_be_overrides(host, writ
         write(GOOD),
         host,
         "training.stepz=5",
-        "decoder.attention.name=adit",
+        "search.scorers.0.name=lenth",
         "seed",
         "seed.deep=1",
         "objectives.9.weight=1",
@@ -187,8 +202,47 @@ def test_overrides_are_checked_like_the_file_and_said_to_be_overrides(host, writ
         "--set search.beam=[",
         "--set seed",
         "--set training.stepz",
-        "--set decoder.attention",
+        "--set search.scorers.0",
     ]
+
+
+def test_null_takes_back_what_the_file_says_unless_it_is_a_value_of_the_key(host, write):
+    taken_back = ["corpus.suffix", "objectives.1.weight", "training.learning_rate", "seed"]
+    text = GOOD.replace("  learning_rate", "  clip_norm: 3\n  learning_rate")
+    overrides = [f"{key}=null" for key in [*taken_back, "training.clip_norm"]]
+    settings = load_recipe(write(f"seed: 5\n{text}"), overrides, host)
+    assert settings.corpus.settings == {}
+    assert settings.objectives[1].weight == 1.0
+    assert settings.training.learning_rate == 1e-3
+    assert settings.seed == 1
+    assert settings.training.clip_norm is None  # null: not clipped
+    settings = load_recipe(
+        write(GOOD), ["training.precision=null", "training.precision=bf16"], host
+    )
+    assert settings.training.precision == "bf16"
+
+
+def test_null_is_refused_where_there_is_no_default_and_in_a_file(host, write):
+    (line,) = mistakes_of(write(GOOD), host, "target.field=null")
+    assert line == "--set target.field: expected a value, got none; give one"
+    (line,) = mistakes_of(write(GOOD), host, "objectives.1=null")
+    assert line.startswith("--set objectives.1: expected a valid dictionary, got null; give one")
+    path = write(GOOD.replace("suffix: .tsv", "suffix: null"))
+    (line,) = mistakes_of(path, host)
+    assert line == (
+        f"{path}:2: corpus.suffix: expected a valid string, got null; give one, or leave the key "
+        "out if it has a default"
+    )
+
+
+def test_many_mistakes_are_counted_and_the_first_are_told(host, write):
+    text = GOOD + "".join(f"key{number}: 1\n" for number in range(30))
+    with pytest.raises(UserError) as caught:
+        load_recipe(write(text), host=host)
+    first, *lines = str(caught.value).split("\n  ")
+    assert first == "expected a recipe without mistakes, got 30:"
+    assert len(lines) == 21
+    assert lines[-1] == "… and 10 more"
 
 
 def test_an_override_does_not_leak_through_a_yaml_alias(host, write):
@@ -340,3 +394,14 @@ def test_a_replaced_value_is_found_at_its_place_and_nowhere_else(tree, steps):
     assert after[place] == "new"
     for other in before.keys() & after.keys() - {place}:
         assert before[other] == after[other]
+
+
+def test_values_are_cut_and_terminal_escapes_are_harmless_in_messages(host, write):
+    long = "x" * 100_000
+    overrides = [f"training.steps={long}", f"{long}=1", "search.beam=[" * 500, f"seed.{long}=3"]
+    overrides += [f"evaluation.select.{long}=[3]", f"decoder={long}", f"objectives.{long}=3"]
+    for override in overrides:
+        for line in mistakes_of(write(GOOD), host, override):
+            assert len(line) < 700, line
+    (line,) = mistakes_of(write(GOOD), host, r'training.steps="\e[31m\e]0;title\a\u202e"')
+    assert r"got '\x1b[31m\x1b]0;title\x07\u202e'" in line
