@@ -24,7 +24,7 @@ RANKS: dict[str, int] = {
     package: rank
     for rank, packages in enumerate(
         (
-            ("errors", "seeds", "symbols", "unicode", "files", "run_folder"),
+            ("errors", "seeds", "symbols", "unicode", "files", "run_folder", "progress"),
             ("registry",),
             ("recipe", "engine"),
             ("data", "scoring"),

@@ -8,7 +8,8 @@ the plugins when first asked for.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,28 @@ class Commands(click.Group):
         end = args.index("--") if "--" in args else len(args)
         if "--debug" in args[:end]:
             args = ["--debug", *(each for each in args[:end] if each != "--debug"), *args[end:]]
-        return super().parse_args(ctx, args)
+        with _harmless_usage_errors():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the requested command."""
         try:
-            return super().invoke(ctx)
+            with _harmless_usage_errors():
+                return super().invoke(ctx)
         except UserError as mistake:
             if ctx.params["debug"]:
                 traceback.print_exc()
             click.echo(f"error: {mistake}", err=True)
             ctx.exit(MISTAKE)
+
+
+@contextmanager
+def _harmless_usage_errors() -> Iterator[None]:
+    """Shorten and escape what click quotes of the command line, as in other messages."""
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(str(UserError(error.format_message())), ctx=error.ctx) from error
 
 
 @click.group(cls=Commands, name="multiattn", context_settings={"max_content_width": 100})

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from multiattn.errors import printable
 
 if TYPE_CHECKING:
     from multiattn.registry.host import Host
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
@@ -72,6 +76,32 @@ ensemble_option = click.option(
     multiple=True,
     help="Another run to decode with as an ensemble; may be repeated.",
 )
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line; on a terminal with its control characters escaped and above any bar."""
+    if not (sys.stderr if err else sys.stdout).isatty():
+        click.echo(text, err=err, color=True)  # as it is, escapes included
+    elif "multiattn.progress" not in sys.modules:  # no bar, and no reason to import rich
+        click.echo(printable(text), err=err)
+    else:
+        from multiattn.progress import print_above
+
+        if not print_above(printable(text)):
+            click.echo(printable(text), err=err)
+
+
+def shows_progress(command: Function) -> Function:
+    """Let a command draw progress bars, on standard error: what it prints may go to a file."""
+
+    @functools.wraps(command)
+    def drawing(*arguments: Any, **options: Any) -> Any:
+        from multiattn.progress import draw_on, plain_console
+
+        with draw_on(plain_console(stderr=True)):
+            return command(*arguments, **options)
+
+    return cast("Function", drawing)
 
 
 def recipe_options(command: Command) -> Command:

@@ -15,7 +15,7 @@ from unittest import SkipTest
 import click
 
 from multiattn.cli.new import new
-from multiattn.cli.options import Invocation
+from multiattn.cli.options import Invocation, echo
 from multiattn.errors import UserError, shown
 from multiattn.registry.discovery import ALLOW_LIST, PluginEntry, canonical_name, find_plugins
 
@@ -36,7 +36,7 @@ def plugins(context: click.Context, verbose: bool) -> None:
             _show(plugin)
         return
     for entry in find_plugins(context.obj.plugin_files):
-        click.echo(_line(entry, "" if entry.allowed else f"left out by {ALLOW_LIST}"))
+        echo(_line(entry, "" if entry.allowed else f"left out by {ALLOW_LIST}"))
 
 
 def _line(entry: PluginEntry, state: str) -> str:
@@ -44,10 +44,10 @@ def _line(entry: PluginEntry, state: str) -> str:
 
 
 def _show(plugin: Plugin) -> None:
-    click.echo(_line(plugin.found, f"broken: {plugin.reason}" if plugin.error else "loaded"))
+    echo(_line(plugin.found, f"broken: {plugin.reason}" if plugin.error else "loaded"))
     for record in plugin.records:
         paper = f" [{record.paper}]" if record.paper else ""
-        click.echo(f"  {record.kind:12} {record.name:20} {record.summary}{paper}")
+        echo(f"  {record.kind:12} {record.name:20} {record.summary}{paper}")
 
 
 plugins.add_command(new)
@@ -65,16 +65,16 @@ def why(invocation: Invocation, name: str) -> None:
         if not entry.allowed and _called(entry, name)
     ]
     for entry in left_out:
-        click.echo(f"{entry.label} is left out: {ALLOW_LIST} does not list it")
+        echo(f"{entry.label} is left out: {ALLOW_LIST} does not list it")
     matching = [plugin for plugin in host.plugins if _called(plugin.found, name)]
     for plugin in matching:
         _explain(plugin)
     rows = [row for row in host.rows if name in (row.record.name, row.full_name)]
     for row in rows:
-        click.echo(f"{row.record.kind} {row.full_name}: {row.record.target}")
+        echo(f"{row.record.kind} {row.full_name}: {row.record.target}")
     clashing = {row.record.kind for row in rows}
     if len(clashing) < len(rows):
-        click.echo("several distributions provide this name; write it in full")
+        echo("several distributions provide this name; write it in full")
     if not (left_out or matching or rows):
         raise UserError(
             f"expected a plugin, a distribution or a component, got {shown(name)}; "
@@ -89,10 +89,10 @@ def _called(entry: PluginEntry, name: str) -> bool:
 
 def _explain(plugin: Plugin) -> None:
     if plugin.error is None:
-        click.echo(f"{plugin.found.label} is loaded and provides {len(plugin.records)} components")
+        echo(f"{plugin.found.label} is loaded and provides {len(plugin.records)} components")
         return
-    click.echo(f"{plugin.found.label} is broken: {plugin.reason}")
-    click.echo("".join(traceback.format_exception(plugin.error)).rstrip())
+    echo(f"{plugin.found.label} is broken: {plugin.reason}")
+    echo("".join(traceback.format_exception(plugin.error)).rstrip())
 
 
 @click.command()
@@ -114,7 +114,7 @@ def check(invocation: Invocation, distribution: str) -> None:
     results: Counter[str] = Counter()
     for subject, checks in groupby(cases(host, canonical_name(distribution)), _subject_of):
         results += _tried(subject, checks)
-    click.echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
+    echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
     if results["failed"]:
         raise click.exceptions.Exit(1)
 
@@ -137,9 +137,9 @@ def _tried(subject: str, checks: Iterable[Case]) -> Counter[str]:
             skipped.setdefault(str(skip), []).append(case.id)
             results["skipped"] += 1
         except Exception as error:
-            click.echo(f"FAILED {case.id}: {reason_of(error)}")
+            echo(f"FAILED {case.id}: {reason_of(error)}")
             results["failed"] += 1
     for reason, ids in skipped.items():
         what = ids[0] if len(ids) == 1 else f"{subject}, {len(ids)} checks"
-        click.echo(f"skipped {what}: {reason}")
+        echo(f"skipped {what}: {reason}")
     return results

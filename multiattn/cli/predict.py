@@ -16,11 +16,13 @@ import click
 from multiattn.cli.options import (
     PATH,
     Invocation,
+    echo,
     ensemble_option,
     language_model_options,
     run_argument,
     search_overrides,
     set_option,
+    shows_progress,
 )
 from multiattn.errors import UserError
 
@@ -56,6 +58,7 @@ SOME_FAILED = 1  # the exit code where some inputs could not be decoded
 @language_model_options
 @ensemble_option
 @click.pass_obj
+@shows_progress
 def predict(
     invocation: Invocation,
     path: Path,
@@ -73,19 +76,21 @@ def predict(
     from multiattn.prediction.inputs import InputParser, is_blank
     from multiattn.prediction.json_form import blank_as_json, error_as_json
     from multiattn.prediction.predictor import load
+    from multiattn.progress import track
 
     host = invocation.host
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
     wanted = predictor.sources or inputs
     sources = predictor.system.settings.sources
-    parser = InputParser.of(sources, host, text, lambda line: click.echo(line, err=True))
+    parser = InputParser.of(sources, host, text, lambda line: echo(line, err=True))
     values = list(parser.parse(inputs, getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
     ranked = predictor.system.settings.search.n_best > 1 and not as_json
     failed: dict[int, UserError] = {}
-    attempts = zip(values, predictor.attempts(values, prefix=prefix), strict=True)
+    outcomes = track(predictor.attempts(values, prefix=prefix), "predicting", len(values))
+    attempts = zip(values, outcomes, strict=True)
     for number, (given, found) in enumerate(attempts, start=1):
         if isinstance(given, dict) and is_blank(given):
             _print_nothing(number, blank_as_json(given) if as_json else None, ranked)
@@ -105,14 +110,14 @@ def predict(
 
 def _print(number: int, found: Prediction, as_json: bool, ranked: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found.as_json(), ensure_ascii=False))
+        echo(json.dumps(found.as_json(), ensure_ascii=False))
     elif ranked:
         for rank, one in enumerate(found.n_best, start=1):
-            click.echo(f"{number}\t{rank}\t{one.score:.6g}\t{one.text}")
+            echo(f"{number}\t{rank}\t{one.score:.6g}\t{one.text}")
     else:
-        click.echo(found.text)
+        echo(found.text)
     for doubt in found.doubts:
-        click.echo(f"warning: input {number}: {doubt}", err=True)
+        echo(f"warning: input {number}: {doubt}", err=True)
 
 
 def _print_nothing(number: int, row: Mapping[str, Any] | None, ranked: bool) -> None:
@@ -121,15 +126,15 @@ def _print_nothing(number: int, row: Mapping[str, Any] | None, ranked: bool) -> 
     row: what to print as JSON, if JSON is wanted.
     """
     if row is not None:
-        click.echo(json.dumps(row, ensure_ascii=False))
+        echo(json.dumps(row, ensure_ascii=False))
     else:
-        click.echo(f"{number}\t\t\t" if ranked else "")
+        echo(f"{number}\t\t\t" if ranked else "")
 
 
 def _conclude(inputs: int, blank: int, failed: Mapping[int, UserError]) -> None:
     """List the inputs that could not be decoded, count all, and choose the exit code."""
     for number, error in failed.items():
-        click.echo(f"input {number}: {error}", err=True)
+        echo(f"input {number}: {error}", err=True)
     decoded = inputs - blank - len(failed)
     if failed and not decoded:
         raise UserError(
@@ -138,6 +143,6 @@ def _conclude(inputs: int, blank: int, failed: Mapping[int, UserError]) -> None:
         )
     if blank or failed:
         counts = f"{decoded} decoded, {blank} blank, {len(failed)} failed"
-        click.echo(f"{inputs} inputs: {counts}", err=True)
+        echo(f"{inputs} inputs: {counts}", err=True)
     if failed:
         raise click.exceptions.Exit(SOME_FAILED)

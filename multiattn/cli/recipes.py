@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from multiattn.cli.options import Invocation
+from multiattn.cli.options import Invocation, echo
 
 
 @click.command()
@@ -14,4 +14,4 @@ def recipes(invocation: Invocation) -> None:
     from multiattn.recipe.loading import read_summary, recipe_files
 
     for file in recipe_files(invocation.host):
-        click.echo(f"{file.name:32} {read_summary(file.path)}")
+        echo(f"{file.name:32} {read_summary(file.path)}")

@@ -17,6 +17,7 @@ from multiattn.cli.options import (
     Invocation,
     data_option,
     dry_run_option,
+    echo,
     ensemble_option,
     language_model_options,
     recipe_argument,
@@ -24,6 +25,7 @@ from multiattn.cli.options import (
     run_argument,
     search_overrides,
     set_option,
+    shows_progress,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ T = TypeVar("T")
 @language_model_options
 @dry_run_option
 @click.pass_obj
+@shows_progress
 def run(
     invocation: Invocation,
     recipe: str,
@@ -73,9 +76,9 @@ def run(
         _print_results(split, start.run.results(split))
     write_report([start.run], host, start.run.report, finished.splits)
     _warn(finished.warnings)
-    click.echo(f"results: {start.run.path / 'results'}")
-    click.echo(f"report: {start.run.report}")
-    click.echo(f"try your own input: multiattn predict {_quoted(start.run)} {finished.example}")
+    echo(f"results: {start.run.path / 'results'}")
+    echo(f"report: {start.run.report}")
+    echo(f"try your own input: multiattn predict {_quoted(start.run)} {finished.example}")
 
 
 @click.command()
@@ -83,6 +86,7 @@ def run(
 @recipe_options
 @dry_run_option
 @click.pass_obj
+@shows_progress
 def train(
     invocation: Invocation,
     recipe: str,
@@ -114,7 +118,7 @@ def train(
     )
     if accelerator.is_main_process:
         evaluate_it = f"multiattn evaluate {_quoted(start.run)}"
-        click.echo(f"finished at step {progress.step}; next: {evaluate_it}")
+        echo(f"finished at step {progress.step}; next: {evaluate_it}")
 
 
 @click.command()
@@ -126,6 +130,7 @@ def train(
 @language_model_options
 @ensemble_option
 @click.pass_obj
+@shows_progress
 def evaluate(
     invocation: Invocation,
     path: Path,
@@ -158,7 +163,7 @@ def evaluate(
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))
         _warn(leakage_warnings(splits, (split,), system.settings, system.host, start["init"]))
-        click.echo(f"results: {folder.results(split, name)}")
+        echo(f"results: {folder.results(split, name)}")
 
 
 @click.command()
@@ -170,6 +175,7 @@ def evaluate(
     help="Default: RUN/report.html, or report.html for several runs.",
 )
 @click.pass_obj
+@shows_progress
 def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> None:
     """Write an HTML page with scores, curves and examples of one or more runs."""
     from multiattn.report.page import write_report
@@ -178,7 +184,7 @@ def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> N
     runs = [RunFolder(path) for path in paths]
     file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
     write_report(runs, invocation.host, file)
-    click.echo(f"report: {file}")
+    echo(f"report: {file}")
 
 
 def _given(settings: Sequence[str], seed: int | None, tokenizer: Path | None) -> list[str]:
@@ -226,13 +232,13 @@ def _continuable(work: Callable[[], T]) -> T:
     try:
         return work()
     except KeyboardInterrupt:
-        click.echo("interrupted; the same command continues from the last checkpoint", err=True)
+        echo("interrupted; the same command continues from the last checkpoint", err=True)
         raise click.exceptions.Exit(130) from None
 
 
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
@@ -242,7 +248,7 @@ def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
     names = Names.of(start.settings.splits)
     scored = (names.validation, names.test) if scores_test else (names.validation,)
     for line in dry_run(start, host, scored):
-        click.echo(line)
+        echo(line)
 
 
 def _print_results(split: str, folder: Path) -> None:
@@ -250,18 +256,18 @@ def _print_results(split: str, folder: Path) -> None:
     from multiattn.scoring.results import Results
 
     results = Results.read(folder)
-    click.echo(f"{split}:")
+    echo(f"{split}:")
     _console().print(score_table(results.scores))
     if results.groups:
         _console().print(group_table(results))
     for signature in sorted({score.signature for score in results.scores.values()}):
-        click.echo(signature)
+        echo(signature)
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from multiattn.progress import plain_console
 
-    return Console()
+    return plain_console()
 
 
 def _quoted(run: RunFolder) -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multiattn.cli.options import Invocation
-from multiattn.errors import UserError, shown
+from multiattn.cli.options import Invocation, echo, shows_progress
+from multiattn.errors import UserError, printable, shown
+from multiattn.scoring.scale import format_score, format_unit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from multiattn.scoring.system_outputs import SystemOutputs
 
 SIGNIFICANT = 0.05
-_FACTORS = {
-    "0-1": 100.0,
-    "0-10": 100.0,
-}  # tables multiply by these, as papers do; JSON keeps the original scale
 
 FILE = "FILE"
 OUTPUTS_HELP = (
@@ -65,6 +62,7 @@ json_option = click.option(
 @set_option
 @json_option
 @click.pass_obj
+@shows_progress
 def score(
     invocation: Invocation,
     metric: Sequence[str],
@@ -100,6 +98,7 @@ def score(
 @set_option
 @json_option
 @click.pass_obj
+@shows_progress
 def compare(
     invocation: Invocation,
     first: str,
@@ -133,9 +132,9 @@ def score_table(scores: Mapping[str, Score]) -> Table:
     table = _table("metric", "score", "95 % interval", "unit", "examples")
     for name, score in scores.items():
         value, low, high = (
-            _format_score(number, score) for number in (score.value, score.low, score.high)
+            format_score(number, score.unit) for number in (score.value, score.low, score.high)
         )
-        table.add_row(name, value, f"{low} - {high}", _unit(score), str(score.count))
+        table.add_row(name, value, f"{low} - {high}", format_unit(score.unit), str(score.count))
     return table
 
 
@@ -146,11 +145,11 @@ def group_table(results: Results) -> Table:
     for group, scores in results.groups.items():
         row = [scores[name] for name in results.metrics]
         cells = [
-            f"{_format_score(score.value, score)} "
-            f"[{_format_score(score.low, score)}, {_format_score(score.high, score)}]"
+            f"{format_score(score.value, score.unit)} "
+            f"[{format_score(score.low, score.unit)}, {format_score(score.high, score.unit)}]"
             for score in row
         ]
-        table.add_row(group, str(row[0].count), *cells)
+        table.add_row(printable(group), str(row[0].count), *cells)
     return table
 
 
@@ -158,9 +157,9 @@ def comparison_table(comparisons: Mapping[str, Comparison], better: Mapping[str,
     """Comparisons, one per row; ``better`` names the better system by each metric."""
     table = _table("metric", "A", "B", "B - A", "95 % interval", "unit", "p", "better")
     for name, comparison in comparisons.items():
-        first = comparison.first
+        first, unit = comparison.first, comparison.first.unit
         one, other, difference, low, high = (
-            _format_score(number, first)
+            format_score(number, unit)
             for number in (
                 first.value,
                 comparison.second.value,
@@ -171,7 +170,8 @@ def comparison_table(comparisons: Mapping[str, Comparison], better: Mapping[str,
         )
         p_value = f"{comparison.p_value:.4f}"
         interval = f"{low} to {high}"
-        table.add_row(name, one, other, difference, interval, _unit(first), p_value, better[name])
+        row = (one, other, difference, interval, format_unit(unit), p_value, better[name])
+        table.add_row(name, *row)
     return table
 
 
@@ -183,14 +183,6 @@ def _table(*columns: str) -> Table:
     return Table(*folding, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _format_score(number: float, score: Score) -> str:
-    return f"{number * _FACTORS.get(score.unit, 1.0):.2f}"
-
-
-def _unit(score: Score) -> str:
-    return f"{score.unit} ×100" if score.unit in _FACTORS else score.unit
-
-
 def _better(record: records.Metric, comparison: Comparison) -> str:
     if comparison.p_value >= SIGNIFICANT:
         return "neither"
@@ -198,19 +190,19 @@ def _better(record: records.Metric, comparison: Comparison) -> str:
 
 
 def _print(table: Table, notes: Sequence[str]) -> None:
-    from rich.console import Console
+    from multiattn.progress import plain_console
 
-    console = Console()
+    console = plain_console()
     if not console.is_terminal:  # do not wrap lines in a file or a pipe
         console.width = 1000
     console.print(table)
     for note in notes:
-        click.echo(note)
+        echo(note)
 
 
 def _print_json(results: Mapping[str, Score] | Mapping[str, Comparison]) -> None:
     plain = {name: asdict(result) for name, result in results.items()}
-    click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+    echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
 def _read(

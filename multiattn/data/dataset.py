@@ -28,6 +28,7 @@ from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch
 from multiattn.errors import UserError, shown
+from multiattn.progress import track
 from multiattn.recipe.settings import TrainingSettings
 
 # Takes a row, its target's ids and its sources' sizes; raises UserError if the row is unusable.
@@ -214,7 +215,7 @@ def _measure_rows(
 ) -> Dataset:
     """Measure every row; unusable rows are left out where the recipe skips bad rows."""
     rows, measured = [], []
-    for row in candidates:
+    for row in track(candidates, f"reading {split}", len(candidates)):
         lengths = bad_rows.attempt(partial(collate.measure, row))
         if lengths is not None:
             rows.append(row)

@@ -253,8 +253,8 @@ def _require_utf8(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"expected valid Unicode text, got {shown(' '.join(text.split()))} with a lone surrogate; "
-            "give it as UTF-8"
+            f"expected valid Unicode text, got {shown(' '.join(text.split()))} with a lone "
+            "surrogate; give it as UTF-8"
         ) from error
     return text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -16,6 +16,7 @@ from multiattn.prediction.rendering import png_of, quiet_drawing
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
+from multiattn.scoring.scale import factor, unit_of
 
 UNPLOTTED_KEYS = {"kind", "step", "epoch", "seconds", "split"}
 
@@ -31,13 +32,17 @@ class Curve:
     dashed: bool
 
 
-def curves_of(name: str, run: RunFolder) -> Iterator[Curve]:
-    """A curve for every logged value; validation curves are dashed."""
+def curves_of(name: str, run: RunFolder, units: Mapping[str, str]) -> Iterator[Curve]:
+    """A curve for every logged value; validation curves are dashed.
+
+    units: of the metrics, whose values are drawn on the field's scale.
+    """
     for kind in ("training", "validation"):
         lines = [line for line in read_log(run) if line["kind"] == kind]
         figures = dict.fromkeys(key for line in lines for key in line if key not in UNPLOTTED_KEYS)
         for figure in figures:
-            points = [(line["step"], line[figure]) for line in lines if figure in line]
+            scale = factor(unit_of(figure, units))
+            points = [(line["step"], line[figure] * scale) for line in lines if figure in line]
             steps, values = zip(*points, strict=True)
             yield Curve(figure, f"{name} {kind}", steps, values, kind == "validation")
 

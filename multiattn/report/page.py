@@ -8,7 +8,7 @@ self-contained and loads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,16 @@ from markupsafe import Markup
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.files import write_bytes
+from multiattn.progress import track
 from multiattn.recipe.loading import load_recipe
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
 from multiattn.report.charts import Curve, attention_image, curves_of, curves_svg
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
+from multiattn.scoring.evaluator import metric_units
 from multiattn.scoring.results import Results
+from multiattn.scoring.scale import format_score, format_unit
 
 EXAMPLE_COUNT = 5
 
@@ -62,10 +65,12 @@ def write_report(
     splits: the corpus, if there is only one run and its corpus is already open.
     """
     names = _names(runs)
-    curves = [
-        curve for run, name in zip(runs, names, strict=True) for curve in curves_of(name, run)
-    ]
-    parts = [_part(name, run, host, splits) for run, name in zip(runs, names, strict=True)]
+    parts: list[RunSection] = []
+    curves: list[Curve] = []
+    for run, name in track(list(zip(runs, names, strict=True)), "reading runs", len(runs)):
+        settings = load_recipe(run.recipe, (), host)
+        parts.append(_part(name, run, settings, host, splits))
+        curves += curves_of(name, run, metric_units(settings.evaluation, host))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("multiattn.report", "."),
         autoescape=True,
@@ -73,14 +78,19 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"score": format_score, "unit": format_unit}
     page = environment.get_template("page.html").render(parts=parts, charts=_charts(curves))
     write_bytes(path, page.encode())
 
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:
-    """The folders' names, or their full paths if two have the same name."""
-    names = [run.require().path.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    """The folders' names, with as many of the folders above as it takes to tell them apart."""
+    paths = [run.require().path.resolve() for run in runs]
+    for depth in range(1, max(len(path.parts) for path in paths)):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(names)) == len(set(paths)):
+            break
+    return names
 
 
 def _charts(curves: Sequence[Curve]) -> list[Markup]:
@@ -88,13 +98,16 @@ def _charts(curves: Sequence[Curve]) -> list[Markup]:
     figures = dict.fromkeys(curve.figure for curve in curves)
     return [
         curves_svg(figure, [curve for curve in curves if curve.figure == figure])
-        for figure in figures
+        for figure in track(figures, "drawing curves", len(figures))
     ]
 
 
-def _part(name: str, run: RunFolder, host: Host, splits: Splits | None) -> RunSection:
-    settings = load_recipe(run.recipe, (), host)
+def _part(
+    name: str, run: RunFolder, settings: RecipeSettings, host: Host, splits: Splits | None
+) -> RunSection:
     examples, missing = _examples(run, settings, host, splits)
+    data = Path(run.read_start()["data"])
+    folders = (data / settings.corpus.folder, data)
     return RunSection(
         name=name,
         summary=settings.summary,
@@ -103,24 +116,42 @@ def _part(name: str, run: RunFolder, host: Host, splits: Splits | None) -> RunSe
             for file in sorted(run.path.glob("results/*/scores.json"))
         },
         examples=examples,
-        missing=missing,
+        missing=_relative_to(folders, missing),
         recipe=run.recipe.read_text(encoding="utf-8"),
         versions=run.read_versions(),
-        notes=tuple(
-            ", ".join(
-                f"{key} {value}" for key, value in line.items() if key not in ("kind", "step")
-            )
-            for line in read_log(run)
-            if line["kind"] in ("data", "init")
-        ),
+        notes=tuple(_relative_to(folders, note) for note in _notes(run)),
     )
+
+
+def _notes(run: RunFolder) -> Iterator[str]:
+    """What the log says about the data and the initial weights."""
+    for line in read_log(run):
+        if line["kind"] in ("data", "init"):
+            named = [f"{key} {value}" for key, value in line.items() if key not in ("kind", "step")]
+            yield ", ".join(named)
+
+
+def _relative_to(folders: Sequence[Path], text: str) -> str:
+    """A text in which paths below these folders are relative: a report leaves its machine."""
+    for folder in folders:
+        text = text.replace(f"{folder}/", "")
+    return text
+
+
+def _relative_path(value: str, folder: Path) -> str:
+    """A file's path relative to the corpus's folder; only its name if it is elsewhere."""
+    for path in (Path(value).absolute(), Path(value).resolve()):
+        if path.is_relative_to(folder):
+            return str(path.relative_to(folder))
+    return Path(value).name
 
 
 def _examples(
     run: RunFolder, settings: RecipeSettings, host: Host, splits: Splits | None
 ) -> tuple[tuple[ReportExample, ...], str]:
     """Examples spread evenly over the test split; or none, and the reason."""
-    from multiattn.data.corpus import open_corpus
+    from multiattn.data.corpus import media_sources, open_corpus
+    from multiattn.prediction.attention_records import display_value
     from multiattn.prediction.predictor import load
 
     if not settings.sources:
@@ -139,13 +170,19 @@ def _examples(
         for example in chosen
     ]
     examples, refused = [], ""
-    for example, prediction in zip(chosen, predictor.attempts(inputs), strict=True):
+    folder = Path(run.read_start()["data"]) / settings.corpus.folder
+    media = media_sources(settings.sources, host)
+    attempts = track(predictor.attempts(inputs), "attention of examples", len(inputs))
+    for example, prediction in zip(chosen, attempts, strict=True):
         if isinstance(prediction, UserError):
             refused = str(prediction)
             continue
         target = example.fields[settings.target.field] or ()
         references = (target,) if isinstance(target, str) else target
         pictures = tuple(attention_image(record, host) for record in prediction.records())
-        given = dict(prediction.inputs)
+        given = {
+            name: _relative_path(value, folder) if name in media else display_value(value)
+            for name, value in prediction.inputs.items()
+        }
         examples.append(ReportExample(example.id, given, prediction.text, references, pictures))
     return tuple(examples), "" if examples else refused

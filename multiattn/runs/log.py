@@ -7,15 +7,20 @@ plain line each time something is logged.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from multiattn.errors import printable
 from multiattn.files import append_line, damage_as_user_error, flush_to_disk, truncate
+from multiattn.progress import draw_on, progress_bar
 from multiattn.run_folder import RunFolder
+from multiattn.scoring.scale import factor, unit_of
 from multiattn.training.trainer import LogValues
 
 
@@ -77,7 +82,7 @@ class PlainLines:
         self._steps = steps
 
     def show(self, kind: str, step: int, values: LogValues) -> None:
-        self._console.print(_format_line(kind, f"{step}/{self._steps}", values), soft_wrap=True)
+        _print_line(self._console, kind, f"{step}/{self._steps}", values)
 
     def close(self) -> None:
         return
@@ -86,31 +91,78 @@ class PlainLines:
 class MovingLine:
     """A progress line for training; other log entries are printed above it."""
 
-    def __init__(self, console: Console, steps: int, done: int) -> None:
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-        )
-        self._task = self._progress.add_task("", total=steps, completed=done, figures="")
-        self._progress.start()
+    def __init__(self, console: Console, steps: int, done: int, select: str) -> None:
+        self._console = console
+        self._select = select
+        self._score: dict[str, float | int | str] = {}
+        self._open = ExitStack()
+        self._open.enter_context(draw_on(console))
+        self._bar = self._open.enter_context(progress_bar("training", steps, done, stays=True))
 
     def show(self, kind: str, step: int, values: LogValues) -> None:
         if kind == "training":
-            self._progress.update(self._task, completed=step, figures=_format_values(values))
-        else:
-            self._progress.console.print(_format_line(kind, str(step), values), soft_wrap=True)
+            self._bar.update(step, list(_figures({**values, **self._score}, self._select)))
+            return
+        if self._select in values:
+            self._score = {self._select: values[self._select]}
+        _print_line(self._console, kind, str(step), values)
 
     def close(self) -> None:
-        self._progress.stop()
+        self._open.close()
 
 
-def display_for(console: Console, steps: int, done: int) -> Display:
-    """A progress line on a terminal, plain lines elsewhere. done: steps already taken."""
-    return MovingLine(console, steps, done) if console.is_terminal else PlainLines(console, steps)
+@dataclass(frozen=True)
+class OnFieldScale:
+    """A display of scores as the field quotes them. units: of the metrics, by name."""
+
+    display: Display
+    units: Mapping[str, str]
+
+    def show(self, kind: str, step: int, values: LogValues) -> None:
+        scaled = {
+            name: value * factor(unit_of(name, self.units)) if isinstance(value, float) else value
+            for name, value in values.items()
+        }
+        self.display.show(kind, step, scaled)
+
+    def close(self) -> None:
+        self.display.close()
+
+
+def display_for(console: Console, steps: int, done: int, select: str = "") -> Display:
+    """A progress line on a terminal, plain lines elsewhere.
+
+    done: steps already taken. select: the value of a validation that is shown beside the bar.
+    """
+    if console.is_terminal:
+        return MovingLine(console, steps, done, select)
+    return PlainLines(console, steps)
+
+
+def _figures(values: LogValues, select: str) -> Iterator[str]:
+    """What is shown beside the bar, the most important first."""
+    forms = {
+        "loss": "loss {:.3g}",
+        select: f"{select} {{:.4g}}",
+        "tokens_per_second": "{} tokens/s",
+        "epoch": "epoch {}",
+        "learning_rate": "learning rate {:.2g}",
+        "gradient_norm": "gradient norm {:.2g}",
+    }
+    for name, form in forms.items():
+        if name in values:
+            value = values[name]
+            yield form.format(_human(float(value)) if name == "tokens_per_second" else value)
+
+
+def _human(number: float) -> str:
+    """A number in thousands or millions, with two or three digits: 950, 2.5k, 12k, 1.2M."""
+    suffix = ""
+    for larger in ("k", "M", "G"):
+        if number < 999.5:
+            break
+        number, suffix = number / 1000, larger
+    return f"{number:.1f}{suffix}" if suffix and number < 9.95 else f"{number:.0f}{suffix}"
 
 
 def read_log(run: RunFolder) -> list[dict[str, Any]]:
@@ -126,12 +178,10 @@ def read_log(run: RunFolder) -> list[dict[str, Any]]:
         return [{"kind": line.pop("kind"), "step": line.pop("step"), **line} for line in read]
 
 
-def _format_line(kind: str, step: str, values: LogValues) -> str:
-    return f"{kind} at step {step}: {_format_values(values)}"
-
-
-def _format_values(values: LogValues) -> str:
-    return "  ".join(f"{name} {_format_value(value)}" for name, value in values.items())
+def _print_line(console: Console, kind: str, step: str, values: LogValues) -> None:
+    shown = "  ".join(f"{name} {_format_value(value)}" for name, value in values.items())
+    line = printable(f"{kind} at step {step}: {shown}")
+    console.print(line, markup=False, emoji=False, soft_wrap=True)
 
 
 def _format_value(value: float | int | str) -> str:

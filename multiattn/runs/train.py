@@ -19,15 +19,16 @@ from rich.console import Console
 
 from multiattn.data.splits import Splits
 from multiattn.data.text_forms import form_warnings
+from multiattn.errors import printable
 from multiattn.registry.host import Host
 from multiattn.runs.build import TrainingSetup, build_training
-from multiattn.runs.log import RunLog, display_for
+from multiattn.runs.log import Display, OnFieldScale, RunLog, display_for
 from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.source_sizes import source_sizes
 from multiattn.runs.start import RunRequest, open_run_folder, record_run
 from multiattn.runs.system import System, make_generator
 from multiattn.runs.validation import Validation
-from multiattn.scoring.evaluator import Evaluator
+from multiattn.scoring.evaluator import Evaluator, metric_units
 from multiattn.training.checkpoint import Progress
 from multiattn.training.loss import Losses
 from multiattn.training.objectives import SkippingObjective, WeightedObjective
@@ -71,11 +72,18 @@ def train(
                 record_run(request, host, rows, source_sizes(setup.train.costs, setup.model))
                 tokenizers = setup.processors.tokenizers(splits.fields)
                 for warning in (*look_ahead(setup), *form_warnings(splits, tokenizers)):
-                    console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+                    _warn(console, warning)
+        job = training_job(request, host, setup, accelerator, draw)
+        units = metric_units(request.settings.evaluation, host)
+
+        def display(done: int) -> Display:
+            steps = request.settings.training.steps
+            return OnFieldScale(display_for(console, steps, done, job.select), units)
+
         trainer = Trainer(
-            training_job(request, host, setup, accelerator, draw),
+            job,
             accelerator,
-            lambda progress: _open_log(request, setup, progress, accelerator, console),
+            lambda progress: _open_log(request, setup, progress, accelerator, display),
         )
         host.run_started(request.run.path)
         try:
@@ -99,11 +107,15 @@ def _report_skipped(weighted: WeightedObjective, trainer: Trainer, console: Cons
             "first": skipped[0],
         }
         trainer.log.write("skipped", trainer.progress.step, values)
-        console.print(
-            f"warning: {len(skipped)} examples were left out of {weighted.name}; the first: "
-            f"{skipped[0]}",
-            markup=False,
+        _warn(
+            console,
+            f"{len(skipped)} examples were left out of {weighted.name}; the first: {skipped[0]}",
         )
+
+
+def _warn(console: Console, warning: str) -> None:
+    line = printable(f"warning: {warning}")
+    console.print(line, markup=False, emoji=False, soft_wrap=True)
 
 
 def training_job(
@@ -159,16 +171,15 @@ def _open_log(
     setup: TrainingSetup,
     progress: Progress,
     accelerator: Accelerator,
-    console: Console,
+    display: Callable[[int], Display],
 ) -> Log:
     """The log as it was at the last checkpoint; TensorBoard drops what came after that."""
     if not accelerator.is_main_process:
         return NoLog()
     purge = {"tensorboard": {"purge_step": progress.step + 1}}
     accelerator.init_trackers("tensorboard", init_kwargs=purge)
-    display = display_for(console, request.settings.training.steps, progress.step)
     tracker = accelerator.get_tracker("tensorboard")
-    log = RunLog(request.run, progress.log_bytes, tracker, display)
+    log = RunLog(request.run, progress.log_bytes, tracker, display(progress.step))
     if progress.step == 0:
         device, processes = accelerator.device.type, accelerator.num_processes
         log.write("start", 0, {"device": device, "processes": processes})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from multiattn.data.dataset import Dataset
 from multiattn.data.rows import Row
 from multiattn.engine.batch import out_of_memory_as_user_error, require_targets
+from multiattn.progress import progress_bar
 from multiattn.scoring.evaluator import DecodedExample, Evaluator
 from multiattn.scoring.perplexity import Perplexity
 from multiattn.search.sequence_generator import SequenceGenerator
@@ -33,12 +35,14 @@ def decode(
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    for batch in batches:
-        with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-            outputs = generator(batch.to(accelerator.device))
-        for example_id, n_best in zip(batch.ids, outputs, strict=True):
-            texts, scores = map(generator.text, n_best), (each.score for each in n_best)
-            own.append((example_id, tuple(texts), tuple(scores)))
+    with progress_bar("decoding", math.ceil(len(data.rows) / accelerator.num_processes)) as bar:
+        for batch in batches:
+            with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
+                outputs = generator(batch.to(accelerator.device))
+            for example_id, n_best in zip(batch.ids, outputs, strict=True):
+                texts, scores = map(generator.text, n_best), (each.score for each in n_best)
+                own.append((example_id, tuple(texts), tuple(scores)))
+            bar.advance(batch.size)
     by_id = {example_id: (texts, scores) for example_id, texts, scores in gather_object(own)}
     _check_complete(data.rows, by_id)
     return [DecodedExample(row.id, *by_id[row.id], row.targets) for row in data.rows]
@@ -51,11 +55,14 @@ def measure(
     own: list[tuple[str, float, int]] = []
     sums = torch.zeros(2, len(losses.objectives), dtype=torch.float64)  # sums, counts
     rank, world = accelerator.process_index, accelerator.num_processes
-    for batch in data.sweep(batch_size, rank=rank, world=world):
-        with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-            *totals, nll = losses.measure(batch.to(accelerator.device))
-        sums += torch.stack(totals).double().cpu()
-        own += zip(batch.ids, nll.tolist(), require_targets(batch).lengths.tolist(), strict=True)
+    with progress_bar("measuring the loss", math.ceil(len(data.rows) / world)) as bar:
+        for batch in data.sweep(batch_size, rank=rank, world=world):
+            with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
+                *totals, nll = losses.measure(batch.to(accelerator.device))
+            sums += torch.stack(totals).double().cpu()
+            lengths = require_targets(batch).lengths.tolist()
+            own += zip(batch.ids, nll.tolist(), lengths, strict=True)
+            bar.advance(batch.size)
     sums = torch.stack(gather_object([sums])).sum(0)
     by_id = {example_id: (nll, tokens) for example_id, nll, tokens in gather_object(own)}
     _check_complete(data.rows, by_id)

@@ -35,6 +35,12 @@ class DecodedExample:
         return {**line, "references": list(self.references)}
 
 
+def metric_units(settings: EvaluationSettings, host: Any) -> dict[str, str]:
+    """The unit of every metric of a recipe, by its name."""
+    found = [host.find("metric", named.name).record for named in settings.metrics]
+    return {record.name: record.unit for record in found}
+
+
 class Evaluator:
     """The metrics of a recipe, ready to use."""
 

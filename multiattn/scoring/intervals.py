@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multiattn.errors import UserError
+from multiattn.progress import progress_bar, track
 from multiattn.registry import records
 from multiattn.scoring.metric import Array, Metric, References
 
@@ -86,7 +87,7 @@ def score_groups(
     """
     statistics = _statistics(metric, hypotheses, references)  # (n, k)
     scores = {}
-    for group in sorted(set(groups)):
+    for group in track(sorted(set(groups)), f"{record.name} of groups", len(set(groups))):
         rows = [row for row, name in enumerate(groups) if name == group]
         drawn = _bootstrap(metric, statistics[rows], resamples, seed)
         own = [references[row] for row in rows]
@@ -124,9 +125,10 @@ def compare(
     low, high = _interval([b[name] - a[name] for a, b in zip(*drawn, strict=True)])
     difference = other.value - one.value
     count = len(statistics[0])
+    swapped = _swapped_sums(statistics[0], statistics[1], trials, seed)
     by_chance = [
         abs(metric.aggregate(a, count)[name] - metric.aggregate(b, count)[name])
-        for a, b in _swapped_sums(statistics[0], statistics[1], trials, seed)
+        for a, b in track(swapped, f"randomisation of {name}", trials)
     ]
     # equal differences count too, up to rounding: or a system would differ from itself
     as_large = sum(chance >= abs(difference) - 1e-12 for chance in by_chance)
@@ -156,7 +158,9 @@ def _statistics(metric: Metric, hypotheses: Sequence[str], references: Reference
                 f"expected at least one reference for every example, got none for example "
                 f"{number}; add one or leave the example out"
             )
-    statistics = np.asarray(metric.statistics(hypotheses, references), dtype=np.float64)  # (n, k)
+    with progress_bar("comparing with references", None):
+        computed = metric.statistics(hypotheses, references)
+    statistics = np.asarray(computed, dtype=np.float64)  # (n, k)
     assert statistics.shape[:1] == (len(hypotheses),), statistics.shape  # noqa: S101
     return statistics
 
@@ -183,7 +187,7 @@ def _bootstrap(
     generator = np.random.default_rng(seed)
     count = len(statistics)
     values = []
-    for _ in range(resamples):
+    for _ in track(range(resamples), "bootstrap", resamples):
         drawn = generator.integers(count, size=count)
         # counting the draws of each example avoids copying the drawn rows
         times = np.bincount(drawn, minlength=count).astype(np.float64)  # (n,)

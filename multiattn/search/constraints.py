@@ -76,8 +76,8 @@ class PrefixAutomaton:
         if self.fewest[START] == math.inf:
             rest = text[(max(self.moves) - START) // 2 :].split(" ")
             raise UserError(
-                f"expected a prefix that the model can generate, got {shown(text)}, of which no pieces "
-                f"of its vocabulary spell {next(filter(None, rest), ' ')!r}; leave that out"
+                f"expected a prefix that the model can generate, got {shown(text)}, of which no "
+                f"pieces of its vocabulary spell {next(filter(None, rest), ' ')!r}; leave that out"
             )
         self.allowed = lru_cache(64)(self._allowed)
 

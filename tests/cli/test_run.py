@@ -462,11 +462,11 @@ def test_a_language_model_takes_no_input(ran, language):
 
 def test_three_mistakes_are_three_sentences(ran):
     folder, _ = ran
-    wrong = ["seed=x", "training.stepz=1", "decoder.embedding_dims=4"]
+    wrong = ["seed=x", "training.stepz=1", "decoder=lstmm"]
     sets = [word for override in wrong for word in ("--set", override)]
     result = call("run", folder / "tiny.yaml", "--data", folder, *sets)
     assert result.exit_code == 2
-    assert all(place in result.stderr for place in ("seed", "stepz", "embedding_dims"))
+    assert all(place in result.stderr for place in ("seed", "stepz", "lstmm"))
 
 
 def test_truncated_weights_are_named(ran, tmp_path):

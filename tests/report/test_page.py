@@ -15,10 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from multiattn.data.corpus import open_corpus
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
-from multiattn.report.page import write_report
+from multiattn.report.charts import curves_of
+from multiattn.report.page import _relative_path, _relative_to, write_report
 from multiattn.run_folder import RunFolder
 from multiattn.runs.evaluate import evaluate
-from multiattn.runs.log import display_for
+from multiattn.runs.log import OnFieldScale, _human, display_for
 from multiattn.runs.overlap import shared_with_training
 from multiattn.runs.system import open_system
 from multiattn.scoring.results import Results
@@ -86,7 +87,9 @@ def test_several_runs_share_their_charts(trained, tmp_path):
 def test_a_page_without_the_corpus_says_what_is_missing(trained, tmp_path):
     run = RunFolder(shutil.copytree(trained.run.path, tmp_path / "moved"))
     run.start.write_text('{"data": "/nowhere"}')
-    assert "None: expected the corpus in the folder /nowhere/pairs" in page_of(tmp_path, run)
+    page = page_of(tmp_path, run)
+    assert "None: expected the corpus in the folder pairs, got no such folder" in page
+    assert "/nowhere" not in page
 
 
 def test_a_page_of_nothing_is_refused(tmp_path):
@@ -108,12 +111,103 @@ def test_a_terminal_sees_one_moving_line_and_a_file_plain_ones():
         console = Console(file=screen, force_terminal=terminal, width=120)
         display = display_for(console, 100, done=40)
         display.show("training", 50, {"loss": 2.5, "tokens_per_second": 1234})
-        display.show("validation", 50, {"bleu": 30.0})
+        display.show("validation", 50, {"bleu": 30.0, "found": "[red]a\x1b[5mb"})
         display.close()
         shown = re.sub(r"\x1b\[[\d;?]*[a-z]", "", screen.getvalue(), flags=re.IGNORECASE)
-        assert "tokens_per_second 1234" in shown
+        assert ("1.2k tokens/s" if terminal else "tokens_per_second 1234") in shown
         assert "validation at step 50" in shown
+        assert r": bleu 30  found [red]a\x1b[5mb" in shown
         assert ("\x1b[" in screen.getvalue()) == terminal
+
+
+@pytest.mark.parametrize(
+    ("width", "beside"),
+    [
+        (60, ["loss 2.31", "cider 47.3"]),
+        (80, ["loss 2.31", "cider 47.3", "2.5k tokens/s"]),
+        (120, ["loss 2.31", "cider 47.3", "2.5k tokens/s", "epoch 3", "learning rate 0.0015"]),
+        (200, ["epoch 3", "learning rate 0.0015", "gradient norm 0.78"]),
+    ],
+)
+def test_bar_step_and_time_come_first_and_then_the_figures_that_fit(width, beside):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=width)
+    display = OnFieldScale(display_for(console, 1500, 0, "cider"), {"cider": "0-1"})
+    display.show("validation", 50, {"cider": 0.473})
+    values = {"epoch": 3, "loss": 2.3123, "gradient_norm": 0.7793, "learning_rate": 0.0015}
+    display.show("training", 100, {**values, "tokens_per_second": 2512, "seconds": 4.2})
+    display.close()
+    plain = re.sub(r"\x1b\[[\d;?]*[a-z]", "", screen.getvalue(), flags=re.IGNORECASE)
+    last = [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()][-1]
+    assert len(last) <= width
+    assert re.match(r"training [━╸╺]+  100/1500 [-\d]+:[-\d]+:[-\d]+ ", last), last
+    assert last.endswith("  ".join(beside)), last
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [(0, "0"), (999, "999"), (999.6, "1.0k"), (2512, "2.5k"), (9960, "10k"), (1.24e6, "1.2M")],
+)
+def test_speeds_are_written_for_people(number, written):
+    assert _human(number) == written
+
+
+def test_markup_escapes_and_scripts_in_names_and_corpora_are_harmless_in_a_page(trained, tmp_path):
+    shutil.copytree(trained.data_root / "pairs", tmp_path / "pairs")
+    evil = "<script>alert(1)</script>"
+    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / f"{evil[:8]}&amp;run"))
+    run.start.write_text(json.dumps({"data": str(tmp_path)}))
+    (tmp_path / "pairs" / "test.tsv").write_text(f"ab\t{evil}\n")
+    recipe = run.recipe.read_text()
+    run.recipe.write_text(recipe.replace("letters <turned> round", f"'[red]{evil}'"))
+    scores = json.loads((run.results("test") / "scores.json").read_text())
+    scores["tiny-accuracy"]["signature"] = f"<img src=x onerror=alert(1)>{evil}"
+    named = {f"<b>{evil}": scores["tiny-accuracy"], **scores}
+    (run.results("test") / "scores.json").write_text(json.dumps(named))
+    with run.log.open("a") as log:
+        line = {"kind": "data", "step": 12, "found": evil}
+        log.write(json.dumps(line) + "\n")
+        log.write(json.dumps({"kind": "training", "step": 12, f"loss {evil}": 1.0}) + "\n")
+    page = page_of(tmp_path, run)
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 6
+
+
+def test_the_page_has_scores_on_the_scale_of_the_terminal(trained, tmp_path):
+    page = page_of(tmp_path, trained.run)
+    score = Results.read(trained.run.results("test")).scores["tiny-accuracy"]
+    assert score.unit == "0-1"
+    assert f'<td class="number">{100 * score.value:.2f}</td>' in page
+    assert f"<td>{100 * score.low:.2f} – {100 * score.high:.2f}</td>" in page
+    assert "<td>0-1 ×100</td>" in page
+    stored = [
+        line["tiny-accuracy"]
+        for line in map(json.loads, trained.run.log.read_text().splitlines())
+        if line["kind"] == "validation"
+    ]
+    (curve,) = [
+        curve
+        for curve in curves_of("run", trained.run, {"tiny-accuracy": "0-1"})
+        if curve.figure == "tiny-accuracy"
+    ]
+    assert list(curve.values) == [100 * value for value in stored]
+
+
+def test_paths_in_the_page_are_relative_to_the_corpus(tmp_path):
+    folder = tmp_path / "data" / "scenes"
+    inside, outside = folder / "images" / "a.png", tmp_path / "elsewhere" / "b.png"
+    assert _relative_path(str(inside), folder) == "images/a.png"
+    assert _relative_path(str(outside), folder) == "b.png"
+    folders = (folder, tmp_path / "data")
+    note = f"bad row in {folder}/train.csv, line 3, and {tmp_path}/data/other/x"
+    assert _relative_to(folders, note) == "bad row in train.csv, line 3, and other/x"
+
+
+def test_runs_of_the_same_name_are_told_apart_by_the_folders_above(trained, tmp_path):
+    others = [RunFolder(shutil.copytree(trained.run.path, tmp_path / x / "run")) for x in "ab"]
+    page = page_of(tmp_path, *others)
+    assert "<h1>a/run, b/run</h1>" in page
 
 
 def test_what_a_split_shares_with_training_is_counted(trained, tmp_path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from multiattn.data.collation import Reader, is_random
@@ -28,6 +27,7 @@ from multiattn.data.features.store import FORMAT, FeatureStore
 from multiattn.data.rows import BadRowPolicy, BadRows
 from multiattn.engine.model import FeatureEncoder
 from multiattn.errors import UserError
+from multiattn.progress import draw_on, progress_bar
 from multiattn.recipe.settings import SourceSettings
 from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
@@ -92,13 +92,15 @@ class FeatureCache:
         if not self.store.find(values):
             return {}  # before locking, so that a complete cache may be read-only
         busy = f"features of {self.source}: waiting for another run that is computing them"
-        with self.store.locked(lambda: console.print(busy)):
+        with self.store.locked(lambda: console.print(busy, markup=False)):
             missing = self.store.find(values)
             if missing:
                 groups = _read_ahead(self.reader, missing, batch_size)
+                self._announce(console, len(missing))
                 with (
                     _in_evaluation_mode(self.encoder) as device,
-                    _progress(console, self, missing) as done,
+                    draw_on(console),
+                    progress_bar(f"features of {self.source}", len(missing)) as bar,
                 ):
                     for items in groups:
                         for value, item in items.items():
@@ -106,9 +108,15 @@ class FeatureCache:
                                 refused.refuse(str(item))
                                 sentences[value] = str(item)
                         self._compute(items, device, len(missing))
-                        done(len(items))
+                        bar.advance(len(items))
             self.store.find([value for value in values if value not in sentences])
         return sentences
+
+    def _announce(self, console: Console, missing: int) -> None:
+        """Print where the features go; a terminal shows a bar instead."""
+        if not console.is_terminal:
+            line = f"features of {self.source}: computing {missing:,}, cached in "
+            console.print(f"{line}{self.store.folder}", markup=False, emoji=False, soft_wrap=True)
 
     def _compute(
         self, items: Mapping[Any, Tensor | UserError], device: torch.device, expected: int
@@ -240,24 +248,3 @@ def _in_evaluation_mode(encoder: nn.Module) -> Iterator[torch.device]:
         yield device
     finally:
         encoder.to(own).train(training)
-
-
-@contextmanager
-def _progress(
-    console: Console, cache: FeatureCache, missing: Sequence[Any]
-) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal, one line elsewhere; yields a function that advances it."""
-    what = f"features of {cache.source}"
-    if not console.is_terminal:
-        folder = cache.store.folder
-        console.print(f"{what}: computing {len(missing):,}, cached in {folder}", soft_wrap=True)
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:.1f}/s"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(missing))
-        yield lambda count: progress.advance(task, count)
