@@ -6,7 +6,9 @@ built with a larger vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,29 +28,86 @@ def transfer_weights(model: Model, processors: Processors, other: System) -> str
     Tokens that the other run lacks keep their initial rows. Raises UserError if no parameter fits.
     """
     followed = _vocabulary_dimensions(other)
+    shared = _shared_pieces(processors, other.processors)
     theirs = other.model.state_dict()
-    taken, left = set(), []
+    copied: dict[str, int] = {}  # numbers per tensor
+    left = []
     for name, own in model.state_dict().items():
-        given: Tensor | None = theirs.get(name)
-        for dimension, side in followed.get(name, {}).items():
-            if given is not None:
-                given = _match_tokens(given, own, dimension, side, processors, other.processors)
-        if given is None or given.shape != own.shape:
+        given = theirs.get(name, own.new_empty(0))
+        dimensions = followed.get(name, {})
+        fitting = _fit(given, own, dimensions, shared)
+        marks = torch.ones_like(given, dtype=torch.bool), torch.zeros_like(own, dtype=torch.bool)
+        taken = _fit(*marks, dimensions, shared)
+        if fitting is None or taken is None:
             left.append(name)
             continue
-        own.copy_(given)  # a state dict shares its tensors with the model
-        taken.add(name)
+        own.copy_(fitting)  # a state dict shares its tensors with the model
+        copied[name] = int(taken.sum())
     sizes = {name: leaf.numel() for name, leaf in model.named_parameters()}
-    share = sum(size for name, size in sizes.items() if name in taken) / sum(sizes.values())
+    share = sum(copied.get(name, 0) for name in sizes) / sum(sizes.values())
     if not share:
         raise UserError(
             f"expected weights that fit this recipe in {other.run.path}, got none of the same "
             "name and shape; start from a run of a similar recipe"
         )
-    others = (
-        f"; {len(left)} tensors keep their initial values: {', '.join(left[:5])}" if left else ""
-    )
-    return f"{share:.0%} of the weights from {other.run.path}{others}"
+    name = other.run.path.resolve().name
+    facts = [f"{math.floor(100 * share) or '<1'}% of the weights from the run {name}"]
+    if known := [pieces.describe() for pieces in shared.values() if pieces is not None]:
+        facts.append(f"it knows {' and '.join(known)}")
+    if left:
+        facts.append(f"{len(left)} tensors keep their initial values: {', '.join(left[:5])}")
+    return "; ".join(facts)
+
+
+@dataclass(frozen=True)
+class SharedPieces:
+    """The pieces of a vocabulary (of a source, or TARGET) that another run knows too.
+
+    rows: pairs of its row here and there. size: the number of pieces here.
+    """
+
+    side: str
+    rows: Sequence[tuple[int, int]]
+    size: int
+
+    def describe(self) -> str:
+        where = f"the source {self.side}" if self.side != TARGET else "the target"
+        return f"{len(self.rows):,} of {self.size:,} pieces of {where}"
+
+
+def _shared_pieces(mine: Processors, theirs: Processors) -> dict[str, SharedPieces | None]:
+    """Per vocabulary what two runs share; None if it is the same vocabulary in both."""
+    shared: dict[str, SharedPieces | None] = {}
+    for side in (*mine.readers, TARGET):
+        here, there = mine.tokenizer_of(side), theirs.tokenizer_of(side)
+        if _learned_files(mine, side) == _learned_files(theirs, side):
+            shared[side] = None
+        elif here is not None and there is not None:
+            known = {piece: row for row, piece in enumerate(there.vocabulary)}
+            own = enumerate(here.vocabulary)
+            rows = [(row, known[piece]) for row, piece in own if piece in known]
+            shared[side] = SharedPieces(side, rows, len(here.vocabulary))
+    return shared
+
+
+def _fit(
+    given: Tensor,
+    own: Tensor,
+    dimensions: Mapping[int, str],
+    shared: Mapping[str, SharedPieces | None],
+) -> Tensor | None:
+    """``own`` with the rows of ``given`` for shared pieces; None if the shapes do not fit."""
+    for dimension, side in dimensions.items():
+        if side not in shared or own.dim() != given.dim():
+            return None
+        if (pieces := shared[side]) is None:
+            continue
+        to, origin = torch.tensor(pieces.rows).unbind(1)
+        rows = given.index_select(dimension, origin)
+        if rows.movedim(dimension, 0).shape[1:] != own.movedim(dimension, 0).shape[1:]:
+            return None
+        given = own.clone().index_copy_(dimension, to, rows)
+    return given if given.shape == own.shape else None
 
 
 def _vocabulary_dimensions(system: System) -> dict[str, dict[int, str]]:
@@ -75,29 +134,6 @@ def _shapes(system: System, specs: dict[str, Any], size: int) -> dict[str, torch
     with torch.device("meta"):
         model, _ = build_model(system.settings, system.host, specs, size)
     return {name: leaf.shape for name, leaf in model.state_dict().items()}
-
-
-def _match_tokens(
-    given: Tensor,
-    own: Tensor,
-    dimension: int,
-    side: str,
-    processors: Processors,
-    others: Processors,
-) -> Tensor | None:
-    """``own`` with the rows of ``given`` for shared tokens; None if the shapes do not fit."""
-    if _learned_files(processors, side) == _learned_files(others, side):
-        return given
-    mine, theirs = processors.tokenizer_of(side), others.tokenizer_of(side)
-    if mine is None or theirs is None or own.dim() != given.dim():
-        return None
-    known = {piece: row for row, piece in enumerate(theirs.vocabulary)}
-    pairs = [(row, known[piece]) for row, piece in enumerate(mine.vocabulary) if piece in known]
-    to, origin = torch.tensor(pairs).unbind(1)
-    rows = given.index_select(dimension, origin)
-    if rows.movedim(dimension, 0).shape[1:] != own.movedim(dimension, 0).shape[1:]:
-        return None
-    return own.clone().index_copy_(dimension, to, rows)
 
 
 def _learned_files(processors: Processors, side: str) -> dict[str, bytes]:

@@ -24,6 +24,7 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.errors import UserError
 from multiattn.files import append_line, atomic_replace, truncate, write_bytes
 from multiattn.run_folder import RunFolder
+from multiattn.runs.build import build_training
 from multiattn.runs.log import read_log
 from multiattn.runs.system import open_system
 from multiattn.runs.transfer import transfer_weights
@@ -330,10 +331,38 @@ def test_how_much_comes_from_another_run_is_said(finished, tmp_path):
         started = tiny_runs.start(tmp_path, ["training.steps=1", *changed], run=run)
         log = tiny_runs.log_of(tiny_runs.trained(dataclasses.replace(started, init=finished.run)))
         said += [line["taken"] for line in log if line["kind"] == "init"]
-    assert said[0] == f"100% of the weights from {finished.run.path}"
+    assert said[0] == f"100% of the weights from the run {finished.run.path.name}"
     assert re.match(
         r"\d\d?% of the weights from .*; \d+ tensors keep their initial values: ", said[1]
     )
+
+
+def test_with_another_vocabulary_only_the_copied_rows_count_and_the_known_pieces_are_said(
+    finished, tmp_path
+):
+    folder = tmp_path / "others"
+    shutil.copytree(finished.data_root / "pairs", folder / "pairs")
+    for file in (folder / "pairs").iterdir():  # most letters of the targets are other ones
+        file.write_text(file.read_text().translate(str.maketrans("BCDEFGH", "ЖЗИЙКЛМ")))
+    request = dataclasses.replace(tiny_runs.start(folder), init=finished.run)
+    setup = build_training(request, tiny_runs.host(), tiny_runs.splits_of(request), None)
+    own, given = setup.processors.tokenizer.vocabulary, pieces_of(finished.run)
+    known = [piece for piece in own if piece in given]
+    assert f"it knows {len(known)} of {len(own)} pieces of the target" in setup.initial_weights
+    theirs = load_file(finished.run.weights)
+    copied = total = 0
+    for name, leaf in setup.model.named_parameters():
+        total += leaf.numel()
+        if name.startswith(("decoder.embedding.", "decoder.output.vocabulary.")):
+            for piece in known:
+                row = leaf[own.index(piece)]
+                assert row.equal(theirs[name][given.index(piece)])
+                copied += row.numel()
+        elif leaf.equal(theirs[name]):
+            copied += leaf.numel()
+    assert len(known) < len(own) / 2
+    assert setup.initial_weights.startswith(f"{100 * copied // total}% of the weights from ")
+    assert copied < total
 
 
 def test_constants_that_every_run_has_are_no_weights(finished):
