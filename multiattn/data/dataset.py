@@ -121,7 +121,12 @@ class Dataset:
                 f"{limits}; raise training.max_target_tokens or training.max_source"
             )
         kept = self._keep(keep)
-        return replace(kept, report=replace(kept.report, too_long=counts))
+        longest = {
+            side: f"{shown(self.rows[lengths[side].argmax()].id)}, has {lengths[side].max():,}"
+            for side in counts
+        }
+        report = replace(kept.report, too_long=counts, longest=longest)
+        return replace(kept, report=report)
 
     def drop_refused(self, check: RowCheck, policy: BadRowPolicy) -> Dataset:
         """Leave out rows that ``check`` refuses, reporting why, or stop at the first."""

@@ -81,13 +81,15 @@ class BadRows:
 class SplitReport:
     """What happened to a split's examples, for the log.
 
-    skipped: a sentence per bad row. too_long: number of rows left out, per source or target.
+    skipped: a sentence per bad row. too_long: number of rows left out, per source or target;
+    longest: the longest of them, in words.
     lossy: descriptions of rows whose target is not restored by encoding and decoding.
     """
 
     rows: int
     skipped: tuple[str, ...] = ()
     too_long: Mapping[str, int] = field(default_factory=dict)
+    longest: Mapping[str, str] = field(default_factory=dict)
     lossy: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -96,7 +98,8 @@ class SplitReport:
         if self.skipped:
             lines.append(f"{len(self.skipped)} bad rows skipped; the first: {self.skipped[0]}")
         lines += [
-            f"{count} rows left out: {side} too long" for side, count in self.too_long.items()
+            f"{count} rows left out: {side} too long; the longest, {self.longest[side]}"
+            for side, count in self.too_long.items()
         ]
         if self.lossy:
             lines.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,9 +12,10 @@ from rich.console import Console
 from multiattn.data.dataset import Dataset
 from multiattn.data.features.cache import FeatureCache, fill_caches, open_caches
 from multiattn.data.splits import Splits
+from multiattn.data.step_costs import outlier_warnings
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.model import Model, PretrainedEncoder
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.settings import RecipeSettings, SplitNames
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import Processors, fit_processors
@@ -48,6 +49,11 @@ class TrainingSetup:
     decode_data: Dataset
     initial_weights: str
     caches: Mapping[str, FeatureCache]
+
+    def outlier_warnings(self, names: SplitNames) -> Iterator[str]:
+        """Sentences about examples so long that they may take most of the memory or the time."""
+        yield from outlier_warnings(self.train.costs, names.train, bounded=True)
+        yield from outlier_warnings(self.loss_data.costs, names.validation, bounded=False)
 
 
 def build_training(

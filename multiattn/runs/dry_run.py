@@ -15,6 +15,7 @@ from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
 from multiattn.data.features.cache import source_values
 from multiattn.data.splits import Splits
+from multiattn.data.step_costs import costliest_steps, padded_size
 from multiattn.data.text_forms import form_warnings
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.recipe.loading import dump_recipe
@@ -46,7 +47,7 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
         check_inputs(splits, split, setup.processors.readers)
     yield dump_recipe(settings)
     yield from filter(None, [splits.cut_sizes()])
-    yield from (f"{line} in {splits.names.train}" for line in setup.train.report.lines())
+    yield from (f"{splits.names.train}: {line}" for line in setup.train.report.lines())
     tokenizers = setup.processors.tokenizers(splits.fields)
     yield from (f"warning: {each}" for each in form_warnings(splits, tokenizers))
     yield from parameter_lines(setup.model)
@@ -55,16 +56,19 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
     for name, cache in setup.caches.items():
         data = (setup.train, setup.loss_data, setup.decode_data)
         yield cache.describe(source_values(name, data))
+    yield from (f"warning: {warning}" for warning in setup.outlier_warnings(splits.names))
     steps = Plan(setup.train.costs, settings.training, seed=settings.seed).steps(0)
     yield plan_line(setup.train, steps)
-    largest = max(steps, key=lambda step: padded_tokens(setup.train, step))
-    ((_, batches),) = setup.train.batches([largest])
+    costliest = costliest_steps(setup.train.costs, steps)
     losses = accelerator.prepare(Losses(setup.model, setup.objectives))
-    for batch in batches:
-        if batch is not None:
-            with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-                losses(batch.to(accelerator.device))[0].sum().backward()
-            yield f"forward and backward pass, largest step: {batch.describe()}"
+    for step, batches in setup.train.batches(costliest):
+        for batch in batches:
+            if batch is not None:
+                with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
+                    losses(batch.to(accelerator.device))[0].sum().backward()
+                size = f"largest step by {costliest[step]}"
+                yield f"forward and backward pass, {size}: {batch.describe()}"
+        losses.zero_grad()
     yield f"peak memory: {peak_bytes(accelerator.device) / 2**20:.0f} MiB on {accelerator.device}"
 
 
@@ -79,18 +83,12 @@ def parameter_lines(model: nn.Module) -> Iterator[str]:
 
 def plan_line(data: Dataset, steps: list[Step]) -> str:
     """The optimiser steps of an epoch, and the share of padding in the padded targets."""
-    padded = sum(padded_tokens(data, step) for step in steps)
+    padded = sum(padded_size(data.costs, step, "target") for step in steps)
     real = int(data.costs.target.sum())
     return (
         f"plan: {len(steps)} steps per epoch, {real:,} target tokens, "
         f"{1 - real / padded:.1%} of the padded target tokens are padding"
     )
-
-
-def padded_tokens(data: Dataset, step: Step) -> int:
-    """The target tokens of a step, including each shard's padding."""
-    lengths = data.costs.target
-    return sum(len(shard) * int(lengths[list(shard)].max()) for shard in step.shards if shard)
 
 
 def peak_bytes(device: torch.device) -> int:

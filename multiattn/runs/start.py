@@ -28,6 +28,7 @@ CHANGEABLE = (
     "training.workers",
     "training.log_every",
     "training.checkpoint_every",
+    "training.max_source",  # `record_run` compares the rows that it leaves
 )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def train(
                 rows = {"train": setup.train.rows, "validation": setup.loss_data.rows}
                 record_run(request, host, rows, source_sizes(setup.train.costs, setup.model))
                 tokenizers = setup.processors.tokenizers(splits.fields)
-                for warning in (*look_ahead(setup), *form_warnings(splits, tokenizers)):
+                warnings = setup.outlier_warnings(splits.names), form_warnings(splits, tokenizers)
+                for warning in chain(*warnings, look_ahead(setup)):
                     _warn(console, warning)
         job = training_job(request, host, setup, accelerator, draw)
         units = metric_units(request.settings.evaluation, host)

@@ -324,8 +324,8 @@ def test_too_long_rows_are_left_out_and_counted(tokenizer, readers):
     assert dataset.report.too_long == {"target": 1, "word": 1}
     assert dataset.report.lines() == [
         "2 rows",
-        "1 rows left out: target too long",
-        "1 rows left out: word too long",
+        f"1 rows left out: target too long; the longest, '1', has {len(WORDS) + 1}",
+        "1 rows left out: word too long; the longest, '2', has 5",
     ]
     assert len(dataset.collate(dataset.rows).ids) == len(dataset.costs.ids) == 2
 

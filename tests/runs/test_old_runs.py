@@ -67,3 +67,13 @@ def test_a_new_run_with_the_tokenizer_of_an_old_one_leaves_texts_as_they_are(fol
     reused = [f"target.tokenizer_of={folder / 'run'}", "training.steps=1"]
     run = tiny_runs.trained(tiny_runs.start(folder, reused, run="new"))
     assert load_recipe(run.recipe, (), tiny_runs.host()).target.tokenizer.unicode == "none"
+
+
+def test_a_run_continues_with_a_bound_that_drops_none_of_its_rows(tmp_path):
+    run = tiny_runs.trained(tiny_runs.start(tmp_path))
+    bounded = ["training.steps=13", "training.max_source.letters=100"]
+    tiny_runs.trained(tiny_runs.start(tmp_path, bounded))
+    assert json.loads(run.log.read_text().splitlines()[-1])["step"] == 13
+    short = ["training.steps=14", "training.max_source.letters=3"]
+    with pytest.raises(UserError, match="got others in train"):
+        tiny_runs.trained(tiny_runs.start(tmp_path, short))
