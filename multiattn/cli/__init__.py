@@ -7,6 +7,7 @@ the plugins when first asked for.
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from multiattn.cli.predict import predict
 from multiattn.cli.recipes import recipes
 from multiattn.cli.run import evaluate, report, run, train
 from multiattn.cli.score import compare, score
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 MISTAKE = 2  # the exit code for user errors, as for an unknown option
 
@@ -46,11 +47,23 @@ class Commands(click.Group):
         try:
             with _harmless_usage_errors():
                 return super().invoke(ctx)
-        except UserError as mistake:
+        except (UserError, OSError) as error:
+            mistake = _as_user_error(error)
+            if mistake is None:
+                raise
             if ctx.params["debug"]:
                 traceback.print_exc()
             click.echo(f"error: {mistake}", err=True)
             ctx.exit(MISTAKE)
+
+
+def _as_user_error(error: UserError | OSError) -> UserError | None:
+    """The mistake of the user that an error stands for; None if it is another error."""
+    if isinstance(error, UserError):
+        return error
+    if error.errno != errno.ENAMETOOLONG:
+        return None
+    return UserError(f"expected a path, got {shown(error.filename)}, a name that no file can have")
 
 
 @contextmanager

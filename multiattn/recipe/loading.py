@@ -31,6 +31,7 @@ from multiattn.registry.schema import (
 CORE_DISTRIBUTION = "multiattn"
 RECIPE_SUFFIXES = (".yaml", ".yml")
 MISTAKES_SHOWN = 20
+KEY_DEPTH = 100  # far more than a recipe can nest
 
 # Where a recipe names components: dotted key (* is any key or index), kind, type of the value.
 COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
@@ -209,6 +210,8 @@ def _apply_override(tree: Any, override: str) -> tuple[Any, object]:
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
         raise UserError("expected key=value with a dotted key; write it like training.steps=5")
+    if key.count(".") >= KEY_DEPTH:
+        raise UserError(f"expected a key of at most {KEY_DEPTH} parts, got more; shorten it")
     value = yamlfile.parse(text, "value").value
     return yamlfile.with_value(tree, key.split("."), value), value
 

@@ -469,6 +469,39 @@ def test_three_mistakes_are_three_sentences(ran):
     assert all(place in result.stderr for place in ("seed", "stepz", "lstmm"))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run LONG",
+        "run LONG.yaml",
+        "run FOLDER/tiny.yaml --data LONG",
+        "run FOLDER/tiny.yaml --data FOLDER --set corpus.folder=LONG",
+        "run FOLDER/tiny.yaml --data FOLDER --out LONG",
+        "run FOLDER/tiny.yaml --data FOLDER --init LONG",
+        "run FOLDER/tiny.yaml --seed LONG",
+        "run FOLDER/tiny.yaml --LONG",
+        "LONG",
+        "predict LONG abc",
+        "predict FOLDER/run letters=LONG --set search.beam=LONG",
+        "evaluate FOLDER/run --split LONG --name b",
+        "evaluate FOLDER/run --name LONG",
+        "score LONG --hyp FOLDER/tiny.yaml --ref FOLDER/tiny.yaml",
+        "score tiny-accuracy --hyp LONG --ref LONG",
+        "plugins why LONG",
+        "--plugin LONG plugins",
+    ],
+)
+def test_a_long_value_with_escapes_is_one_short_harmless_sentence(ran, command):
+    folder, _ = ran
+    long = "\x1b[31m" + "x" * 100_000
+    words = [word.replace("FOLDER", str(folder)).replace("LONG", long) for word in command.split()]
+    result = call(*words)
+    assert result.exit_code == 2, result.output[:3000]
+    assert len(result.stderr) < 3000
+    assert "\x1b" not in result.stderr
+    assert not isinstance(result.exception, OSError)
+
+
 def test_truncated_weights_are_named(ran, tmp_path):
     folder, _ = ran
     run = Path(shutil.copytree(folder / "run", tmp_path / "run"))

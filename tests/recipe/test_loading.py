@@ -399,6 +399,7 @@ def test_a_replaced_value_is_found_at_its_place_and_nowhere_else(tree, steps):
 def test_values_are_cut_and_terminal_escapes_are_harmless_in_messages(host, write):
     long = "x" * 100_000
     overrides = [f"training.steps={long}", f"{long}=1", "search.beam=[" * 500, f"seed.{long}=3"]
+    overrides += ["a." * 20_000 + "b=1"]
     overrides += [f"evaluation.select.{long}=[3]", f"decoder={long}", f"objectives.{long}=3"]
     for override in overrides:
         for line in mistakes_of(write(GOOD), host, override):
