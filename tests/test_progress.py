@@ -19,11 +19,13 @@ from multiattn.progress import draw_on, plain_console, progress_bar, track
 
 PROGRAM = """
 import sys
-from multiattn.cli.options import echo, shows_progress
+import click
+from multiattn.cli.options import draw_progress, echo
 from multiattn.progress import progress_bar, track
 
-@shows_progress
+@click.command()
 def work():
+    draw_progress()
     for number in track(range(3), "counting", 3):
         with progress_bar("[red]inner", None):
             echo(f"line {number} \\x1b[31m[bold]" + "x" * 100)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,7 +17,6 @@ from multiattn.errors import printable
 if TYPE_CHECKING:
     from multiattn.registry.host import Host
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
@@ -91,17 +90,11 @@ def echo(text: str, *, err: bool = False) -> None:
             click.echo(printable(text), err=err)
 
 
-def shows_progress(command: Function) -> Function:
-    """Let a command draw progress bars, on standard error: what it prints may go to a file."""
+def draw_progress() -> None:
+    """Let the command draw progress bars, on standard error: what it prints may go to a file."""
+    from multiattn.progress import draw_on, plain_console
 
-    @functools.wraps(command)
-    def drawing(*arguments: Any, **options: Any) -> Any:
-        from multiattn.progress import draw_on, plain_console
-
-        with draw_on(plain_console(stderr=True)):
-            return command(*arguments, **options)
-
-    return cast("Function", drawing)
+    click.get_current_context().with_resource(draw_on(plain_console(stderr=True)))
 
 
 def recipe_options(command: Command) -> Command:

@@ -16,13 +16,13 @@ import click
 from multiattn.cli.options import (
     PATH,
     Invocation,
+    draw_progress,
     echo,
     ensemble_option,
     language_model_options,
     run_argument,
     search_overrides,
     set_option,
-    shows_progress,
 )
 from multiattn.errors import UserError
 
@@ -58,7 +58,6 @@ SOME_FAILED = 1  # the exit code where some inputs could not be decoded
 @language_model_options
 @ensemble_option
 @click.pass_obj
-@shows_progress
 def predict(
     invocation: Invocation,
     path: Path,
@@ -78,6 +77,7 @@ def predict(
     from multiattn.prediction.predictor import load
     from multiattn.progress import track
 
+    draw_progress()
     host = invocation.host
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)

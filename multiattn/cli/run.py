@@ -16,6 +16,7 @@ from multiattn.cli.options import (
     PATH,
     Invocation,
     data_option,
+    draw_progress,
     dry_run_option,
     echo,
     ensemble_option,
@@ -25,7 +26,6 @@ from multiattn.cli.options import (
     run_argument,
     search_overrides,
     set_option,
-    shows_progress,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ T = TypeVar("T")
 @language_model_options
 @dry_run_option
 @click.pass_obj
-@shows_progress
 def run(
     invocation: Invocation,
     recipe: str,
@@ -86,7 +85,6 @@ def run(
 @recipe_options
 @dry_run_option
 @click.pass_obj
-@shows_progress
 def train(
     invocation: Invocation,
     recipe: str,
@@ -130,7 +128,6 @@ def train(
 @language_model_options
 @ensemble_option
 @click.pass_obj
-@shows_progress
 def evaluate(
     invocation: Invocation,
     path: Path,
@@ -151,6 +148,7 @@ def evaluate(
     from multiattn.runs.system import open_system
     from multiattn.training.trainer import start_accelerator
 
+    draw_progress()
     folder = RunFolder(path)
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     system = open_system(folder, invocation.host, overrides)
@@ -175,12 +173,12 @@ def evaluate(
     help="Default: RUN/report.html, or report.html for several runs.",
 )
 @click.pass_obj
-@shows_progress
 def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> None:
     """Write an HTML page with scores, curves and examples of one or more runs."""
     from multiattn.report.page import write_report
     from multiattn.run_folder import RunFolder
 
+    draw_progress()
     runs = [RunFolder(path) for path in paths]
     file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
     write_report(runs, invocation.host, file)
@@ -215,6 +213,7 @@ def _start(
     from multiattn.recipe.loading import load_recipe, shipped
 
     checked = load_recipe(recipe, overrides, host)  # before anything that imports torch
+    draw_progress()
     from multiattn.run_folder import RunFolder
     from multiattn.runs.start import RunRequest
 

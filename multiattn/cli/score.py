@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multiattn.cli.options import Invocation, echo, shows_progress
+from multiattn.cli.options import Invocation, draw_progress, echo
 from multiattn.errors import UserError, printable, shown
 from multiattn.scoring.scale import format_score, format_unit
 
@@ -62,7 +62,6 @@ json_option = click.option(
 @set_option
 @json_option
 @click.pass_obj
-@shows_progress
 def score(
     invocation: Invocation,
     metric: Sequence[str],
@@ -74,6 +73,7 @@ def score(
     """Score a system's outputs, with a 95 % confidence interval and a signature."""
     from multiattn.scoring import intervals
 
+    draw_progress()
     metrics = _metrics(invocation.host, _named(metric, settings))
     (outputs,), references = _read([hyp], ref)
     scores: dict[str, Score] = {}
@@ -98,7 +98,6 @@ def score(
 @set_option
 @json_option
 @click.pass_obj
-@shows_progress
 def compare(
     invocation: Invocation,
     first: str,
@@ -111,6 +110,7 @@ def compare(
     """Test whether two systems differ, by paired bootstrap and approximate randomisation."""
     from multiattn.scoring import intervals
 
+    draw_progress()
     host = invocation.host
     named = _named(metric, settings) if metric else _metrics_of_run(host, first, settings)
     metrics = _metrics(host, named)

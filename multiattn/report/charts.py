@@ -49,6 +49,15 @@ def curves_of(name: str, run: RunFolder, units: Mapping[str, str]) -> Iterator[C
 
 def curves_svg(title: str, curves: Sequence[Curve]) -> Markup:
     """A chart over optimiser steps, as an SVG element."""
+    content = io.StringIO()
+    # names are no formulas; a fixed salt makes the SVG reproducible
+    with quiet_drawing(), rc_context({"text.parse_math": False, "svg.hashsalt": title}):
+        _curves_figure(title, curves).savefig(content, format="svg", metadata={"Date": None})
+    svg = content.getvalue()
+    return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)
+
+
+def _curves_figure(title: str, curves: Sequence[Curve]) -> Figure:
     figure = Figure(figsize=(5, 3), layout="tight")
     axes = figure.add_subplot()
     for curve in curves:
@@ -61,12 +70,7 @@ def curves_svg(title: str, curves: Sequence[Curve]) -> Markup:
     axes.grid(alpha=0.3)
     if len(curves) > 1:
         axes.legend(fontsize=7)
-    content = io.StringIO()
-    # a fixed salt makes the SVG reproducible
-    with quiet_drawing(), rc_context({"svg.hashsalt": title}):
-        figure.savefig(content, format="svg", metadata={"Date": None})
-    svg = content.getvalue()
-    return Markup(svg[svg.index("<svg") :])  # noqa: S704 (drawn here; labels are escaped by it)
+    return figure
 
 
 def attention_image(record: AttentionRecord, host: Host) -> Markup:

@@ -80,7 +80,7 @@ def write_report(
     )
     environment.filters |= {"score": format_score, "unit": format_unit}
     page = environment.get_template("page.html").render(parts=parts, charts=_charts(curves))
-    write_bytes(path, page.encode())
+    write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:

@@ -155,7 +155,7 @@ def test_speeds_are_written_for_people(number, written):
 def test_markup_escapes_and_scripts_in_names_and_corpora_are_harmless_in_a_page(trained, tmp_path):
     shutil.copytree(trained.data_root / "pairs", tmp_path / "pairs")
     evil = "<script>alert(1)</script>"
-    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / f"{evil[:8]}&amp;run"))
+    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / f"{evil[:8]}&amp;$\\frac$_\x1b"))
     run.start.write_text(json.dumps({"data": str(tmp_path)}))
     (tmp_path / "pairs" / "test.tsv").write_text(f"ab\t{evil}\n")
     recipe = run.recipe.read_text()
