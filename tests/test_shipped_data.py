@@ -14,9 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from multiattn.data.corpus import open_corpus
+from multiattn.data.dataset import Dataset
+from multiattn.data.splits import Splits
 from multiattn.engine.layouts import Grid
 from multiattn.prediction.attention_records import AttentionRecord
-from multiattn.recipe.loading import shipped
+from multiattn.recipe.loading import load_recipe, shipped
+from multiattn.registry.host import load_host
+from multiattn.runs.processors import fit_processors
 
 DATA = shipped("data")
 SPLITS = ("train", "validation", "test")
@@ -354,3 +359,18 @@ def test_the_attention_probe_matches_nouns_by_number_and_colour(monkeypatch):
     assert (either.mass, either.area) == (1.0, 0.5)
     assert probe.singular("crosses", {"cross", "star"}) == "cross"
     assert probe.singular("green", {"cross", "star"}) is None
+
+
+@pytest.mark.parametrize("recipe", ["translation", "summarization", "asr"])
+def test_the_bound_on_sources_leaves_out_no_row_of_the_corpus_of_its_recipe(recipe):
+    pytest.importorskip("multiattn_text")
+    pytest.importorskip("multiattn_audio")
+    host = load_host()
+    settings = load_recipe(recipe, host=host)
+    splits = Splits(open_corpus(settings.corpus, host, shipped("data")), settings)
+    processors = fit_processors(settings.sources, settings.target, host, splits, None)
+    train = Dataset.training(
+        splits, processors.readers, processors.tokenizer, settings.training, settings.seed
+    )
+    assert settings.training.max_source.keys() == settings.sources.keys()
+    assert train.report.too_long == {}

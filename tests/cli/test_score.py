@@ -9,6 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from multiattn.cli import app
+from multiattn.cli.score import group_table, score_table
+from multiattn.progress import plain_console
+from multiattn.scoring.intervals import Score
+from multiattn.scoring.results import Results
 
 PLUGIN = """
 import numpy as np
@@ -357,3 +361,16 @@ def test_score_and_compare_need_no_torch(plugin, tmp_path):
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
         )
+
+
+def test_markup_and_escapes_in_names_are_printed_as_text_in_tables(capsys):
+    score = Score(0.5, 0.4, 0.6, "0-1", "s", 3)
+    decoding = {"evaluation": {"group": "[b]speaker", "metrics": [{"name": "[red]wer"}]}}
+    results = Results({}, decoding, {"[/x]\x1b[31m :smile:": {"[red]wer": score}})
+    for table in (score_table({"[red]wer": score}), group_table(results)):
+        plain_console().print(table)
+    printed = capsys.readouterr().out
+    assert r"[/x]\x1b[31m :smile:" in printed
+    assert printed.count("[red]wer") == 2
+    assert "[b]speaker" in printed
+    assert "\x1b" not in printed
