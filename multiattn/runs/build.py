@@ -11,11 +11,11 @@ from rich.console import Console
 
 from multiattn.data.dataset import Dataset
 from multiattn.data.features.cache import FeatureCache, fill_caches, open_caches
-from multiattn.data.splits import Splits
+from multiattn.data.splits import Names, Splits
 from multiattn.data.step_costs import outlier_warnings
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.model import Model, PretrainedEncoder
-from multiattn.recipe.settings import RecipeSettings, SplitNames
+from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import Processors, fit_processors
@@ -50,7 +50,7 @@ class TrainingSetup:
     initial_weights: str
     caches: Mapping[str, FeatureCache]
 
-    def outlier_warnings(self, names: SplitNames) -> Iterator[str]:
+    def outlier_warnings(self, names: Names) -> Iterator[str]:
         """Sentences about examples so long that they may take most of the memory or the time."""
         yield from outlier_warnings(self.train.costs, names.train, bounded=True)
         yield from outlier_warnings(self.loss_data.costs, names.validation, bounded=False)
