@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         Metric,
         NamesDetailsFile,
         Normaliser,
+        TokenizingMetric,
+        WarningMetric,
     )
     from multiattn.search.scorers import Decoder, Scorer, VocabularyScorer
     from multiattn.training.objectives import (
@@ -99,7 +101,13 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "metric": (
         "scoring.metric",
         "Metric",
-        ("DetailedMetric", "NamesDetailsFile", "CorpusWeightedMetric"),
+        (
+            "DetailedMetric",
+            "NamesDetailsFile",
+            "CorpusWeightedMetric",
+            "TokenizingMetric",
+            "WarningMetric",
+        ),
     ),
     "normaliser": ("scoring.metric", "Normaliser", ()),
     "aligner": ("prediction.word_times", "Aligner", ()),
@@ -147,8 +155,10 @@ __all__ = [
     "SkippingObjective",
     "SlotCountingEncoder",
     "SummarisingEncoder",
+    "TokenizingMetric",
     "TokenizingReader",
     "VocabularyScorer",
+    "WarningMetric",
     "optional_protocols",
     "required_protocol",
 ]

@@ -140,9 +140,9 @@ def _evaluate_perplexity(
         {"id": row.id, "text": row.targets[0], "score": -float(nll), "tokens": int(tokens)}
         for row, (nll, tokens) in zip(data.rows, rows, strict=True)
     ]
-    texts = [row.targets[0] for row in data.rows]
-    references = [[text] for text in texts]
-    return SplitResults(lines, intervals.score(PERPLEXITY, Perplexity(rows), texts, references))
+    unread = [""] * len(lines)  # the statistics are there already
+    references = [[text] for text in unread]
+    return SplitResults(lines, intervals.score(PERPLEXITY, Perplexity(rows), unread, references))
 
 
 def _decoding(system: System, split: str) -> dict[str, Any]:

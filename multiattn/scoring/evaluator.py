@@ -11,8 +11,9 @@ import numpy as np
 from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import EvaluationSettings
 from multiattn.scoring import intervals
+from multiattn.scoring.comparable_texts import comparable
 from multiattn.scoring.intervals import Score
-from multiattn.scoring.metric import DetailedMetric, NamesDetailsFile
+from multiattn.scoring.metric import DetailedMetric, NamesDetailsFile, References
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Evaluator:
 
     def values(self, written: Sequence[DecodedExample]) -> dict[str, float]:
         """Every value of the metrics, without intervals."""
-        hypotheses, references = self._texts(written)
+        hypotheses, references = self._comparable_texts(written)
         values: dict[str, float] = {}
         for _, metric in self._metrics:
             statistics = np.asarray(metric.statistics(hypotheses, references), dtype=np.float64)
@@ -92,13 +93,18 @@ class Evaluator:
 
     def error_details(self, written: Sequence[DecodedExample]) -> dict[str, str]:
         """Per-example error details by file name, from the metrics that provide them."""
-        hypotheses, references = self._texts(written)
+        hypotheses, references = self._comparable_texts(written)
         ids = [row.id for row in written]
         return {
             f"{record.name}{_details_suffix(metric)}": metric.details(hypotheses, references, ids)
             for record, metric in self._metrics
             if isinstance(metric, DetailedMetric)
         }
+
+    def _comparable_texts(self, written: Sequence[DecodedExample]) -> tuple[list[str], References]:
+        hypotheses, references = self._texts(written)
+        texts = comparable([hypotheses], references)
+        return texts.systems[0], texts.references
 
     def _texts(self, written: Sequence[DecodedExample]) -> tuple[list[str], list[list[str]]]:
         return [row.texts[0] for row in written], [list(row.references) for row in written]

@@ -8,13 +8,15 @@ so an equal signature means an equal interval. No torch is imported and no file 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from multiattn.errors import UserError
 from multiattn.progress import progress_bar, track
 from multiattn.registry import records
+from multiattn.scoring.comparable_texts import comparable
 from multiattn.scoring.metric import Array, Metric, References
 
 RESAMPLES = 1000
@@ -25,7 +27,10 @@ _TRIALS_AT_ONCE = 64  # keeps memory linear in the examples; a multiple of 32, s
 
 @dataclass(frozen=True)
 class Score:
-    """A value on the official scorer's scale, its 95 % interval, and what it depends on."""
+    """A value on the official scorer's scale, its 95 % interval, and what it depends on.
+
+    warnings: why it means little on these texts, in sentences.
+    """
 
     value: float
     low: float
@@ -33,6 +38,7 @@ class Score:
     unit: str
     signature: str
     count: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,14 @@ class Comparison:
     signature: str
 
 
+def as_plain_data(result: Score | Comparison) -> dict[str, Any]:
+    """The fields by name, as JSON has them; ``warnings`` only if there are some."""
+    return asdict(
+        result,
+        dict_factory=lambda pairs: {k: v for k, v in pairs if k != "warnings" or v},
+    )
+
+
 def score(
     record: records.Metric,
     metric: Metric,
@@ -62,13 +76,18 @@ def score(
 ) -> dict[str, Score]:
     """Every value of the metric, by name, with a bootstrap interval (Efron 1979; Koehn 2004).
 
-    ``references[i]`` holds the references of ``hypotheses[i]``; their number may vary.
-    Raises UserError if there is nothing to score or an example has no reference.
+    ``references[i]`` holds the references of ``hypotheses[i]``; their number may vary. All texts
+    are scored in one Unicode form, see ``comparable``. Raises UserError if there is nothing to
+    score or an example has no reference.
     """
-    statistics = _statistics(metric, hypotheses, references)  # (n, k)
+    texts = comparable([hypotheses], references)
+    (outputs,) = texts.systems
+    statistics = _statistics(metric, outputs, texts.references)  # (n, k)
     drawn = _bootstrap(metric, statistics, resamples, seed)
-    signature = _signature(record, metric, references, f"bs:{resamples}|seed:{seed}")
-    return _scores(metric, statistics, drawn, record.unit, signature)
+    sampling = f"bs:{resamples}|seed:{seed}{texts.signature}"
+    signature = _signature(record, metric, references, sampling)
+    warnings = texts.warnings(metric, outputs)
+    return _scores(metric, statistics, drawn, record.unit, signature, warnings)
 
 
 def score_groups(
@@ -83,15 +102,18 @@ def score_groups(
 ) -> dict[str, dict[str, Score]]:
     """As ``score``, for each group separately, in alphabetical order; ``groups[i]`` is that of i.
 
-    The statistics of an example are those it has in the whole set. Raises as ``score``.
+    The statistics of an example are those it has in the whole set, whose scores carry the
+    warnings. Raises as ``score``.
     """
-    statistics = _statistics(metric, hypotheses, references)  # (n, k)
+    texts = comparable([hypotheses], references)
+    statistics = _statistics(metric, texts.systems[0], texts.references)  # (n, k)
     scores = {}
     for group in track(sorted(set(groups)), f"{record.name} of groups", len(set(groups))):
         rows = [row for row, name in enumerate(groups) if name == group]
         drawn = _bootstrap(metric, statistics[rows], resamples, seed)
         own = [references[row] for row in rows]
-        signature = _signature(record, metric, own, f"bs:{resamples}|seed:{seed}")
+        sampling = f"bs:{resamples}|seed:{seed}{texts.signature}"
+        signature = _signature(record, metric, own, sampling)
         scores[group] = _scores(metric, statistics[rows], drawn, record.unit, signature)
     return scores
 
@@ -114,13 +136,15 @@ def compare(
     ``score``.
     """
     name = record.name
-    statistics = tuple(_statistics(metric, texts, references) for texts in (first, second))
+    texts = comparable([first, second], references)
+    statistics = [_statistics(metric, outputs, texts.references) for outputs in texts.systems]
     # the same seed draws the same examples for both systems, which makes the test paired
     drawn = [_bootstrap(metric, rows, resamples, seed) for rows in statistics]
-    signature = _signature(record, metric, references, f"bs:{resamples}|seed:{seed}")
+    seeded = f"seed:{seed}{texts.signature}"
+    signature = _signature(record, metric, references, f"bs:{resamples}|{seeded}")
     one, other = (
-        _scores(metric, rows, values, record.unit, signature)[name]
-        for rows, values in zip(statistics, drawn, strict=True)
+        _scores(metric, rows, values, record.unit, signature, texts.warnings(metric, own))[name]
+        for rows, values, own in zip(statistics, drawn, texts.systems, strict=True)
     )
     low, high = _interval([b[name] - a[name] for a, b in zip(*drawn, strict=True)])
     difference = other.value - one.value
@@ -139,7 +163,7 @@ def compare(
         low=low,
         high=high,
         p_value=(as_large + 1) / (trials + 1),
-        signature=_signature(record, metric, references, f"bs:{resamples}|ar:{trials}|seed:{seed}"),
+        signature=_signature(record, metric, references, f"bs:{resamples}|ar:{trials}|{seeded}"),
     )
 
 
@@ -171,12 +195,13 @@ def _scores(
     drawn: Sequence[Mapping[str, float]],
     unit: str,
     signature: str,
+    warnings: tuple[str, ...] = (),
 ) -> dict[str, Score]:
     count = len(statistics)
     scores = {}
     for name, value in metric.aggregate(statistics.sum(axis=0), count).items():
         low, high = _interval([values[name] for values in drawn])
-        scores[name] = Score(float(value), low, high, unit, signature, count)
+        scores[name] = Score(float(value), low, high, unit, signature, count, warnings)
     return scores
 
 

@@ -55,6 +55,24 @@ class CorpusWeightedMetric(Protocol):
 
 
 @runtime_checkable
+class TokenizingMetric(Protocol):
+    """A metric that compares tokens; a warning says where they are not those of the texts."""
+
+    def tokens(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        """The tokens of each text, before any stemming."""
+        ...
+
+
+@runtime_checkable
+class WarningMetric(Protocol):
+    """A metric that is undefined, or means little, on some texts."""
+
+    def warnings(self, hypotheses: Sequence[str], references: References) -> Sequence[str]:
+        """What makes its value doubtful on these texts and what to do, a sentence each."""
+        ...
+
+
+@runtime_checkable
 class Normaliser(Protocol):
     """The target of a ``Normaliser`` record; applying it twice equals applying it once."""
 

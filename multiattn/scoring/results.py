@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from multiattn.errors import UserError
 from multiattn.files import DAMAGE_ERRORS, atomic_replace
-from multiattn.scoring.intervals import Score
+from multiattn.scoring.intervals import Score, as_plain_data
 
 Scores = Mapping[str, Score]
 
@@ -53,10 +53,10 @@ class Results:
         self, folder: Path, lines: Sequence[Mapping[str, Any]], details: Mapping[str, str]
     ) -> None:
         """Write a temporary folder, then rename it to ``folder``. details: texts by file name."""
-        content: dict[str, Any] = _as_plain_data(self.scores)
+        content: dict[str, Any] = _plain_scores(self.scores)
         if self.groups:
             content["groups"] = {
-                group: _as_plain_data(scores) for group, scores in self.groups.items()
+                group: _plain_scores(scores) for group, scores in self.groups.items()
             }
         content["decoding"] = dict(self.decoding)
         with atomic_replace(folder) as beside:
@@ -81,8 +81,11 @@ class Results:
 
 
 def _scores(content: Mapping[str, Any]) -> dict[str, Score]:
-    return {name: Score(**score) for name, score in content.items()}
+    return {
+        name: Score(**{**score, "warnings": tuple(score.get("warnings", ()))})
+        for name, score in content.items()
+    }
 
 
-def _as_plain_data(scores: Scores) -> dict[str, Any]:
-    return {name: asdict(score) for name, score in scores.items()}
+def _plain_scores(scores: Scores) -> dict[str, Any]:
+    return {name: as_plain_data(score) for name, score in scores.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiattn.protocols import TokenizingMetric, WarningMetric
 from multiattn.registry.host import Component, Host
 from multiattn.scoring.metric import CorpusWeightedMetric
 from multiattn.testing.fixtures import build, expect
@@ -84,6 +85,28 @@ def error_details_name_examples_by_id(host: Host, row: Component) -> None:
     expect("second" in page, f"expected the id of the wrong output, 'second', got {page!r}")
 
 
+def metric_shows_its_tokens_and_warnings(host: Host, row: Component) -> None:
+    """If it has ``tokens``, there is a list for each text; if ``warnings``, they are sentences."""
+    metric = build(host, "metric", row.full_name)
+    texts = ["a cat sat on the mat", "", "two birds"]
+    if isinstance(metric, TokenizingMetric):
+        tokens = metric.tokens(texts)
+        listed = [
+            not isinstance(own, str) and all(isinstance(token, str) for token in own)
+            for own in tokens
+        ]
+        expect(
+            len(listed) == len(texts) and all(listed),
+            f"expected a list of tokens for each of {len(texts)} texts, got {tokens!r}",
+        )
+    if isinstance(metric, WarningMetric):
+        warnings = metric.warnings(texts, [[text] for text in texts])
+        expect(
+            not isinstance(warnings, str) and all(isinstance(each, str) for each in warnings),
+            f"expected warnings as a list of sentences, got {warnings!r}",
+        )
+
+
 def normaliser_is_idempotent(host: Host, row: Component) -> None:
     """It maps text to text, is idempotent, and its signature is one word."""
     normalise = build(host, "normaliser", row.full_name)
@@ -103,6 +126,7 @@ METRIC_CHECKS = (
     metric_has_its_own_value_and_prefers_correct_outputs,
     statistics_of_a_part_are_part_of_the_statistics,
     error_details_name_examples_by_id,
+    metric_shows_its_tokens_and_warnings,
 )
 
 

@@ -28,6 +28,7 @@ from multiattn.engine.trees import tree_map
 from multiattn.errors import UserError
 from multiattn.recipe.settings import SearchSettings
 from multiattn.registry.schema import NamedComponent, Slot
+from multiattn.scoring.comparable_texts import comparable
 from multiattn.scoring.metric import CorpusWeightedMetric, Metric, References
 from multiattn.search.beam import beam_search
 from multiattn.search.constraints import make_constraints
@@ -83,7 +84,7 @@ class SelfCritical:
         record: Any = context.host.find("metric", reward.name).record
         metric: Any = self._make_metric()
         if isinstance(metric, CorpusWeightedMetric):
-            metric = metric.fitted(context.references)
+            metric = metric.fitted(comparable([], context.references).references)
         sign = 1.0 if record.higher_is_better else -1.0
         self._setup = RewardSetup(
             Reward(metric, record.name, sign, context.tokenizer),
@@ -161,8 +162,10 @@ class Reward:
 
     def rewards(self, outputs: Sequence[TokenIds], references: References) -> list[float]:
         """One reward per output; higher is better."""
-        texts = [self.tokenizer.decode(words) for words in outputs]
-        statistics = np.asarray(self.metric.statistics(texts, references), dtype=np.float64)
+        decoded = [self.tokenizer.decode(words) for words in outputs]
+        texts = comparable([decoded], references)
+        rows = self.metric.statistics(texts.systems[0], texts.references)
+        statistics = np.asarray(rows, dtype=np.float64)
         return [self.sign * self.metric.aggregate(row, 1)[self.name] for row in statistics]
 
 

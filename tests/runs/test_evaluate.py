@@ -27,6 +27,7 @@ from multiattn.prediction.rendering import save_attention_maps
 from multiattn.registry import records
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.system import open_system
+from multiattn.scoring import intervals
 from multiattn.scoring.results import Results
 from multiattn.training.trainer import start_accelerator
 
@@ -69,7 +70,7 @@ def test_every_example_is_written_once_in_the_order_of_the_split(run):
     letters = sum(max(map(len, pair)) for pair in pairs)
     assert scores["tiny-accuracy"].value == pytest.approx(right / letters)
     stored = json.loads((run.run.results("test") / "scores.json").read_text())
-    assert stored["tiny-accuracy"] == dataclasses.asdict(scores["tiny-accuracy"])
+    assert stored["tiny-accuracy"] == intervals.as_plain_data(scores["tiny-accuracy"])
     assert stored["decoding"]["search"]["beam"] == 2
 
 

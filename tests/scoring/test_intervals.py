@@ -4,7 +4,6 @@ import itertools
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -63,7 +62,8 @@ def test_a_value_is_of_the_sums_not_the_mean_of_sentences():
 
 
 def test_a_score_says_all_that_it_depends_on_in_the_keys_of_scores_json():
-    found = json.loads(json.dumps(asdict(score([1, 2], words([2, 3]))["per-word"])))
+    per_word = score([1, 2], words([2, 3]))["per-word"]
+    found = json.loads(json.dumps(intervals.as_plain_data(per_word)))
     assert list(found) == ["value", "low", "high", "unit", "signature", "count"]
     assert (found["unit"], found["count"]) == ("0-1", 2)
     assert found["signature"] == "per-word|nrefs:1|bs:1000|seed:12345|case:mixed|version:7"

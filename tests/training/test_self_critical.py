@@ -344,3 +344,14 @@ def test_an_example_with_references_of_its_own_reaches_the_objective():
     assert Collator({})(rows).references == (("x", "y"), ("z",))
     moved = Collator({})(rows).to("cpu")
     assert moved.references == (("x", "y"), ("z",))
+
+
+def test_a_reward_compares_texts_in_one_unicode_form():
+    class Equal(Drawn):
+        def statistics(self, hypotheses, references):
+            pairs = zip(hypotheses, references, strict=True)
+            return np.array([[text == own[0], 1.0] for text, own in pairs])
+
+    writer = SimpleNamespace(decode=lambda words: "fu\u0308r")
+    reward = self_critical.Reward(Equal(), "drawn", 1.0, writer)
+    assert reward.rewards([(4,)], [["f\u00fcr"]]) == [1.0]
