@@ -37,6 +37,17 @@ class MaskedRecall:
         """Version of the word list, what counts as a match, tokenisation, references."""
         return f"words:multi30k-{WORD_LIST_VERSION}|match:thing|case:lc|tok:none|refs:best"
 
+    def warnings(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> Sequence[str]:
+        """Without a listed word in the references there is nothing to recall."""
+        if self.statistics(hypotheses, references)[:, 1].any():
+            return ()
+        return (
+            "no reference has a word of the list of masked words, so there is nothing to recall "
+            "and the value is 0; score the corpus multi30k-masked, tokenised and in German",
+        )
+
 
 def _best_counts(hypothesis: str, references: Sequence[str]) -> tuple[int, int]:
     """Matched and counted words against the reference with the highest recall."""

@@ -1,15 +1,13 @@
-"""BLEU, chrF, TER and ROUGE: the counts of the official scorers, one row per example.
+"""BLEU, chrF and TER: the counts of sacrebleu, one row per example, and its scale, 0-100.
 
-sacrebleu and rouge-score do all the counting, and values keep their scales: 0-100 for sacrebleu,
-0-1 for rouge-score. Imports no torch.
+Imports no torch.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +16,9 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from multiattn import UserError
-
-if TYPE_CHECKING:
-    from rouge_score.rouge_scorer import RougeScorer
+from multiattn_text.sacrebleu_tokenizers import BleuTokenizer, explain_missing_packages
 
 Statistics = NDArray[np.float64]
-BleuTokenizer = Literal[
-    "13a", "intl", "none", "char", "zh", "ja-mecab", "ko-mecab", "flores101", "flores200"
-]
 Smoothing = Literal["exp", "floor", "add-k", "none"]
 
 
@@ -45,7 +37,7 @@ class Bleu:
         smooth_method: Smoothing = "exp",
         smooth_value: PositiveFloat | None = None,
     ) -> None:
-        try:
+        with explain_missing_packages(tokenize):
             self._scorer = BLEU(
                 tokenize=tokenize,
                 lowercase=lowercase,
@@ -53,12 +45,6 @@ class Bleu:
                 smooth_value=smooth_value,
                 force=tokenize == "none",  # do not warn about tokenised text that is intended
             )
-        except (ImportError, RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"expected all that BLEU's tokeniser {tokenize!r} needs, got: {reason}; "
-                "install it or choose another tokenize, such as 13a"
-            ) from error
 
     def statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
@@ -73,6 +59,24 @@ class Bleu:
     def signature(self) -> str:
         """The signature of sacrebleu without the number of references."""
         return _signature(self._scorer)
+
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """As the chosen tokeniser cuts them."""
+        return [self._scorer.tokenizer(text).split() for text in texts]
+
+    def warnings(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> Sequence[str]:
+        """BLEU is 0 without a 4-gram in the outputs, however good they are."""
+        order = self._scorer.max_ngram_order
+        longest = max(map(len, self.tokens(hypotheses)))
+        if longest >= order:
+            return ()
+        return (
+            f"no output has {order} tokens, so there is no {order}-gram to match and BLEU is 0, "
+            "however good the outputs are; score longer texts, or with another metric, such as "
+            "chrf",
+        )
 
 
 class Chrf:
@@ -112,6 +116,10 @@ class Chrf:
         beta = self._scorer.beta
         return _signature(self._scorer) if beta == 2 else f"beta:{beta}|{_signature(self._scorer)}"
 
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """The characters other than spaces."""
+        return [list("".join(text.split())) for text in texts]
+
 
 class Ter:
     """Translation edit rate (Snover et al. 2006): edits per 100 reference words."""
@@ -145,77 +153,9 @@ class Ter:
         """The signature of sacrebleu without the number of references."""
         return _signature(self._scorer)
 
-
-class Rouge1:
-    """ROUGE-1 (Lin 2004): words in common; mean F, precision and recall over examples, 0-1.
-
-    stemmer: Porter stemming, as in ``ROUGE-1.5.5.pl -m`` and most published summarization work.
-    """
-
-    def __init__(self, *, stemmer: bool = True) -> None:
-        self._stemmer = stemmer
-        self._scorer = _rouge_scorer("rouge1", stemmer)
-
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> Statistics:
-        """F, precision and recall against the reference with the highest F: (n, 3)."""
-        return _rouge_statistics(self._scorer, hypotheses, references)
-
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """Means over examples; ``rouge-1`` is the F-score."""
-        return _rouge_means("rouge-1", sums, count)
-
-    def signature(self) -> str:
-        """Stemming, tokenisation, how references and examples are combined, versions."""
-        return _rouge_signature(self._stemmer)
-
-
-class Rouge2:
-    """ROUGE-2 (Lin 2004): word pairs in common; otherwise as ``Rouge1``."""
-
-    def __init__(self, *, stemmer: bool = True) -> None:
-        self._stemmer = stemmer
-        self._scorer = _rouge_scorer("rouge2", stemmer)
-
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> Statistics:
-        """F, precision and recall against the reference with the highest F: (n, 3)."""
-        return _rouge_statistics(self._scorer, hypotheses, references)
-
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """Means over examples; ``rouge-2`` is the F-score."""
-        return _rouge_means("rouge-2", sums, count)
-
-    def signature(self) -> str:
-        """Stemming, tokenisation, how references and examples are combined, versions."""
-        return _rouge_signature(self._stemmer)
-
-
-class RougeL:
-    """ROUGE-L (Lin 2004): longest common subsequence; otherwise as ``Rouge1``.
-
-    Not the ROUGE-L of the COCO captioning evaluation.
-    """
-
-    def __init__(self, *, stemmer: bool = True) -> None:
-        self._stemmer = stemmer
-        self._scorer = _rouge_scorer("rougeL", stemmer)
-
-    def statistics(
-        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> Statistics:
-        """F, precision and recall against the reference with the highest F: (n, 3)."""
-        return _rouge_statistics(self._scorer, hypotheses, references)
-
-    def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
-        """Means over examples; ``rouge-l`` is the F-score."""
-        return _rouge_means("rouge-l", sums, count)
-
-    def signature(self) -> str:
-        """Stemming, tokenisation, how references and examples are combined, versions."""
-        return _rouge_signature(self._stemmer)
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """The words between which edits are counted."""
+        return [self._scorer._preprocess_segment(text).split() for text in texts]
 
 
 def _sentence_statistics(
@@ -237,32 +177,3 @@ def _signature(scorer: BLEU | CHRF | TER) -> str:
     signature = scorer.get_signature()
     signature.update("nrefs", None)
     return str(signature.format())
-
-
-def _rouge_scorer(kind: str, stemmer: bool) -> RougeScorer:
-    # imported here because it imports nltk, which takes over a second and is not needed for BLEU
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer([kind], use_stemmer=stemmer)
-
-
-def _rouge_statistics(
-    scorer: RougeScorer, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-) -> Statistics:
-    (kind,) = scorer.rouge_types
-    rows: list[Any] = [
-        scorer.score_multi(targets, hypothesis)[kind]
-        for hypothesis, targets in zip(hypotheses, references, strict=True)
-    ]
-    return np.array([(row.fmeasure, row.precision, row.recall) for row in rows])  # (n, 3)
-
-
-def _rouge_means(name: str, sums: Statistics, count: int) -> Mapping[str, float]:
-    f_score, precision, recall = (sums / count).tolist()
-    return {name: f_score, f"{name}-precision": precision, f"{name}-recall": recall}
-
-
-def _rouge_signature(stemmer: bool) -> str:
-    stem = f"porter-nltk-{importlib.metadata.version('nltk')}" if stemmer else "no"
-    version = importlib.metadata.version("rouge-score")
-    return f"case:lc|stem:{stem}|tok:rouge-score|refs:best-f|mean:examples|version:{version}"

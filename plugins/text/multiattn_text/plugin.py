@@ -108,7 +108,7 @@ def _metrics() -> Iterator[Record]:
     ):
         yield Metric(
             name=name,
-            target=f"multiattn_text.metrics:{class_name}",
+            target=f"multiattn_text.rouge:{class_name}",
             higher_is_better=True,
             unit="0-1",
             summary=f"F-score of {unit_of_overlap}, by rouge-score",
