@@ -59,6 +59,10 @@ class Wer:
         """Normaliser, unit, choice of reference, version of jiwer."""
         return _signature(self._normalise, "word")
 
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """Normalised words."""
+        return [self._normalise(text).split() for text in texts]
+
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """Align the words of every example that has errors, and list the commonest errors."""
         return _details(jiwer.process_words, self._normalise, hypotheses, references, ids)
@@ -81,6 +85,10 @@ class Cer:
     def signature(self) -> str:
         """Normaliser, unit, choice of reference, version of jiwer."""
         return _signature(self._normalise, "character")
+
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """Characters of the normalised words."""
+        return [list("".join(self._normalise(text).split())) for text in texts]
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """Align the characters of every example that has errors, and list the commonest errors."""

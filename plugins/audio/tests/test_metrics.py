@@ -164,3 +164,21 @@ def test_an_unknown_normaliser_gets_a_suggestion(files):
     result = CliRunner().invoke(app, [*COMMAND, "--set", "normaliser=englisch"])
     assert result.exit_code == 2
     assert "did you mean english?" in result.stderr
+
+
+def test_an_empty_reference_is_said_with_the_rate():
+    record = records.Metric(name="wer", target="a:B", summary="s", higher_is_better=False, unit="%")
+    found = intervals.score(record, Wer(), ["noise here", "yes"], [[""], ["yes"]])["wer"]
+    assert found.value == 200  # two insertions, one word
+    (warning,) = found.warnings
+    assert "1 of 2 examples have no reference with a token (the first is example 1)" in warning
+    assert not intervals.score(record, Wer(), ["no", "yes"], [["no"], ["yes"]])["wer"].warnings
+
+
+@pytest.mark.parametrize(("metric", "said"), [(Wer, True), (Cer, False)])
+def test_words_that_are_whole_clauses_are_said(metric, said):
+    name = metric.__name__.lower()
+    record = records.Metric(name=name, target="a:B", summary="s", higher_is_better=False, unit="%")
+    texts = ["猫坐在垫子上", "我喜欢苹果"]
+    warnings = intervals.score(record, metric(), texts, [[text] for text in texts])[name].warnings
+    assert any("does not divide" in warning and "cer" in warning for warning in warnings) is said

@@ -19,7 +19,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 
 from multiattn_image.captioning_metrics import cider, meteor
 from multiattn_image.captioning_metrics.coco_results import coco_results
-from multiattn_image.captioning_metrics.ptb_tokenizer import NAME, tokenise
+from multiattn_image.captioning_metrics.tokenizers import Tokenizer, TokenizerName, make_tokenizer
 
 Statistics = NDArray[np.float64]
 References = Sequence[Sequence[str]]
@@ -30,7 +30,35 @@ MAX_ORDER = 4
 CACHE_SIZE = 4  # sets of captions: BLEU-1 to 4 share their counts, and groups score a set again
 
 
-class Cider:
+class _CocoMetric:
+    """The tokeniser, which all of them let a recipe choose.
+
+    tokenize: by default COCO's own, for English (``ptb``). Those of sacrebleu are for languages
+    that it does not cut well. All lower-case the captions and, except ``none``, which only cuts
+    at spaces, leave punctuation out. Raises UserError where a tokeniser lacks its package.
+    """
+
+    def __init__(self, tokenize: TokenizerName) -> None:
+        self._tokenizer = make_tokenizer(tokenize)
+
+    def tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        """As the chosen tokeniser cuts them."""
+        return [text.split() for text in self._tokenizer.tokenise(texts)]
+
+    def _tokenise_all(
+        self, hypotheses: Sequence[str], references: References
+    ) -> tuple[TokenisedHypotheses, TokenisedReferences]:
+        """Tokenise both in one request; the results are tuples so that they can be cache keys."""
+        captions = iter(self._tokenizer.tokenise([*hypotheses, *chain.from_iterable(references)]))
+        tokenised_hypotheses = tuple(islice(captions, len(hypotheses)))
+        return tokenised_hypotheses, tuple(tuple(islice(captions, len(own))) for own in references)
+
+    def _signature(self, settings: str) -> str:
+        version = importlib.metadata.version("pycocoevalcap")
+        return f"{self._tokenizer.signature}|{settings}|version:pycocoevalcap-{version}"
+
+
+class Cider(_CocoMetric):
     """CIDEr-D (Vedantam et al. 2015, section 3 and appendix), what papers call CIDEr; 0-10.
 
     An n-gram weighs more the rarer it is among the references of all scored examples, so the same
@@ -40,9 +68,12 @@ class Cider:
 
     details_suffix = ".json"
 
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
+
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example: (n, 1)."""
-        return _cider_scores(*_tokenise_all(hypotheses, references))
+        return _cider_scores(*self._tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Mean over examples."""
@@ -50,7 +81,19 @@ class Cider:
 
     def signature(self) -> str:
         """Tokeniser, source of the document frequencies, the package's settings and version."""
-        return _cider_signature("scored-set")
+        return self._signature(cider.settings("scored-set"))
+
+    def warnings(self, hypotheses: Sequence[str], references: References) -> Sequence[str]:
+        """An example of which every n-gram occurs in all examples scores 0 whatever the output."""
+        _, tokenised = self._tokenise_all((), references)
+        without = cider.without_weight(tokenised, _document_frequencies(tokenised))
+        if not without:
+            return ()
+        return (
+            f"every n-gram of {without} of {len(references)} examples occurs in all of them, so "
+            "its weight is log 1 = 0 and these score 0, however good the outputs are; score them "
+            "within a larger set, which gives other document frequencies",
+        )
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """The captions in COCO's result format, for its server and other evaluators."""
@@ -61,19 +104,20 @@ class Cider:
 
         ``references[i]`` belong to one example. As a reward it can then score a single caption.
         """
-        _, tokenised_references = _tokenise_all((), references)
-        return FittedCider(cider.document_frequencies(tokenised_references))
+        _, tokenised_references = self._tokenise_all((), references)
+        return FittedCider(cider.document_frequencies(tokenised_references), self._tokenizer)
 
 
-class FittedCider:
+class FittedCider(_CocoMetric):
     """CIDEr-D with document frequencies from another set, such as the training set."""
 
-    def __init__(self, frequencies: cider.DocumentFrequencies) -> None:
+    def __init__(self, frequencies: cider.DocumentFrequencies, chosen: Tokenizer) -> None:
+        self._tokenizer = chosen
         self._frequencies = frequencies
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example, independent of the rest of the set: (n, 1)."""
-        tokenised = _tokenise_all(hypotheses, references)
+        tokenised = self._tokenise_all(hypotheses, references)
         return cider.cider_scores(*tokenised, self._frequencies)[:, None]
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
@@ -82,10 +126,10 @@ class FittedCider:
 
     def signature(self) -> str:
         """As that of ``Cider``, with the size of the set that the frequencies come from."""
-        return _cider_signature(f"fitted-on-{self._frequencies.example_count}")
+        return self._signature(cider.settings(f"fitted-on-{self._frequencies.example_count}"))
 
 
-class _CocoBleu:
+class _CocoBleu(_CocoMetric):
     """Corpus BLEU (Papineni et al. 2002) of n-grams up to ``order``, closest reference length, 0-1.
 
     Unlike sacrebleu it uses COCO's tokeniser, and a set without a match is near 0, not smoothed.
@@ -95,7 +139,7 @@ class _CocoBleu:
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """Lengths of hypothesis and closest reference, total and matched n-grams: (n, 10)."""
-        return _bleu_counts(*_tokenise_all(hypotheses, references))
+        return _bleu_counts(*self._tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """BLEU of the summed counts."""
@@ -103,7 +147,16 @@ class _CocoBleu:
 
     def signature(self) -> str:
         """Tokeniser, choice of the reference length, smoothing, version."""
-        return _signature("reflen:closest|smooth:no")
+        return self._signature("reflen:closest|smooth:no")
+
+    def warnings(self, hypotheses: Sequence[str], references: References) -> Sequence[str]:
+        """Without an n-gram of the highest order in the outputs it is 0, however good they are."""
+        if max(map(len, self.tokens(hypotheses))) >= self.order:
+            return ()
+        return (
+            f"no output has as many as {self.order} tokens, so no {self.order}-gram can match and "
+            "it is 0, however good the outputs are; score longer captions, or with a lower order",
+        )
 
 
 class CocoBleu1(_CocoBleu):
@@ -111,11 +164,17 @@ class CocoBleu1(_CocoBleu):
 
     order = 1
 
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
+
 
 class CocoBleu2(_CocoBleu):
     """BLEU of n-grams up to bigrams; see ``_CocoBleu``."""
 
     order = 2
+
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
 
 
 class CocoBleu3(_CocoBleu):
@@ -123,22 +182,31 @@ class CocoBleu3(_CocoBleu):
 
     order = 3
 
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
+
 
 class CocoBleu4(_CocoBleu):
     """BLEU of n-grams up to 4-grams, B-4 in papers on captioning; see ``_CocoBleu``."""
 
     order = 4
 
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
 
-class CocoRougeL:
+
+class CocoRougeL(_CocoMetric):
     """F-score (beta 1.2) of the longest common subsequence, as in COCO's evaluation; 0-1.
 
     The best precision and best recall may come from different references, unlike rouge-score's.
     """
 
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
+
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example: (n, 1)."""
-        return _rouge_scores(*_tokenise_all(hypotheses, references))
+        return _rouge_scores(*self._tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Mean over examples."""
@@ -146,19 +214,22 @@ class CocoRougeL:
 
     def signature(self) -> str:
         """Tokeniser, weight of recall, how references are combined, version."""
-        return _signature(f"beta:{Rouge().beta}|refs:best-precision-best-recall|mean:examples")
+        return self._signature(f"beta:{Rouge().beta}|refs:best-precision-best-recall|mean:examples")
 
 
-class Meteor:
+class Meteor(_CocoMetric):
     """METEOR 1.5 (Denkowski & Lavie 2014) for English: exact, stem, synonym, paraphrase; 0-1.
 
     The jar takes seconds to start and about 2 GB of memory. The score is that of the whole set's
     summed counts, as COCO's evaluation reports it, not a mean over examples.
     """
 
+    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+        super().__init__(tokenize)
+
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The jar's own counts against the reference with the highest score: (n, 23)."""
-        return _meteor_counts(*_tokenise_all(hypotheses, references))
+        return _meteor_counts(*self._tokenise_all(hypotheses, references))
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """METEOR of the summed counts."""
@@ -166,22 +237,17 @@ class Meteor:
 
     def signature(self) -> str:
         """Tokeniser, the jar's version, language and normalisation, package version."""
-        return _signature(f"jar:{meteor.NAME}|lang:en|norm:yes|refs:best")
-
-
-def _tokenise_all(
-    hypotheses: Sequence[str], references: References
-) -> tuple[TokenisedHypotheses, TokenisedReferences]:
-    """Tokenise both in one request; the results are tuples so that they can be cache keys."""
-    captions = iter(tokenise([*hypotheses, *chain.from_iterable(references)]))
-    tokenised_hypotheses = tuple(islice(captions, len(hypotheses)))
-    return tokenised_hypotheses, tuple(tuple(islice(captions, len(own))) for own in references)
+        return self._signature(f"jar:{meteor.NAME}|lang:en|norm:yes|refs:best")
 
 
 @lru_cache(maxsize=CACHE_SIZE)
 def _cider_scores(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
-    frequencies = cider.document_frequencies(references)
-    return cider.cider_scores(hypotheses, references, frequencies)[:, None]  # (n, 1)
+    return cider.cider_scores(hypotheses, references, _document_frequencies(references))[:, None]
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _document_frequencies(references: TokenisedReferences) -> cider.DocumentFrequencies:
+    return cider.document_frequencies(references)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -232,12 +298,3 @@ def _rouge_scores(hypotheses: TokenisedHypotheses, references: TokenisedReferenc
 @lru_cache(maxsize=CACHE_SIZE)
 def _meteor_counts(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
     return meteor.meteor_counts(hypotheses, references)
-
-
-def _cider_signature(frequencies: str) -> str:
-    return _signature(f"df:{frequencies}|n:{cider.MAX_ORDER}|sigma:{cider.SIGMA:g}|mean:examples")
-
-
-def _signature(settings: str) -> str:
-    version = importlib.metadata.version("pycocoevalcap")
-    return f"case:lc|punct:no|tok:{NAME}|{settings}|version:pycocoevalcap-{version}"
