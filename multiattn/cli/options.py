@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -95,6 +95,12 @@ def draw_progress() -> None:
     from multiattn.progress import draw_on, plain_console
 
     click.get_current_context().with_resource(draw_on(plain_console(stderr=True)))
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings to standard error."""
+    for warning in warnings:
+        echo(f"warning: {warning}", err=True)
 
 
 def recipe_options(command: Command) -> Command:

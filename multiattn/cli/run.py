@@ -6,7 +6,7 @@ The work is done in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multi
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +26,7 @@ from multiattn.cli.options import (
     run_argument,
     search_overrides,
     set_option,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def run(
     for split in finished.scores:
         _print_results(split, start.run.results(split))
     write_report([start.run], host, start.run.report, finished.splits)
-    _warn(finished.warnings)
+    warn(finished.warnings)
     echo(f"results: {start.run.path / 'results'}")
     echo(f"report: {start.run.report}")
     echo(f"try your own input: multiattn predict {_quoted(start.run)} {finished.example}")
@@ -160,7 +161,7 @@ def evaluate(
     evaluate_split(system, split, name, splits, accelerator)
     if accelerator.is_main_process:
         _print_results(split, folder.results(split, name))
-        _warn(leakage_warnings(splits, (split,), system.settings, system.host, start["init"]))
+        warn(leakage_warnings(splits, (split,), system.settings, system.host, start["init"]))
         echo(f"results: {folder.results(split, name)}")
 
 
@@ -235,11 +236,6 @@ def _continuable(work: Callable[[], T]) -> T:
         raise click.exceptions.Exit(130) from None
 
 
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        echo(f"warning: {warning}", err=True)
-
-
 def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
     from multiattn.data.splits import Names
     from multiattn.runs.dry_run import dry_run
@@ -251,7 +247,7 @@ def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
 
 
 def _print_results(split: str, folder: Path) -> None:
-    from multiattn.cli.score import group_table, score_table
+    from multiattn.cli.score_tables import group_table, score_table, warnings_of
     from multiattn.scoring.results import Results
 
     results = Results.read(folder)
@@ -261,6 +257,7 @@ def _print_results(split: str, folder: Path) -> None:
         _console().print(group_table(results))
     for signature in sorted({score.signature for score in results.scores.values()}):
         echo(signature)
+    warn(warnings_of(results.scores.values()))
 
 
 def _console() -> Console:

@@ -1,40 +1,36 @@
 """`multiattn score` and `multiattn compare`: any system's outputs against references.
 
 Files are read in `multiattn.scoring.system_outputs` and scores computed in
-`multiattn.scoring.intervals`; here are the options, tables and JSON output.
+`multiattn.scoring.intervals`; here are the options and the JSON output.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from multiattn.cli.options import Invocation, draw_progress, echo
-from multiattn.errors import UserError, printable, shown
-from multiattn.scoring.scale import format_score, format_unit
+from multiattn.cli.options import Invocation, draw_progress, echo, warn
+from multiattn.cli.score_tables import comparison_table, print_table, score_table, warnings_of
+from multiattn.errors import UserError, shown
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from multiattn.registry import records
     from multiattn.registry.host import Host
     from multiattn.registry.schema import Named
+    from multiattn.scoring.forms.contents import SystemOutputs
     from multiattn.scoring.intervals import Comparison, Score
     from multiattn.scoring.metric import Metric
-    from multiattn.scoring.results import Results
-    from multiattn.scoring.system_outputs import SystemOutputs
 
 SIGNIFICANT = 0.05
 
 FILE = "FILE"
 OUTPUTS_HELP = (
-    "File with one output per line, .jsonl or COCO results (.json), plain or .gz; a run folder; "
+    "Lines of text, JSON lines, COCO results, Kaldi text or NIST trn, plain or .gz; a run folder; "
     "or - for standard input."
 )
 ref_option = click.option(
@@ -48,7 +44,13 @@ set_option = click.option(
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Set a metric setting, such as tokenize=none.",
+    help="Set a setting of all metrics (lowercase=true) or of one (bleu.tokenize=zh).",
+)
+format_option = click.option(
+    "--format",
+    "form",
+    metavar="FORM",
+    help="Form of the files: plain, jsonl, coco, kaldi or trn; default: recognised.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on the official scale instead."
@@ -60,6 +62,7 @@ json_option = click.option(
 @click.option("--hyp", metavar=FILE, required=True, help=OUTPUTS_HELP)
 @ref_option
 @set_option
+@format_option
 @json_option
 @click.pass_obj
 def score(
@@ -68,21 +71,23 @@ def score(
     hyp: str,
     ref: Sequence[str],
     settings: Sequence[str],
+    form: str | None,
     as_json: bool,
 ) -> None:
     """Score a system's outputs, with a 95 % confidence interval and a signature."""
     from multiattn.scoring import intervals
 
     draw_progress()
-    metrics = _metrics(invocation.host, _named(metric, settings))
-    (outputs,), references = _read([hyp], ref)
+    metrics = _metrics(invocation.host, _named(invocation.host, metric, settings))
+    (outputs,), references = _read([hyp], ref, form)
     scores: dict[str, Score] = {}
     for record, target in metrics:
         scores |= intervals.score(record, target, outputs.texts, references)
     if as_json:
         _print_json(scores)
     else:
-        _print(score_table(scores), sorted({each.signature for each in scores.values()}))
+        print_table(score_table(scores), sorted({each.signature for each in scores.values()}))
+    warn(warnings_of(scores.values()))
 
 
 @click.command()
@@ -96,6 +101,7 @@ def score(
     help="May be repeated; default: the recipe's, if A is a run.",
 )
 @set_option
+@format_option
 @json_option
 @click.pass_obj
 def compare(
@@ -105,6 +111,7 @@ def compare(
     ref: Sequence[str],
     metric: Sequence[str],
     settings: Sequence[str],
+    form: str | None,
     as_json: bool,
 ) -> None:
     """Test whether two systems differ, by paired bootstrap and approximate randomisation."""
@@ -112,75 +119,21 @@ def compare(
 
     draw_progress()
     host = invocation.host
-    named = _named(metric, settings) if metric else _metrics_of_run(host, first, settings)
+    named = _named(host, metric, settings) if metric else _metrics_of_run(host, first, settings)
     metrics = _metrics(host, named)
-    (one, other), references = _read([first, second], ref)
+    (one, other), references = _read([first, second], ref, form)
     comparisons = {
         record.name: intervals.compare(record, target, one.texts, other.texts, references)
         for record, target in metrics
     }
     if as_json:
         _print_json(comparisons)
-        return
-    better = {record.name: _better(record, comparisons[record.name]) for record, _ in metrics}
-    signatures = [comparison.signature for comparison in comparisons.values()]
-    _print(comparison_table(comparisons, better), [f"A {one.name}", f"B {other.name}", *signatures])
-
-
-def score_table(scores: Mapping[str, Score]) -> Table:
-    """Scores as papers print them, one per row; the unit shows the scale."""
-    table = _table("metric", "score", "95 % interval", "unit", "examples")
-    for name, score in scores.items():
-        value, low, high = (
-            format_score(number, score.unit) for number in (score.value, score.low, score.high)
-        )
-        table.add_row(name, value, f"{low} - {high}", format_unit(score.unit), str(score.count))
-    return table
-
-
-def group_table(results: Results) -> Table:
-    """One row per group, such as a speaker, with each metric's main value and interval."""
-    columns = [f"{name} [95 %]" for name in results.metrics]
-    table = _table(results.grouped_by, "examples", *columns)
-    for group, scores in results.groups.items():
-        row = [scores[name] for name in results.metrics]
-        cells = [
-            f"{format_score(score.value, score.unit)} "
-            f"[{format_score(score.low, score.unit)}, {format_score(score.high, score.unit)}]"
-            for score in row
-        ]
-        table.add_row(printable(group), str(row[0].count), *cells)
-    return table
-
-
-def comparison_table(comparisons: Mapping[str, Comparison], better: Mapping[str, str]) -> Table:
-    """Comparisons, one per row; ``better`` names the better system by each metric."""
-    table = _table("metric", "A", "B", "B - A", "95 % interval", "unit", "p", "better")
-    for name, comparison in comparisons.items():
-        first, unit = comparison.first, comparison.first.unit
-        one, other, difference, low, high = (
-            format_score(number, unit)
-            for number in (
-                first.value,
-                comparison.second.value,
-                comparison.difference,
-                comparison.low,
-                comparison.high,
-            )
-        )
-        p_value = f"{comparison.p_value:.4f}"
-        interval = f"{low} to {high}"
-        row = (one, other, difference, interval, format_unit(unit), p_value, better[name])
-        table.add_row(name, *row)
-    return table
-
-
-def _table(*columns: str) -> Table:
-    from rich import box
-    from rich.table import Column, Table
-
-    folding = [Column(column, overflow="fold") for column in columns]  # never truncate a number
-    return Table(*folding, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    else:
+        better = {record.name: _better(record, comparisons[record.name]) for record, _ in metrics}
+        signatures = [comparison.signature for comparison in comparisons.values()]
+        systems = [f"A {one.name}", f"B {other.name}"]
+        print_table(comparison_table(comparisons, better), [*systems, *signatures])
+    warn(warnings_of(each for both in comparisons.values() for each in (both.first, both.second)))
 
 
 def _better(record: records.Metric, comparison: Comparison) -> str:
@@ -189,34 +142,28 @@ def _better(record: records.Metric, comparison: Comparison) -> str:
     return "B" if (comparison.difference > 0) == record.higher_is_better else "A"
 
 
-def _print(table: Table, notes: Sequence[str]) -> None:
-    from multiattn.progress import plain_console
-
-    console = plain_console()
-    if not console.is_terminal:  # do not wrap lines in a file or a pipe
-        console.width = 1000
-    console.print(table)
-    for note in notes:
-        echo(note)
-
-
 def _print_json(results: Mapping[str, Score] | Mapping[str, Comparison]) -> None:
-    plain = {name: asdict(result) for name, result in results.items()}
+    from multiattn.scoring.intervals import as_plain_data
+
+    plain = {name: as_plain_data(result) for name, result in results.items()}
     echo(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
 def _read(
-    systems: Sequence[str], references: Sequence[str]
+    systems: Sequence[str], references: Sequence[str], form: str | None
 ) -> tuple[list[SystemOutputs], Sequence[tuple[str, ...]]]:
     """Read every file, with all examples in the order of the first system's."""
-    from multiattn.scoring.system_outputs import align_by_id, read_outputs, read_references
+    from multiattn.scoring.system_outputs import align_by_id, read_files
 
     sources = [*systems, *references]
     if sources.count("-") > 1:
         raise UserError("expected - (standard input) once, got it twice; give a file for the other")
-    first, *others = map(read_outputs, systems)
+    files = read_files(systems, references, form)
+    first, *others = files.systems
     ordered = [first, *(align_by_id(first, other) for other in others)]
-    texts = [align_by_id(first, read_references(source)).texts for source in references]
+    texts = [align_by_id(first, targets).texts for targets in files.references]
+    for note in files.notes:
+        echo(note, err=True)
     if texts:
         sets = zip(*texts, strict=True)
         return ordered, [tuple(chain.from_iterable(of_example)) for of_example in sets]
@@ -225,11 +172,54 @@ def _read(
     return ordered, first.references
 
 
-def _named(names: Sequence[str], settings: Sequence[str]) -> list[Named]:
+def _named(host: Host, names: Sequence[str], settings: Sequence[str]) -> list[Named]:
     from multiattn.registry.schema import Named
 
-    values = _parse_settings(settings)
-    return [Named.model_validate({**values, "name": name}) for name in names]
+    return _with_settings(host, [Named(name=name) for name in names], settings)
+
+
+def _with_settings(host: Host, named: Sequence[Named], settings: Sequence[str]) -> list[Named]:
+    """Metrics with ``SETTING=VALUE``, for all of them, and ``METRIC.SETTING=VALUE``, for one."""
+    for_all: dict[str, Any] = {}
+    for_one: dict[str, dict[str, Any]] = {item.name.rpartition("/")[2]: {} for item in named}
+    for key, value in _parse_settings(settings).items():
+        metric, dot, setting = key.partition(".")
+        if not dot:
+            for_all[key] = value
+        elif metric in for_one:
+            for_one[metric][setting] = value
+        else:
+            raise UserError(
+                f"expected --set METRIC.SETTING=VALUE for {' or '.join(for_one)}, got {key!r}; "
+                "name a metric that is scored"
+            )
+    _require_common(host, named, for_all)
+    return [
+        item.model_validate(
+            {
+                **item.settings,
+                **for_all,
+                **for_one[item.name.rpartition("/")[2]],
+                "name": item.name,
+            }
+        )
+        for item in named
+    ]
+
+
+def _require_common(host: Host, named: Sequence[Named], keys: Iterable[str]) -> None:
+    """Raise UserError for a setting that some of the metrics have and others lack."""
+    from multiattn.registry.schema import settings_of
+
+    for key in keys:
+        has = {item.name: key in settings_of(host.target("metric", item.name)) for item in named}
+        if len({*has.values()}) > 1:
+            lacking = ", ".join(name for name in has if not has[name])
+            having = " and ".join(f"--set {name}.{key}=…" for name in has if has[name])
+            raise UserError(
+                f"expected a setting of all metrics, got {key!r}, which {lacking} lacks; "
+                f"write {having}"
+            )
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -257,8 +247,7 @@ def _metrics_of_run(host: Host, outputs: str, settings: Sequence[str]) -> list[N
             f"expected --metric, as {outputs} belongs to no run that names any, got none; "
             f"choose from {known}"
         )
-    values = _parse_settings(settings)
-    return [item.model_copy(update=values) for item in named]
+    return _with_settings(host, named, settings)
 
 
 def _evaluated_by(recipe: Path) -> Sequence[Named]:

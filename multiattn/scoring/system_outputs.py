@@ -1,11 +1,10 @@
-"""Read files of outputs and references, strictly.
+"""Read files of outputs and references, strictly, and match them by id.
 
-Formats: one text per line; a run's JSON lines; COCO's JSON of results and of annotations.
+Their forms are in ``multiattn.scoring.forms``.
 """
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import shlex
 import sys
@@ -15,56 +14,55 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-
-from multiattn.errors import UserError, shown
-
-
-@dataclass(frozen=True)
-class SystemOutputs:
-    """A system's outputs: one text per example.
-
-    A run's outputs come with ids and references; otherwise these are None.
-    """
-
-    name: str
-    texts: tuple[str, ...]
-    ids: tuple[str, ...] | None = None
-    references: tuple[tuple[str, ...], ...] | None = None
-
-
-@dataclass(frozen=True)
-class ReferenceFile:
-    """References, one or several per example. ``whole``: the file may contain other examples too.
-
-    COCO's annotations cover a whole set of images; its splits have no files of their own.
-    """
-
-    name: str
-    texts: tuple[tuple[str, ...], ...]
-    ids: tuple[str, ...] | None
-    whole: bool = False
-
+from multiattn.errors import UserError
+from multiattn.scoring.forms.coco import read_results
+from multiattn.scoring.forms.contents import ReferenceFile, SystemOutputs, first_few
+from multiattn.scoring.forms.recognition import form_of_lines
+from multiattn.scoring.forms.table import PLAIN, Form, Source, certain_form, form_named
 
 Same = TypeVar("Same", SystemOutputs, ReferenceFile)
+_GZIP = b"\x1f\x8b"
 
 
-def read_outputs(source: str) -> SystemOutputs:
-    """Read the outputs in a file, a run's results or ``-`` (stdin).
+@dataclass(frozen=True)
+class ScoringFiles:
+    """Systems and references as read; ``notes``: the forms that were recognised, in sentences."""
 
-    A file has one text per line, or is .jsonl, or COCO's results in .json; plain or .gz. Raises
-    UserError if it is missing, unreadable, empty, ambiguous or not UTF-8.
+    systems: tuple[SystemOutputs, ...]
+    references: tuple[ReferenceFile, ...]
+    notes: tuple[str, ...]
+
+
+def read_files(
+    systems: Sequence[str], references: Sequence[str] = (), form: str | None = None
+) -> ScoringFiles:
+    """Read files, run folders or ``-`` (stdin), whose forms are recognised beside each other.
+
+    form: that of all files but run folders. Files may be gzipped. Raises UserError if one is
+    missing, unreadable, empty or not UTF-8, or if its form is in doubt.
     """
-    return _outputs(*_content(source))
+    sources = [_open(source) for source in (*systems, *references)]
+    forms = _forms(sources, form)
+    count = len(systems)
+    outputs = tuple(map(_outputs, sources[:count], forms[:count]))
+    targets = tuple(map(_references, sources[count:], forms[count:]))
+    counts = [len(each.texts) for each in outputs] + [len(each.texts) for each in targets]
+    notes = tuple(
+        f"read {source.name} as {one.title}: {number} {one.unit}"
+        for source, one, number in zip(sources, forms, counts, strict=True)
+        if one is not PLAIN and (one.cut or source.suffix != one.suffix)
+    )
+    return ScoringFiles(outputs, targets, notes)
 
 
-def read_references(source: str) -> ReferenceFile:
-    """As ``read_outputs``; a .json may also be COCO's annotations. Raises UserError."""
-    name, content = _content(source)
-    if _kind(name) == ".json" and content.lstrip().startswith(b"{"):
-        return _from_annotations(name, content)
-    outputs = _outputs(name, content)
-    return ReferenceFile(name, tuple((text,) for text in outputs.texts), outputs.ids)
+def read_outputs(source: str, form: str | None = None) -> SystemOutputs:
+    """Read one system's outputs, by default in a form that the file tells. Raises UserError."""
+    return read_files([source], (), form).systems[0]
+
+
+def read_references(source: str, form: str | None = None) -> ReferenceFile:
+    """As ``read_outputs``; the file may also be COCO's annotations. Raises UserError."""
+    return read_files((), [source], form).references[0]
 
 
 def hypotheses_file(path: Path) -> Path:
@@ -100,53 +98,48 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
             f"expected outputs with ids, because {other.name} lists pictures by id, got plain "
             f'lines in {outputs.name}; give a results.json of [{{"image_id": ..., "caption": ...}}]'
         )
-    if not whole and len(outputs.texts) != len(other.texts):
-        raise UserError(
-            f"expected as many lines in {other.name} as in {outputs.name}, got {len(other.texts)} "
-            f"and {len(outputs.texts)}; give files of the same examples in the same order"
-        )
     if outputs.ids is None or other.ids is None:
+        _require_equal_counts(outputs, other)
         return other
     positions = {name: position for position, name in enumerate(other.ids)}
     missing = [name for name in outputs.ids if name not in positions]
-    if missing:
+    known = set(outputs.ids)
+    extra = [] if whole else [name for name in other.ids if name not in known]
+    if missing or extra:
+        counts = [
+            f"{first_few(ids)} only in {name}"
+            for ids, name in ((missing, outputs.name), (extra, other.name))
+            if ids
+        ]
         raise UserError(
-            f"expected the examples of {outputs.name} in {other.name}, got no {shown(missing[0])} "
-            f"({len(missing)} are missing); give files of the same split"
+            f"expected the same examples in {outputs.name} and {other.name}, got "
+            f"{' and '.join(counts)}; give files of the same split"
         )
     texts = tuple(other.texts[positions[name]] for name in outputs.ids)
     return replace(other, texts=texts, ids=outputs.ids)
 
 
-def _content(source: str) -> tuple[str, bytes]:
-    """The name of a source in errors, and its decompressed bytes."""
-    if source == "-":
-        return "standard input", sys.stdin.buffer.read()
-    path = hypotheses_file(Path(source))
+def _require_equal_counts(outputs: SystemOutputs, other: SystemOutputs | ReferenceFile) -> None:
+    if len(outputs.texts) != len(other.texts):
+        raise UserError(
+            f"expected as many lines in {other.name} as in {outputs.name}, got {len(other.texts)} "
+            f"and {len(outputs.texts)}; give files of the same examples in the same order"
+        )
+
+
+def _open(source: str) -> Source:
+    """The decompressed text of a file, of a run's outputs or of standard input."""
+    path = None if source == "-" else hypotheses_file(Path(source))
+    name = "standard input" if path is None else str(path)
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
+        content = sys.stdin.buffer.read() if path is None else path.read_bytes()
+        if content.startswith(_GZIP) or name.endswith(".gz"):
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"expected a readable file of outputs, got {path} ({reason}); check the path"
+            f"expected a readable file of outputs, got {name} ({reason}); check the path"
         ) from error
-    return str(path), content.removeprefix(codecs.BOM_UTF8)
-
-
-def _kind(name: str) -> str:
-    return Path(name.removesuffix(".gz")).suffix
-
-
-def _outputs(name: str, content: bytes) -> SystemOutputs:
-    if _kind(name) == ".json":
-        return _from_results(name, content)
-    lines = _lines(name, content)
-    return _from_rows(name, lines) if _kind(name) == ".jsonl" else SystemOutputs(name, lines)
-
-
-def _lines(name: str, content: bytes) -> tuple[str, ...]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -159,89 +152,30 @@ def _lines(name: str, content: bytes) -> tuple[str, ...]:
         raise UserError(
             f"expected one output per line, got nothing in {name}; give a file with some"
         )
-    # not splitlines(): it would also split at form feeds and other separators inside a sentence
-    return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
+    return Source(name, text, folder=path is not None and path != Path(source))
 
 
-class _Row(BaseModel):
-    """The fields of a line of ``hypotheses.jsonl`` that scoring reads."""
-
-    text: str
-    id: str | None = None
-    references: tuple[str, ...] = ()
-
-
-def _from_rows(name: str, lines: Sequence[str]) -> SystemOutputs:
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(_Row.model_validate_json(line))
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise UserError(
-                f'expected {{"id": ..., "text": ...}} in line {number} of {name}, got '
-                f"{shown(line, 60)} ({reason}); correct the line"
-            ) from error
-    ids = tuple(row.id for row in rows if row.id is not None)
-    _require_unique(name, ids)
-    references = tuple(row.references for row in rows)
-    return SystemOutputs(
-        name,
-        tuple(row.text for row in rows),
-        ids=ids if len(ids) == len(rows) else None,
-        references=references if all(references) else None,
-    )
+def _forms(sources: Sequence[Source], forced: str | None) -> list[Form]:
+    if forced is not None:
+        given = form_named(forced)
+        return [certain_form(each) or PLAIN if each.folder else given for each in sources]
+    certain = [certain_form(source) for source in sources]
+    pairs = list(zip(sources, certain, strict=True))
+    unsure = [source for source, form in pairs if form is None]
+    known = [form.read(source.name, source.text) for source, form in pairs if form and unsure]
+    shared = form_of_lines(unsure, known) if unsure else PLAIN
+    return [form or shared for form in certain]
 
 
-class _Caption(BaseModel):
-    """One caption in COCO's JSON, an output or a reference; other keys are ignored."""
-
-    image_id: int | str
-    caption: str
-
-
-class _Annotations(BaseModel):
-    annotations: list[_Caption]
+def _outputs(source: Source, form: Form) -> SystemOutputs:
+    contents = form.read(source.name, source.text)
+    if isinstance(contents, ReferenceFile):
+        return read_results(source.name, source.text)  # says what is wrong with annotations
+    return contents
 
 
-def _from_results(name: str, content: bytes) -> SystemOutputs:
-    try:
-        rows = TypeAdapter(list[_Caption]).validate_json(content)
-    except ValidationError as error:
-        raise _not_coco(name, '[{"image_id": ..., "caption": ...}, ...]', error) from error
-    if not rows:
-        raise UserError(
-            f"expected a caption per picture, got none in {name}; give a file with some"
-        )
-    ids = tuple(str(row.image_id) for row in rows)
-    _require_unique(name, ids)
-    return SystemOutputs(name, tuple(row.caption for row in rows), ids)
-
-
-def _from_annotations(name: str, content: bytes) -> ReferenceFile:
-    """Captions by image, both in the order of the file."""
-    try:
-        rows = _Annotations.model_validate_json(content).annotations
-    except ValidationError as error:
-        form = '{"annotations": [{"image_id": ..., "caption": ...}, ...]}'
-        raise _not_coco(name, form, error) from error
-    captions: dict[str, list[str]] = {}
-    for row in rows:
-        captions.setdefault(str(row.image_id), []).append(row.caption)
-    return ReferenceFile(name, tuple(map(tuple, captions.values())), tuple(captions), whole=True)
-
-
-def _not_coco(name: str, form: str, error: ValidationError) -> UserError:
-    mistake = error.errors()[0]
-    key = ".".join(map(str, mistake["loc"]))
-    return UserError(
-        f"expected COCO's {form} in {name}, got {shown(mistake['input'], 60)}"
-        f"{f' at {key}' if key else ''} ({mistake['msg']}); correct the file"
-    )
-
-
-def _require_unique(name: str, ids: Sequence[str]) -> None:
-    if len(set(ids)) < len(ids):
-        raise UserError(
-            f"expected every id once in {name}, got one twice; remove the repeated lines"
-        )
+def _references(source: Source, form: Form) -> ReferenceFile:
+    contents = form.read(source.name, source.text)
+    if isinstance(contents, ReferenceFile):
+        return contents
+    return ReferenceFile(contents.name, tuple((text,) for text in contents.texts), contents.ids)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from multiattn.cli import app
-from multiattn.cli.score import group_table, score_table
+from multiattn.cli.score_tables import group_table, score_table
 from multiattn.progress import plain_console
 from multiattn.scoring.intervals import Score
 from multiattn.scoring.results import Results
@@ -25,6 +25,8 @@ def multiattn_components():
                  higher_is_better=True, unit="0-1")
     yield Metric(name="misses", target="hits_metric:Misses", summary="the others, in percent",
                  higher_is_better=False, unit="0-100")
+    yield Metric(name="exact", target="hits_metric:Exact", summary="hits, without a setting",
+                 higher_is_better=True, unit="0-1")
 
 class Hits:
     def __init__(self, *, lowercase: bool = False):
@@ -47,6 +49,16 @@ class Misses(Hits):
 
     def aggregate(self, sums, count):
         return {"misses": 100 * (1 - sums[0] / count)}
+
+class Exact(Hits):
+    def aggregate(self, sums, count):
+        return {"exact": sums[0] / count}
+
+    def tokens(self, texts):
+        return [text.split() for text in texts]
+
+    def warnings(self, hypotheses, references):
+        return ["it means nothing; do without"] if hypotheses[0] == "?" else []
 """
 REFERENCES = [f"Sentence {place}." for place in range(100)]
 GOOD = [*REFERENCES[:80], *["?"] * 20]
@@ -207,7 +219,10 @@ def test_two_coco_results_are_compared(multiattn, tmp_path):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("--hyp good.json --ref part.json", ["part.json", "no '1'", "99 are missing"]),
+        (
+            "--hyp good.json --ref part.json",
+            ["99 ('1', '2', '3', …) only in good.json"],
+        ),
         ("--hyp good --ref part.json", ["ids", "part.json", "lines in good", "image_id"]),
         ("--hyp part.json --ref ref", ["COCO's [{", "part.json", "array"]),
         ("--hyp cut.json --ref ref", ["cut.json", "JSON"]),
@@ -303,13 +318,27 @@ def test_two_runs_are_compared_by_the_metrics_of_the_recipe(multiattn, tmp_path)
         ("hits --hyp broken.jsonl --ref ref", ["line 2 of broken.jsonl", "'{\"text\"'"]),
         ("hits --hyp textless.jsonl --ref ref", ["line 1 of textless.jsonl", "required"]),
         ("hits --hyp twice.jsonl --ref ref", ["every id once", "twice.jsonl"]),
-        ("hits --hyp run/results/val --ref other.jsonl", ["no 'test-0'", "1 are missing"]),
+        (
+            "hits --hyp run/results/val --ref other.jsonl",
+            ["1 ('test-0') only", "('a') only"],
+        ),
         ("hits --hyp - --ref -", ["twice"]),
         ("hits --hyp good", ["--ref", "good has no references"]),
         ("hit --hyp good --ref ref", ["'hit'", "hits"]),
         ("hits --hyp good --ref ref --set lower=true", ["'lower'", "lowercase"]),
         ("hits --hyp good --ref ref --set lowercase=perhaps", ["lowercase", "'perhaps'"]),
         ("hits --hyp good --ref ref --set lowercase", ["key=value"]),
+        (
+            "hits --hyp good --ref ref --set misses.lowercase=true",
+            ["for hits", "'misses.lower"],
+        ),
+        (
+            "hits exact --hyp good --ref ref --set lowercase=true",
+            ["exact", "--set hits.lower"],
+        ),
+        ("hits --hyp good --ref ref --format text", ["plain", "kaldi", "'text'"]),
+        ("hits --hyp good --ref ref --format jsonl", ["line 1 of good"]),
+        ("hits --hyp half.jsonl --ref ref", ["in every line of half.jsonl", "1 ids in 2"]),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(mistake, tmp_path, words, parts):
@@ -326,6 +355,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(mistake, tmp_path, words, par
     (tmp_path / "broken.jsonl").write_text('{"text": "a"}\n{"text"')
     (tmp_path / "textless.jsonl").write_text('{"id": "a"}')
     (tmp_path / "twice.jsonl").write_text('{"id": "a", "text": "b"}\n{"id": "a", "text": "b"}')
+    (tmp_path / "half.jsonl").write_text('{"id": "a", "text": "b"}\n{"text": "b"}')
     (tmp_path / "other.jsonl").write_text('{"id": "a", "text": "b"}')
     sentence = mistake("score", *words.split())
     assert all(part in sentence for part in parts), sentence
@@ -341,7 +371,7 @@ def test_a_comparison_of_unequal_systems_names_both(mistake, tmp_path):
 def test_a_comparison_of_plain_files_asks_for_a_metric(mistake):
     sentence = mistake("compare", "good", "poor", "--ref", "ref")
     assert "--metric" in sentence
-    assert "hits, misses" in sentence
+    assert "exact, hits, misses" in sentence
 
 
 def test_a_run_with_a_broken_recipe_asks_for_a_metric(mistake, tmp_path):
@@ -374,3 +404,95 @@ def test_markup_and_escapes_in_names_are_printed_as_text_in_tables(capsys):
     assert printed.count("[red]wer") == 2
     assert "[b]speaker" in printed
     assert "\x1b" not in printed
+
+
+def test_a_setting_of_one_metric_leaves_the_others(multiattn, tmp_path):
+    (tmp_path / "loud").write_text("\n".join(GOOD).upper())
+    words = ("score", "hits", "misses", "exact", "--hyp", "loud", "--ref", "ref", "--json")
+    found = json.loads(multiattn(*words, "--set", "hits.lowercase=true").stdout)
+    assert [found[name]["value"] for name in ("hits", "misses", "exact")] == [0.8, 100, 0]
+    words = ("score", "hits", "misses", "--hyp", "loud", "--ref", "ref", "--json")
+    for order in (1, -1):
+        pair = ["--set=lowercase=true", "--set=misses.lowercase=false"][::order]
+        found = json.loads(multiattn(*words, *pair).stdout)
+        assert (found["hits"]["value"], found["misses"]["value"]) == (0.8, 100)
+
+
+def test_compare_sets_one_metric_too(multiattn, tmp_path):
+    (tmp_path / "loud").write_text("\n".join(GOOD).upper())
+    words = ("compare", "loud", "loud", "--ref", "ref", "--metric=hits", "--metric=misses")
+    found = json.loads(multiattn(*words, "--set", "hits.lowercase=true", "--json").stdout)
+    assert (found["hits"]["first"]["value"], found["misses"]["first"]["value"]) == (0.8, 100)
+
+
+def test_a_metrics_warnings_are_shown_and_in_the_json(multiattn, tmp_path):
+    (tmp_path / "bad").write_text("?\n" * 99 + "\n")
+    (tmp_path / "gaps").write_text("a\n" * 99 + "\n")
+    expected = [
+        "1 of 100 examples have no reference with a token (the first is example 100): nothing can "
+        "match there, and a rate by their length is undefined; check these references or leave the "
+        "examples out",
+        "it means nothing; do without",
+    ]
+    score = multiattn("score", "exact", "--hyp", "bad", "--ref", "gaps")
+    assert score.stderr.splitlines() == [f"warning: exact: {text}" for text in expected]
+    score = multiattn("score", "exact", "--hyp", "bad", "--ref", "gaps", "--json")
+    assert json.loads(score.stdout)["exact"]["warnings"] == expected
+    words = ("compare", "gaps", "bad", "--ref", "gaps", "--metric", "exact", "--json")
+    compare = multiattn(*words)
+    found = json.loads(compare.stdout)["exact"]
+    assert (found["first"]["warnings"], found["second"]["warnings"]) == (expected[:1], expected)
+    assert compare.stderr.splitlines() == [f"warning: exact: {text}" for text in expected]
+
+
+KALDI_REF = "u1 hello world\nu2 good morning all\n"
+KALDI_HYP = "u2 good morning all\nu1 hello word\n"
+TRN_HYP = "good morning all (u2)\nhello word (u1)\n"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(("hyp", "title"), [(KALDI_HYP, "Kaldi text"), (TRN_HYP, "NIST trn")])
+def test_kaldi_text_and_trn_are_recognised_said_and_matched_by_id(
+    multiattn, tmp_path, hyp, title, zipped
+):
+    pack = gzip.compress if zipped else bytes
+    trn = "hello world (u1)\ngood morning all (u2)\n"
+    (tmp_path / "k.ref").write_bytes(pack((trn if title == "NIST trn" else KALDI_REF).encode()))
+    (tmp_path / "k.hyp").write_bytes(pack(hyp.encode()))
+    (tmp_path / "k.jsonl").write_text(
+        '{"id": "u1", "text": "hello world"}\n{"id": "u2", "text": "good morning all"}\n'
+    )
+    for ref in ("k.ref", "k.jsonl"):
+        result = multiattn("score", "hits", "--hyp", "k.hyp", "--ref", ref, "--json")
+        assert json.loads(result.stdout)["hits"]["value"] == 0.5
+        assert f"read k.hyp as {title}: 2 utterances" in result.stderr.splitlines()
+    result = multiattn("score", "hits", "--hyp", "-", "--ref", "k.ref", stdin=hyp)
+    assert f"read standard input as {title}: 2 utterances" in result.stderr.splitlines()
+    words = ("compare", "k.ref", "k.hyp", "--ref", "k.ref", "--metric", "hits", "--json")
+    assert json.loads(multiattn(*words).stdout)["hits"]["difference"] == -0.5
+    plain = multiattn(
+        "score", "hits", "--hyp", "k.hyp", "--ref", "k.hyp", "--format", "plain", "--json"
+    )
+    assert (json.loads(plain.stdout)["hits"]["value"], plain.stderr) == (1, "")
+
+
+def test_json_without_a_telling_name_is_recognised_and_said(multiattn, tmp_path):
+    lines = "\n".join(map(json.dumps, rows(GOOD)))
+    result = multiattn("score", "hits", "--hyp", "-", "--ref", "ref", "--json", stdin=lines)
+    assert json.loads(result.stdout)["hits"]["value"] == 0.8
+    assert result.stderr == "read standard input as JSON lines: 100 lines\n"
+    results = json.dumps(coco(GOOD))
+    (tmp_path / "refs.json").write_text(json.dumps({"annotations": coco(REFERENCES)}))
+    result = multiattn("score", "hits", "--hyp=-", "--ref=refs.json", "--json", stdin=results)
+    assert json.loads(result.stdout)["hits"]["value"] == 0.8
+    assert result.stderr == "read standard input as COCO's JSON: 100 pictures\n"
+
+
+def test_ids_that_only_one_file_has_are_named(mistake, tmp_path):
+    (tmp_path / "hyp").write_text("".join(f"utt{n} a b\n" for n in range(2, 10)))
+    (tmp_path / "ref").write_text("".join(f"utt{n} a b\n" for n in range(8)))
+    sentence = mistake("score", "hits", "--hyp", "hyp", "--ref", "ref")
+    assert "got 2 ('utt8', 'utt9') only in hyp and 2 ('utt0', 'utt1') only in ref" in sentence
+    (tmp_path / "twice").write_text("".join(f"utt{n % 8} a b\n" for n in range(9)))
+    sentence = mistake("score", "hits", "--hyp", "twice", "--ref", "ref")
+    assert "every id once in twice, got 1 ('utt0') more than once" in sentence

@@ -1,0 +1,1 @@
+"""The forms of files of outputs and references. It imports no torch."""
