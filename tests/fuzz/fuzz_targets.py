@@ -31,7 +31,7 @@ from multiattn.recipe.yamlfile import leaves
 from multiattn.registry.host import load_host
 from multiattn.registry.schema import Named
 from multiattn.scoring import intervals
-from multiattn.scoring.system_outputs import align_by_id, read_outputs, read_references
+from multiattn.scoring.system_outputs import align_by_id, read_files
 
 RECIPES = ("translation", "summarization", "asr", "captioning")
 FIRST = 12  # rows of each shipped corpus
@@ -282,8 +282,9 @@ class ScorerFiles(Target):
         reference = generator.choice((name, "h.txt"))
         whole = self.folder / f"ref-{reference}"
         whole.write_bytes(self.forms[reference])
-        outputs = read_outputs(str(self.folder / name))
-        references = align_by_id(outputs, read_references(str(whole)))
+        files = read_files([str(self.folder / name)], [str(whole)])
+        (outputs,) = files.systems
+        references = align_by_id(outputs, files.references[0])
         if name == "h.txt":
             assert len(outputs.texts) == damaged.removesuffix(b"\n").count(b"\n") + 1
         texts = [(text,) if isinstance(text, str) else text for text in references.texts]
