@@ -71,12 +71,14 @@ def _read_with_ids(name: str, text: str, cut: Cut, expected: str) -> SystemOutpu
         row = cut(line)
         if row is None:
             raise UserError(
-                f"expected {expected} in line {number} of {name}, got {shown(line, 60)}; correct the "
-                "line, or name the form of the file with --format"
+                f"expected {expected} in line {number} of {name}, got {shown(line, 60)}; "
+                "correct the line, or name the form of the file with --format"
             )
         rows.append(row)
     if not rows:
-        raise UserError(f"expected {expected} in {name}, got no line with some; give a file with")
+        raise UserError(
+            f"expected {expected} in {name}, got no such line; give a file that has some"
+        )
     ids = tuple(row[0] for row in rows)
     require_unique(name, ids)
     return SystemOutputs(name, tuple(row[1] for row in rows), ids)
