@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from multiattn.engine.memory import Memory, MemorySpec
     from multiattn.errors import UserError
     from multiattn.prediction.attention_records import AttentionRecord
-    from multiattn.prediction.predictor import Prediction, Predictor, load
+    from multiattn.prediction.prediction import Prediction
+    from multiattn.prediction.predictor import Predictor, load
     from multiattn.prediction.word_times import Evidence, TimedWord
     from multiattn.recipe.settings import TokenizerSettings
     from multiattn.registry.hooks import hookimpl
@@ -54,7 +55,8 @@ _HOMES = {
     "multiattn.engine.layouts": ("Grid", "Time", "Tokens"),
     "multiattn.engine.memory": ("Memory", "MemorySpec"),
     "multiattn.errors": ("UserError",),
-    "multiattn.prediction.predictor": ("Prediction", "Predictor", "load"),
+    "multiattn.prediction.prediction": ("Prediction",),
+    "multiattn.prediction.predictor": ("Predictor", "load"),
     "multiattn.prediction.attention_records": ("AttentionRecord",),
     "multiattn.prediction.word_times": ("Evidence", "TimedWord"),
     "multiattn.recipe.settings": ("TokenizerSettings",),

@@ -159,7 +159,7 @@ def test_every_import_in_the_readme_works():
 
 
 def test_the_attributes_of_a_prediction_that_it_shows_exist():
-    from multiattn.prediction.predictor import Prediction
+    from multiattn.prediction.prediction import Prediction
 
     (block,) = (block for block in blocks("python") if "multiattn.load" in block)
     shown = re.findall(r"prediction\.(\w+)", block)

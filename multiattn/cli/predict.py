@@ -27,7 +27,7 @@ from multiattn.cli.options import (
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
-    from multiattn.prediction.predictor import Prediction
+    from multiattn.prediction.prediction import Prediction
 
 SOME_FAILED = 1  # the exit code where some inputs could not be decoded
 

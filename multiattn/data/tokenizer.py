@@ -81,8 +81,9 @@ class Tokenizer:
     def train(cls, texts: Iterable[str], settings: TokenizerSettings) -> Self:
         """Learn a vocabulary of at most ``settings.size`` pieces, specials included.
 
-        Raises UserError if there is no text, for a lone surrogate, or if ``size`` cannot hold every character (``bpe``
-        and ``unigram``; ``char`` and ``word`` leave out rare pieces) or every byte (``byte``).
+        Raises UserError if there is no text, for a lone surrogate, or if ``size`` cannot hold every
+        character (``bpe`` and ``unigram``; ``char`` and ``word`` leave out rare pieces) or every
+        byte (``byte``).
         """
         lines = [line for text in texts if (line := _normalise(_require_utf8(text), settings))]
         if not lines:

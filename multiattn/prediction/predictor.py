@@ -10,7 +10,7 @@ Letters: T output tokens, S memory slots.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -24,18 +24,10 @@ from multiattn.data.collation import Collator, ObjectReader
 from multiattn.data.rows import Row
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
-from multiattn.engine.layouts import Layout
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError, shown
-from multiattn.prediction.attention_records import (
-    AttentionRecord,
-    average_over_words,
-    display_value,
-    label_spans,
-    sum_over_words,
-)
 from multiattn.prediction.doubts import too_few_warnings, unread_warnings
-from multiattn.prediction.json_form import FORMAT
+from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.size_limits import SizeLimits
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, single_row
@@ -50,75 +42,6 @@ OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorte
 InputValue = (
     Any  # a text, a path, any other value that a reader accepts, or source names mapped to these
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """One output for one input.
-
-    score: the search's ranking score. log_probability: the model's own, including the end token.
-    tokens: its T tokens in readable form. words: (word, first, end) over the tokens.
-    attention: per source the weights (T + 1, S) of each token and the end; each row sums to 1.
-    labels: per source a name for each of the S slots. layouts: per source what the slots are.
-    times: per source when each word was said, if a plugin can align that layout.
-    doubts: warnings about the output, in sentences.
-    alternatives: the next best outputs, if ``search.n_best`` is above 1, each text once.
-    """
-
-    inputs: Mapping[str, Any]
-    text: str
-    score: float
-    log_probability: float
-    tokens: tuple[str, ...]
-    words: tuple[tuple[str, int, int], ...]
-    attention: Mapping[str, NDArray[np.float32]]
-    labels: Mapping[str, tuple[str, ...]]
-    layouts: Mapping[str, Layout]
-    times: Mapping[str, tuple[TimedWord, ...]]
-    doubts: tuple[str, ...] = ()
-    alternatives: tuple[Prediction, ...] = ()
-
-    @property
-    def n_best(self) -> tuple[Prediction, ...]:
-        """The output and its alternatives, best first."""
-        return self, *self.alternatives
-
-    def records(self) -> Iterator[AttentionRecord]:
-        """Records to draw, one per source: output words by slots (by words for a text source)."""
-        for source, weights in self.attention.items():
-            rows, labels = average_over_words(weights, self.words), self.labels[source]
-            if self.layouts[source].kind == "tokens":
-                spans = label_spans(labels)
-                rows = sum_over_words(rows, spans)
-                labels = tuple(label for label, _, _ in spans)
-            words = tuple(word for word, _, _ in self.words)
-            value, layout = self.inputs[source], self.layouts[source]
-            yield AttentionRecord(source, value, labels, words, rows, layout)
-
-    def as_json(self) -> dict[str, Any]:
-        """The input, the output, its score and word times; attention is in ``records``."""
-        content: dict[str, Any] = {
-            "format": FORMAT,
-            "input": {name: display_value(value) for name, value in self.inputs.items()},
-            "text": self.text,
-            "score": self.score,
-            "log_probability": self.log_probability,
-            "tokens": list(self.tokens),
-        }
-        if self.times:
-            content["words"] = [
-                {**word.as_json(), "source": source}
-                for source, words in self.times.items()
-                for word in words
-            ]
-        if self.doubts:
-            content["doubts"] = list(self.doubts)
-        if self.alternatives:
-            content["n_best"] = [
-                {"rank": rank, "text": other.text, "score": other.score}
-                for rank, other in enumerate(self.n_best, start=1)
-            ]
-        return content
 
 
 class Predictor:
