@@ -60,13 +60,14 @@ def _plain(settings: Mapping[str, object]) -> Any:
 
 
 def _requirements(distribution: str) -> Iterator[str]:
-    """The names of the distributions that a distribution's metadata requires."""
+    """The names of the distributions that a distribution requires, those of extras left out."""
     try:
         required = importlib.metadata.requires(distribution) or ()
     except importlib.metadata.PackageNotFoundError:
         return
     for line in required:
-        yield re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        if "extra ==" not in line:
+            yield re.split(r"[^\w.-]", line, maxsplit=1)[0]
 
 
 def _digests_of_learned_files(reader: Any) -> dict[str, str]:

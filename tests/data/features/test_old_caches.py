@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import tiny_runs
 
 from multiattn.data.features.cache import CACHE_VARIABLE
-from multiattn.data.features.key import folder_name
+from multiattn.data.features.key import _requirements, folder_name
 from multiattn.data.features.store import FORMAT
 from multiattn.registry.discovery import versions
 
@@ -38,3 +39,9 @@ def test_a_cache_made_before_the_change_is_found_and_gives_the_same_training(tmp
     assert len((tmp_path / "computed").read_text().splitlines()) == ATTENTION_MAPS
     plain = tiny_runs.trained(start(tmp_path, "plain"))
     assert tiny_runs.log_of(cached) == tiny_runs.log_of(plain)
+
+
+def test_packages_of_an_extra_are_no_part_of_the_key(monkeypatch):
+    lines = ["numpy>=1.26", 'av>=14.0; extra == "media"', "pillow>=11.3; python_version > '3'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)
+    assert list(_requirements("multiattn-audio")) == ["numpy", "pillow"]
