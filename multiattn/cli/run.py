@@ -190,13 +190,13 @@ def _given(settings: Sequence[str], seed: int | None, tokenizer: Path | None) ->
     """The recipe overrides that a new run's options are short for."""
     import json
 
-    from multiattn.data.tokenizer import Tokenizer
-    from multiattn.run_folder import RunFolder
-
     overrides = list(settings)
     if seed is not None:
         overrides.append(f"seed={seed}")
     if tokenizer is not None:
+        from multiattn.data.tokenizer import Tokenizer
+        from multiattn.run_folder import RunFolder
+
         other = Tokenizer.load(RunFolder(tokenizer).require().tokenizer).settings
         overrides.append(f"target.tokenizer={json.dumps(other.model_dump(mode='json'))}")
         overrides.append(f"target.tokenizer_of={json.dumps(str(tokenizer), ensure_ascii=False)}")
