@@ -185,7 +185,7 @@ def test_a_run_trains_on_the_rest_and_scores_what_was_cut_off(tmp_path):
     left = f"train is cut by id: {whole - share - 4} train, {share} validation, 4 test"
     lines = [*dry_run(started, tiny_runs.host(), ("validation", "test"))]
     assert left in lines
-    assert f"{whole - share - 4} rows in train" in lines
+    assert f"train: {whole - share - 4} rows" in lines
     result = train_and_evaluate(started, tiny_runs.host(), Console(quiet=True), draw_nothing)
     assert [*result.scores] == ["validation", "test"]
     hypotheses = (started.run.results("test") / "hypotheses.jsonl").read_text().splitlines()
