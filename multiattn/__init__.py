@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multiattn.data.corpus import Example
+    from multiattn.data.rows import Row
     from multiattn.data.tokenizer import Tokenizer
+    from multiattn.engine.batch import Batch
+    from multiattn.engine.decoder import DecoderOutput
     from multiattn.engine.layouts import Grid, Time, Tokens
     from multiattn.engine.memory import Memory, MemorySpec
+    from multiattn.engine.recurrence import State
     from multiattn.errors import UserError
     from multiattn.prediction.attention_records import AttentionRecord
     from multiattn.prediction.prediction import Prediction
@@ -46,14 +50,19 @@ if TYPE_CHECKING:
     )
     from multiattn.registry.schema import Probability, Slot, Strict, suggestion
     from multiattn.symbols import BOS, EOS, PAD, UNK
+    from multiattn.training.objectives import ObjectiveContext
 
     __version__: str
 
 _HOMES = {
     "multiattn.data.corpus": ("Example",),
+    "multiattn.data.rows": ("Row",),
     "multiattn.data.tokenizer": ("Tokenizer",),
+    "multiattn.engine.batch": ("Batch",),
+    "multiattn.engine.decoder": ("DecoderOutput",),
     "multiattn.engine.layouts": ("Grid", "Time", "Tokens"),
     "multiattn.engine.memory": ("Memory", "MemorySpec"),
+    "multiattn.engine.recurrence": ("State",),
     "multiattn.errors": ("UserError",),
     "multiattn.prediction.prediction": ("Prediction",),
     "multiattn.prediction.predictor": ("Predictor", "load"),
@@ -82,6 +91,7 @@ _HOMES = {
     ),
     "multiattn.registry.schema": ("Probability", "Slot", "Strict", "suggestion"),
     "multiattn.symbols": ("BOS", "EOS", "PAD", "UNK"),
+    "multiattn.training.objectives": ("ObjectiveContext",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -93,8 +103,10 @@ __all__ = [
     "Aligner",
     "Attention",
     "AttentionRecord",
+    "Batch",
     "Corpus",
     "Decoder",
+    "DecoderOutput",
     "Encoder",
     "Evidence",
     "Example",
@@ -105,6 +117,7 @@ __all__ = [
     "Metric",
     "Normaliser",
     "Objective",
+    "ObjectiveContext",
     "Output",
     "Prediction",
     "Predictor",
@@ -114,8 +127,10 @@ __all__ = [
     "Record",
     "Recurrence",
     "Renderer",
+    "Row",
     "Scorer",
     "Slot",
+    "State",
     "Strict",
     "Time",
     "TimedWord",
@@ -141,3 +156,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'multiattn' has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_MODULE_OF[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion and help."""
+    return sorted({*globals(), *__all__})

@@ -47,7 +47,7 @@ def atomic_replace(path: Path) -> Iterator[Path]:
             _remove(beside)
         raise UserError(
             f"could not write {path}: {error.strerror or error}; nothing was overwritten; "
-            "free some space or choose another folder with --out, then repeat the command"
+            "free some space or choose another folder, then repeat the command"
         ) from error
 
 

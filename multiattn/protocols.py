@@ -180,3 +180,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'multiattn.protocols' has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_MODULE_OF[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    """The protocols, for completion and help."""
+    return sorted({*globals(), *__all__})

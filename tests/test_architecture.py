@@ -99,6 +99,15 @@ def imported_modules(path: Path) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "multiattn")
 
 
+def every_import(path: Path) -> Iterator[str]:
+    """The modules that a file imports, at its top and in functions."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
 def imported_at_top(path: Path) -> Iterator[str]:
     """Modules that are imported as soon as a file is."""
     for node in parse(path).body:
@@ -153,6 +162,28 @@ def test_the_map_lists_every_module_of_the_core_once_and_nothing_else() -> None:
         if path.name != "__init__.py" and "_shipped" not in path.parts
     )
     assert listed == modules, f"not listed: {modules - listed}; wrongly listed: {listed - modules}"
+
+
+def test_the_map_shows_the_order_that_the_imports_keep() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```text\n(base modules.*?)^```", page, re.MULTILINE | re.DOTALL)
+    first, *lines = block.splitlines()
+    ranks = [{package for package in RANKS if RANKS[package] == rank} for rank in range(10)]
+    assert set(first.removeprefix("base modules").replace(" ", "").split(",")) == ranks[0]
+    names = [line.split("  ")[0] if "," not in line else line[:15] for line in lines]
+    assert [set(re.findall(r"\w+", name)) for name in names] == ranks[1:]
+    folders = {path.name for path in CORE.iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= RANKS.keys() | {"_shipped"}
+
+
+def test_core_and_plugins_import_no_plugin_but_themselves() -> None:
+    offenders = [
+        f"{path.relative_to(ROOT).as_posix()} -> {name}"
+        for path in python_files(CORE, *PLUGIN_PACKAGES)
+        for name in set(re.findall(r"\bmultiattn_\w+", "\n".join(every_import(path))))
+        if name not in path.parts
+    ]
+    assert not offenders, describe(offenders)
 
 
 def test_no_folder_holds_more_than_thirteen_modules() -> None:
@@ -222,6 +253,7 @@ def test_the_public_names_are_those_that_are_imported_lazily() -> None:
 @pytest.mark.parametrize("module_name", sorted(PUBLIC_API))
 def test_every_public_name_can_be_imported(module_name: str) -> None:
     module = importlib.import_module(module_name)
+    assert set(module.__all__) <= {*dir(module)}
     missing = [name for name in module.__all__ if not hasattr(module, name)]
     assert not missing, describe(missing)
 

@@ -88,7 +88,7 @@ def _harmless_usage_errors() -> Iterator[None]:
 @click.pass_context
 def app(context: click.Context, plugin_files: Sequence[Path], debug: bool) -> None:
     """One attention encoder-decoder for any input: encoders are plugins, scores have intervals."""
-    context.obj = Invocation(plugin_files)
+    context.obj = Invocation(tuple(dict.fromkeys(plugin_files)))
 
 
 for command in (run, train, evaluate, predict, report, score, compare, recipes, check, plugins):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
+import re
 import shlex
 from pathlib import Path
 
@@ -90,20 +93,37 @@ def new(name: str, kind: str, folder: Path) -> None:
         )
     if kind not in KINDS:
         raise UserError(f"expected one of {', '.join(KINDS)} as --kind, got {shown(kind)}")
+    if keyword.iskeyword(_package(name)) or importlib.util.find_spec(_package(name)) is not None:
+        raise UserError(
+            f"expected a name that Python has no use for, got {name!r}, a keyword or a module that "
+            "is there already; choose another name"
+        )
     root = folder / name
     if root.exists():
         raise UserError(f"expected a new folder, got {root}, which exists; choose another name")
-    for path, text in _files(name, kind).items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, "utf-8")
+    try:
+        for path, text in _files(name, kind).items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, "utf-8")
+    except OSError as error:
+        raise UserError(
+            f"could not write {root}: {error.strerror or error}; choose another folder with --in"
+        ) from error
     install = f"pip install -e {shlex.quote(str(root))}"
     click.echo(f"created {root}; now `{install}`, then `multiattn check {name}`")
 
 
+def _package(name: str) -> str:
+    return name.replace("-", "_")
+
+
 def _files(name: str, kind: str) -> dict[str, str]:
     """The content of every file of the new distribution, by its relative path."""
-    package = name.replace("-", "_")
+    package = _package(name)
+    component = (SKELETONS / f"{kind}.py").read_text("utf-8")
     attribute = "".join(part.capitalize() for part in name.split("-"))
+    if re.search(rf"\b{attribute}\b", component) or keyword.iskeyword(attribute):
+        attribute += kind.capitalize()  # the template uses the name
     words = {
         "name": name,
         "package": package,
@@ -112,7 +132,6 @@ def _files(name: str, kind: str) -> dict[str, str]:
         "attribute": attribute,
         "fields": FIELDS.get(kind, ""),
     }
-    component = (SKELETONS / f"{kind}.py").read_text("utf-8")
     component = component.replace("class Example", f"class {attribute}")
     lines = PLUGIN.format(**words).splitlines(keepends=True)
     return {

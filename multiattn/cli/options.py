@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from multiattn.registry.host import Host
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
+
+
+class NonEmptyPath(click.Path):
+    """A path; an empty one is refused, which Python would take for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value as a ``Path``."""
+        if value == "":
+            self.fail("expected a path, got an empty one; give one or leave it out.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = NonEmptyPath(path_type=Path)
 
 
 @dataclass(frozen=True)

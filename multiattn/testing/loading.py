@@ -11,6 +11,7 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from typing_extensions import get_protocol_members
@@ -92,7 +93,7 @@ def signature_matches_record(host: Host, row: Component) -> None:
 
 
 def has_methods_of_its_protocols(host: Host, row: Component) -> None:
-    """All methods of its kind's protocol, and all or none of each optional one's.
+    """All members of its kind's protocol, and of each optional one of which it has the first.
 
     A method may also be an attribute that the constructor sets, such as a submodule.
     """
@@ -101,18 +102,28 @@ def has_methods_of_its_protocols(host: Host, row: Component) -> None:
     if required is None or not inspect.isclass(target):
         return
     assigned = _names_in_constructors(target)
-    missing = {name for name in _methods(required) if not hasattr(target, name)}
+    missing = set(_lacking(target, required))
     for optional in optional_protocols(kind):
-        names = _methods(optional) - _methods(required)
-        lacking = {name for name in names if not hasattr(target, name)}
-        if lacking < names:
-            missing |= lacking
+        first = next(iter(_members(optional)), None)
+        if first is not None and hasattr(target, first):
+            missing |= set(_lacking(target, optional))
     missing -= assigned
     expect(not missing, f"expected {row.record.target} to have {', '.join(sorted(set(missing)))}")
 
 
-def _methods(protocol: type) -> set[str]:
-    return {name for name in get_protocol_members(protocol) if callable(getattr(protocol, name, 0))}
+def _members(protocol: type) -> list[str]:
+    """The methods and properties of a protocol, its own first, as they are declared."""
+    declared = [name for each in protocol.__mro__ for name in vars(each)]
+    members = get_protocol_members(protocol)
+    return [name for name in declared if name in members and hasattr(protocol, name)]
+
+
+def _lacking(target: type, protocol: type) -> Iterator[str]:
+    """Members that a class has not, or only inherits from the protocol, where they do nothing."""
+    for name in _members(protocol):
+        own = getattr(target, name, None)
+        if own is None or own is getattr(protocol, name):
+            yield name
 
 
 def _names_in_constructors(target: type) -> set[str]:

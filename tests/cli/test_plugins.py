@@ -12,6 +12,13 @@ from click.testing import CliRunner
 from multiattn.cli import app
 from multiattn.cli.new import KINDS
 
+EMPTY_PLUGIN = """
+from multiattn import hookimpl
+
+@hookimpl
+def multiattn_components():
+    return ()
+"""
 HOSTILE = Path(__file__).parents[1] / "hostile"
 
 
@@ -177,9 +184,11 @@ def test_check_of_an_unknown_distribution_is_a_mistake(install):
     assert "choose from well-behaved" in done.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatch, kind):
-    name = f"my-{kind}"
+NAMES = [(f"my-{kind}", kind) for kind in KINDS]
+
+
+@pytest.mark.parametrize(("name", "kind"), [*NAMES, ("memory", "encoder"), ("keys", "attention")])
+def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatch, name, kind):
     made = multiattn("plugins", "new", name, "--kind", kind, "--in", str(tmp_path))
     assert made.exit_code == 0, made.stderr
     install(core=True)
@@ -205,6 +214,8 @@ def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatc
         (["My Plugin"], "expected a name of lower-case letters"),
         (["mine", "--kind", "spaceship"], f"expected one of {', '.join(KINDS)} as --kind"),
         (["taken"], "expected a new folder"),
+        *[([name], "a keyword or a module that is there") for name in ("class", "json", "torch")],
+        (["x" * 300], "could not write"),
     ],
 )
 def test_a_new_plugin_that_cannot_be_is_one_sentence(tmp_path, arguments, expected):
@@ -212,3 +223,21 @@ def test_a_new_plugin_that_cannot_be_is_one_sentence(tmp_path, arguments, expect
     done = multiattn("plugins", "new", *arguments, "--in", str(tmp_path))
     assert done.exit_code == 2
     assert expected in done.stderr
+
+
+def test_the_same_plugin_file_twice_is_one_plugin(install, tmp_path):
+    install()
+    (tmp_path / "mine.py").write_text(EMPTY_PLUGIN)
+    twice = ["--plugin", str(tmp_path / "mine.py")] * 2
+    done = multiattn(*twice, "plugins", "-v")
+    assert done.stdout.count("mine") == 2  # the file and its path, on one line
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words", [["--plugin", "", "plugins"], ["report", ""], ["run", "x", "--out="]]
+)
+def test_an_empty_path_is_refused(words):
+    done = multiattn(*words)
+    assert done.exit_code == 2
+    assert "expected a path, got an empty one" in done.stderr

@@ -49,7 +49,9 @@ def outcome(target: Target, seed: int) -> tuple[str, str]:
             target.attempt(random.Random(seed))
     except UserError as error:
         sentence = str(error)
-        if len(sentence) > 2000 or any(ord(letter) < 32 and letter != "\n" for letter in sentence):
+        if len(sentence) > 2000 or any(
+            ord(letter) < 32 and letter not in "\n\t" for letter in sentence
+        ):
             return "sentence", f"{len(sentence)} characters: {sentence[:300]!r}"
         return "refused", ""
     except AssertionError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
 from unittest import SkipTest
 
 import pytest
 
+import multiattn.protocols
 from multiattn.protocols import required_protocol
 from multiattn.registry.host import load_host
 from multiattn.registry.records import KINDS
 from multiattn.testing import CHECKS, NEEDED, cases, reason_of
+from multiattn.testing.loading import has_methods_of_its_protocols
 
 CASES = cases(load_host())
 
@@ -70,6 +74,41 @@ def test_the_suite_finds_what_is_wrong(install, component, check):
 
 def test_the_suite_finds_nothing_wrong_where_nothing_is(install):
     assert broken(install, "broken_contracts", "/unclean/") == {"padded_slots_are_zero"}
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("WithoutSpec", "spec"),
+        ("Inheriting", "collate, labels, measure, read, spec"),
+        ("HalfFitted", "load, save"),
+        ("WithHelper", ""),
+    ],
+)
+def test_members_that_a_protocol_asks_for_are_missed_where_they_do_nothing(name, lacking):
+    """The protocol's own stubs, when inherited, count as missing."""
+
+    class WithoutSpec:
+        read = measure = collate = labels = lambda self, *_: None
+
+    class Inheriting(multiattn.protocols.Reader):
+        pass
+
+    class WithHelper(WithoutSpec):
+        spec = None.__class__
+        load = lambda self: None  # noqa: E731
+
+    class HalfFitted(WithHelper):
+        fit = lambda self, *_: None  # noqa: E731
+        load = None
+
+    target = {each.__name__: each for each in (WithoutSpec, Inheriting, WithHelper, HalfFitted)}[
+        name
+    ]
+    row = SimpleNamespace(record=SimpleNamespace(kind="reader", target=name), full_name=name)
+    host = SimpleNamespace(target=lambda *_: target)
+    with nullcontext() if not lacking else pytest.raises(AssertionError, match=f"have {lacking}$"):
+        has_methods_of_its_protocols(host, row)
 
 
 def test_a_plugin_that_imports_torch_to_be_listed_fails_the_suite(install):
