@@ -215,7 +215,7 @@ def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatc
         (["mine", "--kind", "spaceship"], f"expected one of {', '.join(KINDS)} as --kind"),
         (["taken"], "expected a new folder"),
         *[([name], "a keyword or a module that is there") for name in ("class", "json", "torch")],
-        (["x" * 300], "could not write"),
+        (["x" * 300], "a name that no file can have"),
     ],
 )
 def test_a_new_plugin_that_cannot_be_is_one_sentence(tmp_path, arguments, expected):
