@@ -25,11 +25,13 @@ def start(folder: Path, run: str, **source):
 
 def test_a_cache_made_before_the_change_is_found_and_gives_the_same_training(tmp_path, monkeypatch):
     """Only the versions in its key are brought up to date: of Python, torch and the like."""
-    made_of = json.loads((MADE / "layout.json").read_text())["made_of"]
+    layout = json.loads((MADE / "layout.json").read_text())
+    made_of = layout["made_of"]
     made_of["versions"] = versions({"tiny-plugin"})
     del made_of["versions"]["platform"]
     folder = tmp_path / "cache" / f"features-{FORMAT}" / folder_name(made_of)
     shutil.copytree(MADE, folder)
+    (folder / "layout.json").write_text(json.dumps(layout))
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setenv("TINY_COMPUTED", str(tmp_path / "computed"))
 
