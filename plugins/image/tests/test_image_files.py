@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 
@@ -257,7 +258,9 @@ def test_a_bomb_that_webp_itself_refuses_is_a_user_error(scene):
     content = bytearray(encode(image, "WEBP"))
     assert content[12:16] == b"VP8X"
     content[24:30] = (b"\x1f\x4e\0") * 2  # 20,000 × 20,000
-    assert "expected an image that can be decoded in the" in refusal_message(bytes(content))
+    # Pillow before 13 does not say why, and takes it for damage
+    asked = r"expected (an image that can be decoded|a complete image) in the"
+    assert re.match(asked, refusal_message(bytes(content)))
 
 
 @pytest.mark.parametrize(
