@@ -1,6 +1,6 @@
 """Checks that an output does not depend on the other inputs of its batch.
 
-    python benchmarks/batch_invariance.py RUN --split test --examples 300 [--seed 1]
+    python benchmarks/batch_invariance.py RUN --split test --examples 300 [--seed 1] [--set …]
 
 The first examples of a split are decoded one by one, in order and with one thread, greedily and
 with a beam of 5. These outputs are the reference for every combination of beam, batch size, order
@@ -78,13 +78,14 @@ def main() -> int:
     parser.add_argument("--split", default="test")
     parser.add_argument("--examples", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
     arguments = parser.parse_args()
     started = time.perf_counter()
     sources = examples(arguments.run, arguments.data, arguments.split, arguments.examples)
     print(f"{len(sources)} examples of {arguments.split}, seed {arguments.seed}\n")
     print("| beam | batch size | order | threads | differ | ties | score gap | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    found = [*comparisons(arguments.run, sources, arguments.seed)]
+    found = [*comparisons(arguments.run, sources, arguments.seed, arguments.set)]
     differ, ties = sum(each.differ for each in found), sum(each.ties for each in found)
     seconds = time.perf_counter() - started
     print(f"\n{differ} of {len(found) * len(sources)} outputs differ, {ties} of them ties")
@@ -102,17 +103,20 @@ def examples(run: Path, data: Path | None, split: str, count: int) -> list[Sourc
     return [row.sources for row in rows[:count]]
 
 
-def comparisons(run: Path, sources: Sequence[Sources], seed: int) -> Iterator[Differences]:
+def comparisons(
+    run: Path, sources: Sequence[Sources], seed: int, settings: Sequence[str]
+) -> Iterator[Differences]:
     """Decode in every combination, and print a line of the table for each."""
     shuffled = random.Random(seed).sample(range(len(sources)), len(sources))
     permutations = {"in order": range(len(sources)), "shuffled": shuffled}
     for beam in BEAMS:
+        overrides = [*settings, f"search.beam={beam}", "search.n_best=1"]
         torch.set_num_threads(1)
-        references = decode(run, sources, permutations["in order"], beam, batch_size=1)
+        references = decode(run, sources, permutations["in order"], overrides, 1)
         for batch_size, order, threads in product(BATCH_SIZES, ORDERS, THREADS):
             torch.set_num_threads(threads)
             started = time.perf_counter()
-            outputs = decode(run, sources, permutations[order], beam, batch_size)
+            outputs = decode(run, sources, permutations[order], overrides, batch_size)
             seconds = time.perf_counter() - started
             found = Differences.between(outputs, references)
             print(
@@ -124,10 +128,14 @@ def comparisons(run: Path, sources: Sequence[Sources], seed: int) -> Iterator[Di
 
 
 def decode(
-    run: Path, sources: Sequence[Sources], permutation: Sequence[int], beam: int, batch_size: int
+    run: Path,
+    sources: Sequence[Sources],
+    permutation: Sequence[int],
+    overrides: Sequence[str],
+    batch_size: int,
 ) -> list[Output]:
     """Decode the sources in the order of the permutation; outputs are in the order of sources."""
-    overrides = [f"search.beam={beam}", f"search.batch_size={batch_size}", "search.n_best=1"]
+    overrides = [*overrides, f"search.batch_size={batch_size}"]
     predictor = multiattn.load(run, overrides=overrides, device="cpu")
     predictions = predictor.each(sources[index] for index in permutation)
     outputs = {
