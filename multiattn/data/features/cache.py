@@ -191,8 +191,8 @@ def _check_encoder(name: str, named: Named, encoder: Any) -> None:
     if not encoder.frozen:
         raise UserError(
             f"expected an encoder with frozen parts for sources.{name}.cache, got "
-            f"sources.{name}.encoder {named.name!r}, all of it trained; freeze a part, or set "
-            f"sources.{name}.cache=false"
+            f"sources.{name}.encoder {named.name!r}, all of it trained or without an output of "
+            f"the frozen part; freeze more of it, or set sources.{name}.cache=false"
         )
 
 

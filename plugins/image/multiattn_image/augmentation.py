@@ -9,6 +9,7 @@ from torch import Generator
 from torchvision.transforms import v2
 
 from multiattn import Strict
+from multiattn_image.image_files import Interpolation
 
 Range = tuple[PositiveFloat, PositiveFloat]
 
@@ -41,11 +42,15 @@ class Augmentation(Strict):
         return self
 
 
-def build_transform(settings: Augmentation, size: int) -> v2.Transform:
+def build_transform(
+    settings: Augmentation, size: int, interpolation: Interpolation = "bilinear"
+) -> v2.Transform:
     """A random transform to size × size pixels; it draws from torch's global generator."""
     colours = (settings.brightness, settings.contrast, settings.saturation, settings.hue)
     steps: list[v2.Transform] = [
-        v2.RandomResizedCrop(size, settings.scale, settings.ratio),
+        v2.RandomResizedCrop(
+            size, settings.scale, settings.ratio, v2.InterpolationMode(interpolation)
+        ),
         v2.RandomHorizontalFlip(settings.flip),
     ]
     return v2.Compose([*steps, v2.ColorJitter(*colours)] if any(colours) else steps)

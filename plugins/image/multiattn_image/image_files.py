@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import PIL.Image
@@ -32,6 +32,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from multiattn import UserError
 
 ImageInput = str | Path | bytes | PIL.Image.Image | NDArray[np.uint8]
+Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
 MAX_MEGAPIXELS = 100.0  # 300 MB once decoded; twice what most cameras produce
 MIN_SIDE = 8  # pixels; anything smaller is too small to describe
@@ -94,9 +95,11 @@ def decode_image(image: ImageInput, max_megapixels: float = MAX_MEGAPIXELS) -> P
         return _to_opaque_rgb(_to_eight_bits(ImageOps.exif_transpose(opened)))
 
 
-def centre_square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
+def centre_square(
+    image: PIL.Image.Image, size: int, interpolation: Interpolation = "bilinear"
+) -> PIL.Image.Image:
     """The largest square in the centre of the image, resized to size × size with antialiasing."""
-    return ImageOps.fit(image, (size, size), PIL.Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, (size, size), PIL.Image.Resampling[interpolation.upper()])
 
 
 @contextmanager

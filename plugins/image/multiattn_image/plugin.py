@@ -15,7 +15,7 @@ def multiattn_components() -> Iterator[Record]:
         name="cnn-grid",
         target="multiattn_image.encoder:CNNGrid",
         consumes="image",
-        summary="a torchvision backbone up to its last feature grid, one slot per grid cell",
+        summary="a backbone of torchvision or timm up to a feature grid, one slot per grid cell",
         paper="Xu et al. 2015, Show, attend and tell",
     )
     yield Reader(

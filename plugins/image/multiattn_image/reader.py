@@ -19,6 +19,7 @@ from multiattn_image.augmentation import Augmentation, augment, build_transform
 from multiattn_image.image_files import (
     MAX_MEGAPIXELS,
     ImageInput,
+    Interpolation,
     centre_square,
     check_image,
     decode_image,
@@ -27,10 +28,11 @@ from multiattn_image.image_files import (
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The images that an encoder receives: (channels, size, size), uint8."""
+    """The images that an encoder receives: (channels, size, size), uint8, and how resized."""
 
     channels: int = 3
     size: int = 224
+    interpolation: str = "bilinear"
 
 
 class ImageReader:
@@ -39,6 +41,7 @@ class ImageReader:
     An array is (H, W) for grey, (H, W, 3) for RGB or (H, W, 4) for RGB with opacity.
 
     size: pixels per side; the shorter side is resized to it, the longer one cropped at both ends.
+    interpolation: how pixels are resampled, with antialiasing in either case.
     augmentation: random crops, flips and colours, in training only; without it, training reads the
         same square as prediction.
     max_megapixels: a larger image is refused before it is decoded.
@@ -50,17 +53,21 @@ class ImageReader:
         self,
         *,
         size: PositiveInt = 224,
+        interpolation: Interpolation = "bilinear",
         augmentation: Augmentation | None = None,
         max_megapixels: PositiveFloat = MAX_MEGAPIXELS,
     ) -> None:
         self._size = size
-        self._transform = None if augmentation is None else build_transform(augmentation, size)
+        self._interpolation: Interpolation = interpolation
+        self._transform = (
+            None if augmentation is None else build_transform(augmentation, size, interpolation)
+        )
         self._max_megapixels = max_megapixels
 
     @property
     def spec(self) -> ImageSpec:
         """What the encoder is built from."""
-        return ImageSpec(3, self._size)
+        return ImageSpec(3, self._size, self._interpolation)
 
     @property
     def random(self) -> bool:
@@ -83,7 +90,7 @@ class ImageReader:
         """
         image = decode_image(value, self._max_megapixels)
         if generator is None or self._transform is None:
-            image = centre_square(image, self._size)
+            image = centre_square(image, self._size, self._interpolation)
         else:
             image = augment(image, self._transform, generator)
         pixels: Tensor = pil_to_tensor(image)  # (3, H, W)

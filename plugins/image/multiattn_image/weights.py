@@ -37,8 +37,8 @@ def load_weights(network: nn.Module, weights: str, backbone: str, data_root: Pat
         state_dict, origin = _download_state_dict(backbone, choice), f"torchvision's {choice}"
     else:
         path = data_root / weights
-        state_dict, origin = _read_state_dict(path), str(path)
-    _copy_into(network, state_dict, origin)
+        state_dict, origin = read_state_dict(path), str(path)
+    copy_into(network, state_dict, origin)
     return f"{backbone} from {origin}"
 
 
@@ -53,7 +53,7 @@ def _download_state_dict(backbone: str, choice: Any) -> Mapping[str, Tensor]:
     return network.state_dict()
 
 
-def _read_state_dict(path: Path) -> Mapping[str, Tensor]:
+def read_state_dict(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name. Raises UserError where there are none."""
     try:
         if _is_safetensors(path):
@@ -99,7 +99,8 @@ def _is_safetensors(path: Path) -> bool:
 
 
 @torch.no_grad()
-def _copy_into(network: nn.Module, state_dict: Mapping[str, Tensor], origin: str) -> None:
+def copy_into(network: nn.Module, state_dict: Mapping[str, Tensor], origin: str) -> None:
+    """Copy tensors into a network; raises UserError where one lacks or has another shape."""
     own = network.state_dict()
     mismatches = [
         f"{name} {tuple(tensor.shape)}, got {tuple(state_dict[name].shape)}"

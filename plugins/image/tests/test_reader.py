@@ -47,6 +47,16 @@ def test_the_shorter_side_is_resized_and_the_centre_kept(size, scene):
     assert (ImageReader(size=32).read(image).int() - expected).abs().max() <= 6
 
 
+@pytest.mark.parametrize("name", ["bilinear", "bicubic", "lanczos"])
+def test_interpolation_is_pillows_and_told_to_the_encoder(name, scene):
+    reader = ImageReader(size=32, interpolation=name)
+    wanted = scene(50, 50).resize((32, 32), PIL.Image.Resampling[name.upper()])
+    assert np.array_equal(reader.read(scene(50, 50)).permute(1, 2, 0).numpy(), np.asarray(wanted))
+    assert reader.spec == ImageSpec(3, 32, name)
+    augmented = ImageReader(size=32, interpolation=name, augmentation=Augmentation(scale=(1, 1)))
+    assert f"interpolation=InterpolationMode.{name.upper()}" in str(augmented._transform)
+
+
 def test_a_very_long_image_is_cropped_before_it_is_resized(scene):
     assert ImageReader(size=224).read(scene(8, 4000)).shape == (3, 224, 224)
 
