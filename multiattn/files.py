@@ -30,18 +30,20 @@ def damage_as_user_error(path: Path, what: str) -> Iterator[None]:
 def atomic_replace(path: Path) -> Iterator[Path]:
     """Yield a temporary path for a file or folder, which is then flushed to disk and renamed.
 
-    ``path`` is complete at every moment, old or new. Raises UserError if writing fails (disk full,
-    read-only), leaving the old content unchanged. A folder cannot replace an existing folder.
+    ``path`` is complete at every moment, old or new; of several processes that write in one folder,
+    each waits for the one before. Raises UserError if writing fails (disk full, read-only), leaving
+    the old content unchanged. A folder cannot replace an existing folder.
     """
-    beside = path.with_name(f".{path.name}.partial")
+    beside = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(beside)
-        yield beside
-        for file in [*beside.rglob("*"), beside]:
-            flush_to_disk(file)
-        beside.replace(path)
-        flush_to_disk(path.parent)
+        with _only_writer(path.parent):
+            _remove(beside)
+            yield beside
+            for file in [*beside.rglob("*"), beside]:
+                flush_to_disk(file)
+            beside.replace(path)
+            flush_to_disk(path.parent)
     except OSError as error:
         with suppress(OSError):
             _remove(beside)
@@ -87,6 +89,36 @@ def truncate(path: Path, size: int) -> None:
         raise UserError(
             f"could not write {path}: {error.strerror or error}; make it writable"
         ) from error
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder, if there is one, with all that is in it; a kill never leaves a part."""
+    beside = _beside(path)
+    _remove(beside)
+    if path.exists():
+        path.replace(beside)
+        _remove(beside)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes in a folder; being killed lets the next one go on."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems cannot lock a folder
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -72,6 +72,26 @@ def test_a_lock_is_waited_for_with_a_message_until_its_holder_is_killed(tmp_path
             assert said == ["waiting"]
 
 
+def test_processes_that_replace_one_file_at_once_never_tear_it(tmp_path):
+    path = tmp_path / "report.html"
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom multiattn.files import write_bytes\n"
+        "for _ in range(60):\n    write_bytes(Path(sys.argv[1]), sys.argv[2].encode() * 300_000)\n"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), letter], stderr=subprocess.PIPE)
+        for letter in "ab"
+    ]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        content = path.read_bytes() if path.exists() else b"a" * 300_000
+        assert content in (b"a" * 300_000, b"b" * 300_000)
+        seen.add(content[:1])
+    assert [writer.communicate()[1] for writer in writers] == [b"", b""]
+    assert seen == {b"a", b"b"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_lock_file_left_behind_is_no_lock(tmp_path):
     path = tmp_path / ".lock"
     path.touch()
