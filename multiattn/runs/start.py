@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from multiattn.data.corpus import media_sources
 from multiattn.data.rows import Row
 from multiattn.errors import UserError
-from multiattn.files import write_bytes, write_json
+from multiattn.files import remove_folder, write_bytes, write_json
 from multiattn.recipe.loading import dump_recipe, load_recipe, refuse_differences
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.discovery import versions
@@ -124,8 +123,9 @@ def _check_resumable(request: RunRequest, old: RecipeSettings) -> None:
     run = request.run
     if not run.has_checkpoint and not run.weights.exists():
         if old != request.settings:  # it ended before training; only these were fitted
-            for folder in (run.tokenizer.parent, run.source("").parent):
-                shutil.rmtree(folder, ignore_errors=True)
+            run.start.unlink(missing_ok=True)
+            for folder in (run.tokenizer.parent, run.source("")):
+                remove_folder(folder)
             write_bytes(run.recipe, dump_recipe(request.settings).encode())
         return
     what = f"a run that continues in {run.path}"

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import tiny_runs
@@ -171,6 +172,40 @@ def test_a_run_that_ended_before_its_first_checkpoint_may_change(tmp_path, monke
             tiny_runs.trained(tiny_runs.start(tmp_path))
     changed = tiny_runs.start(tmp_path, ["target.tokenizer.kind=word", "training.steps=1"])
     assert "word" in tiny_runs.trained(changed).tokenizer.read_text()
+
+
+def test_a_run_that_changes_before_its_first_checkpoint_keeps_its_lock_and_what_else_is_there(
+    tmp_path, monkeypatch
+):
+    started = tiny_runs.start(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", mock.Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            tiny_runs.trained(started)
+    (started.run.path / "notes.txt").write_text("precious")
+    changed = tiny_runs.start(tmp_path, ["target.tokenizer.kind=word", "training.steps=1"])
+    again = tiny_runs.start(tmp_path, ["target.tokenizer.kind=word", "training.steps=1"], "new")
+    for number in (0, 1, 2, 5):
+        with monkeypatch.context() as patch:
+            disk_operations(patch, number)
+            with pytest.raises(Killed):
+                tiny_runs.trained(changed)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "load", _refused_if_started_twice(changed.run))
+        tiny_runs.trained(changed)
+    assert (started.run.path / "notes.txt").read_text() == "precious"
+    assert same(changed.run, tiny_runs.trained(again))
+
+
+def _refused_if_started_twice(run):
+    load = checkpoint.load
+
+    def checked(*arguments):
+        with pytest.raises(UserError, match="another process is training"), run.locked():
+            pass
+        return load(*arguments)
+
+    return checked
 
 
 def test_one_changed_bit_of_the_weights_is_noticed(finished):
