@@ -6,9 +6,11 @@ plain line each time something is logged.
 
 from __future__ import annotations
 
+import errno
 import json
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from multiattn.errors import printable
+from multiattn.errors import UserError, printable
 from multiattn.files import append_line, damage_as_user_error, flush_to_disk, truncate
 from multiattn.progress import draw_on, progress_bar
 from multiattn.run_folder import RunFolder
 from multiattn.scoring.scale import factor, unit_of
 from multiattn.training.trainer import LogValues
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Tracker(Protocol):
@@ -60,8 +64,38 @@ class RunLog:
         self._tracker.tracker.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
-        self._tracker.finish()
-        self._display.close()
+        try:
+            self._tracker.finish()
+        finally:
+            self._display.close()
+
+
+@contextmanager
+def full_disk_as_user_error(run: RunFolder) -> Iterator[None]:
+    """Train in this context: a disk that is full for TensorBoard's files raises a UserError.
+
+    TensorBoard writes in its own thread; what fails there is raised by the next call as well, so
+    that the thread need not print a traceback.
+    """
+    print_traceback = threading.excepthook
+
+    def unless_raised(failed: threading.ExceptHookArgs) -> None:
+        of_tensorboard = type(failed.thread).__module__.startswith("tensorboard.")
+        if not (of_tensorboard and isinstance(failed.exc_value, OSError)):
+            print_traceback(failed)
+
+    threading.excepthook = unless_raised
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"could not write {error.filename or run.path / 'tensorboard'}: {error.strerror}; free "
+            "some space, then repeat the command: it continues from the last checkpoint"
+        ) from error
+    finally:
+        threading.excepthook = print_traceback
 
 
 class Display(Protocol):

@@ -23,7 +23,13 @@ from multiattn.data.text_forms import form_warnings
 from multiattn.errors import printable
 from multiattn.registry.host import Host
 from multiattn.runs.build import TrainingSetup, build_training
-from multiattn.runs.log import Display, OnFieldScale, RunLog, display_for
+from multiattn.runs.log import (
+    Display,
+    OnFieldScale,
+    RunLog,
+    display_for,
+    full_disk_as_user_error,
+)
 from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.source_sizes import source_sizes
 from multiattn.runs.start import RunRequest, open_run_folder, record_run
@@ -63,7 +69,7 @@ def train(
     """
     main = accelerator.is_main_process
     request = replace(request, settings=with_unicode_of(request.settings, request.run))
-    with request.run.locked() if main else nullcontext():
+    with request.run.locked() if main else nullcontext(), full_disk_as_user_error(request.run):
         with accelerator.main_process_first():
             if main:
                 open_run_folder(request, host)
