@@ -134,7 +134,7 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Let only one process train a run; the lock is released when it ends, even if killed."""
         try:
-            lock = acquired_lock(self.path / ".lock", self._refuse_second_start)
+            lock = acquired_lock(self.path / ".lock", lambda: _refuse(f"training {self.path}"))
         except OSError as error:
             raise UserError(
                 f"expected a folder to write the run to, got {self.path} ({error.strerror}); "
@@ -143,5 +143,20 @@ class RunFolder:
         with lock:
             yield
 
-    def _refuse_second_start(self) -> NoReturn:
-        raise UserError(f"another process is training {self.path}; wait for it, or stop it first")
+    @contextmanager
+    def results_locked(self, folder: Path) -> Iterator[None]:
+        """Let only one process write a folder of results, as ``locked`` does for training."""
+        try:
+            path = self.path / f".{folder.name}.lock"
+            lock = acquired_lock(path, lambda: _refuse(f"writing {folder}"))
+        except OSError as error:
+            raise UserError(
+                f"could not write {folder}: {error.strerror}; free some space or make it "
+                "writable, then repeat the command"
+            ) from error
+        with lock:
+            yield
+
+
+def _refuse(at_work: str) -> NoReturn:
+    raise UserError(f"another process is {at_work}; wait for it, or stop it first")

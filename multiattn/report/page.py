@@ -113,7 +113,7 @@ def _part(
         summary=settings.summary,
         results={
             file.parent.name: Results.read(file.parent)
-            for file in sorted(run.path.glob("results/*/scores.json"))
+            for file in sorted(run.path.glob("results/[!.]*/scores.json"))
         },
         examples=examples,
         missing=_relative_to(folders, missing),

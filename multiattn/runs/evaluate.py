@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def evaluate(
     """Decode and score a split into the folder ``RUN/results/SPLIT[@TAG]``.
 
     Existing results for the same settings and weights are returned; results for other settings are
-    never overwritten. Raises UserError.
+    never overwritten. Raises UserError, also if another process is writing the same folder.
     """
     if "/" in tag:
         raise UserError(
@@ -47,15 +48,36 @@ def evaluate(
         )
     folder = system.run.results(split, tag)
     decoding = _decoding(system, split)
-    with accelerator.main_process_first():
-        existing = _existing_scores(folder, decoding)
-    if existing is not None:
-        return existing
-    started = time.perf_counter()
+    with ExitStack() as lock:
+        with accelerator.main_process_first():
+            existing = _existing_scores(folder, decoding)
+            if existing is None and accelerator.is_main_process:
+                lock.enter_context(system.run.results_locked(folder))
+                existing = _existing_scores(folder, decoding)  # another process may have ended
+                if existing is None:
+                    _set_aside(folder)
+        if existing is not None:
+            return existing
+        return _evaluate_into(folder, decoding, system, splits, accelerator)
+
+
+def _evaluate_into(
+    folder: Path,
+    decoding: dict[str, Any],
+    system: System,
+    splits: Splits,
+    accelerator: Accelerator,
+) -> dict[str, Score]:
+    started, split = time.perf_counter(), decoding["split"]
     splits.require(split)
     system.model.to(accelerator.device)
     evaluate_split = _evaluate_outputs if system.settings.sources else _evaluate_perplexity
     results = evaluate_split(system, splits, split, accelerator)
+    if _decoding(system, split) != decoding:
+        raise UserError(
+            f"expected the runs that {system.run.path} is decoded with to stay as they are, got "
+            "other weights meanwhile; repeat the command once their training has ended"
+        )
     if accelerator.is_main_process:
         decoding["seconds"] = round(time.perf_counter() - started, 2)
         Results(results.scores, decoding, results.groups).write(
@@ -152,7 +174,7 @@ def _decoding(system: System, split: str) -> dict[str, Any]:
         "split": split,
         "search": search.model_dump(mode="json"),
         "evaluation": system.settings.evaluation.model_dump(mode="json"),
-        "weights": _digest(system.run),
+        "weights": system.digest,
     }
     joined = [*search.ensemble, *([search.language_model.run] if search.language_model else [])]
     if joined:
@@ -168,9 +190,9 @@ def _digest(run: RunFolder) -> str | None:
 
 
 def _existing_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Score] | None:
-    """Scores already in the folder for the same settings. Raises UserError for other settings.
+    """Scores already in the folder for the same settings and weights; None for other weights.
 
-    Results of older weights are moved aside, under another name.
+    Raises UserError for other settings.
     """
     if not folder.exists():
         return None
@@ -181,14 +203,20 @@ def _existing_scores(folder: Path, decoding: Mapping[str, Any]) -> dict[str, Sco
     if not changed:
         return dict(kept.scores)
     if {*changed} <= {"weights", "joined"}:
-        digests = [before["weights"], *map(str, (before["joined"] or {}).values())]
-        called = "-".join(digest[:8] for digest in digests)
-        folder.rename(folder.with_name(f"{folder.name}@weights-{called}"))
         return None
     raise UserError(
         f"expected the settings that {folder / 'scores.json'} was made with, got other "
         f"{' and '.join(changed)}; use another folder with --name TAG, or move this one away"
     )
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep the results of other weights, if there are any, under another name."""
+    if folder.exists():
+        decoding = Results.read(folder).decoding
+        digests = [decoding["weights"], *map(str, (decoding.get("joined") or {}).values())]
+        called = "-".join(digest[:8] for digest in digests)
+        folder.rename(folder.with_name(f"{folder.name}@weights-{called}"))
 
 
 def _with_defaults(decoding: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,10 @@ def check_row(
 
 @dataclass(frozen=True)
 class System:
-    """An opened trained run: everything that decoding needs."""
+    """An opened trained run: everything that decoding needs.
+
+    digest: SHA-256 of the file that the weights were read from; empty while they are trained.
+    """
 
     run: RunFolder
     settings: RecipeSettings
@@ -91,6 +94,7 @@ class System:
     processors: Processors
     model: Model
     objectives: tuple[WeightedObjective, ...]
+    digest: str = ""
 
     def generator(self) -> SequenceGenerator:
         """A generator for the model, with its search settings and the models of its ensemble.
@@ -119,8 +123,8 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
         settings = changed
     processors = load_processors(settings.sources, host, run)
     model, objectives = build_model(settings, host, processors.specs, processors.tokenizer.size)
-    load_weights(model, run.weights)
-    return System(run, settings, host, processors, model.eval(), objectives)
+    digest = load_weights(model, run.weights)
+    return System(run, settings, host, processors, model.eval(), objectives, digest)
 
 
 def _ensemble_member(system: System, run: RunFolder) -> Model:

@@ -72,7 +72,7 @@ def hypotheses_file(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    files = sorted([*path.glob("hypotheses.jsonl"), *path.glob("results/*/hypotheses.jsonl")])
+    files = sorted([*path.glob("hypotheses.jsonl"), *path.glob("results/[!.]*/hypotheses.jsonl")])
     if len(files) == 1:
         return files[0]
     if files:

@@ -5,13 +5,15 @@ A file without one, written by another program or an earlier version, is read as
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from multiattn.errors import UserError
@@ -28,12 +30,13 @@ def save_weights(model: nn.Module, path: Path) -> None:
     )
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load into ``model`` the weights that ``save_weights`` wrote.
+def load_weights(model: nn.Module, path: Path) -> str:
+    """Load into ``model`` the weights that ``save_weights`` wrote; return the file's SHA-256.
 
     Raises UserError for a file that is missing, damaged or from another model.
     """
-    state = read_weights(path)
+    content = _read(path)
+    state = _parse(path, content)
     own = model.state_dict()
     shared = _shared_names(own)
     expected = {name: leaf.shape for name, leaf in own.items() if name not in shared}
@@ -45,6 +48,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{', '.join(wrong[:5])}{' …' if len(wrong) > 5 else ''}; use the recipe that wrote it"
         )
     model.load_state_dict(state, strict=False)  # tied tensors are stored once, by first name
+    return hashlib.sha256(content).hexdigest()
 
 
 def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
@@ -55,23 +59,39 @@ def weights_to_bytes(state: Mapping[str, Tensor]) -> bytes:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The weights in a file. Raises UserError if it is missing or damaged."""
+    return _parse(path, _read(path))
+
+
+def _read(path: Path) -> bytes:
+    """The whole file at once, as training may replace it meanwhile."""
     try:
-        state = load_file(path)
-        with safe_open(path, framework="pt") as file:
-            checksum = (file.metadata() or {}).get(CHECKSUM)
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"expected weights at {path}, got no file; train the run first") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"expected safetensors weights, got {path}, which cannot be read ({error}); it may be "
-            "truncated: restore it or train again"
-        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _parse(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        state = load(content)
+    except SafetensorError as error:
+        raise _unreadable(path, error) from error
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    checksum = header.get("__metadata__", {}).get(CHECKSUM)
     if checksum is not None and checksum != _checksum(state):
         raise UserError(
             f"expected the weights that were written to {path}, got others, as their checksum "
             "shows; the file is damaged: restore it or train again"
         )
     return state
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"expected safetensors weights, got {path}, which cannot be read ({error}); it may be "
+        "truncated: restore it or train again"
+    )
 
 
 def _checksum(state: Mapping[str, Tensor]) -> str:
