@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -145,9 +145,9 @@ class RunFolder:
 
     @contextmanager
     def results_locked(self, folder: Path) -> Iterator[None]:
-        """Let only one process write a folder of results, as ``locked`` does for training."""
+        """Let only one process write a folder of results; the lock leaves no file behind."""
+        path = self.path / f".{folder.name}.lock"
         try:
-            path = self.path / f".{folder.name}.lock"
             lock = acquired_lock(path, lambda: _refuse(f"writing {folder}"))
         except OSError as error:
             raise UserError(
@@ -155,7 +155,11 @@ class RunFolder:
                 "writable, then repeat the command"
             ) from error
         with lock:
-            yield
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows removes it on release
+                    path.unlink()
 
 
 def _refuse(at_work: str) -> NoReturn:
