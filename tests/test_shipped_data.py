@@ -327,7 +327,7 @@ def test_objects_in_scenes_are_small_and_do_not_overlap():
 
 def test_the_attention_probe_measures_uniform_and_pointed_attention(monkeypatch):
     pytest.importorskip("PIL.Image")
-    monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     probe = importlib.import_module("probe_scenes")
     mask = probe.box_mask([(32, 0, 64, 16), (100, 100, 128, 128)], (128, 128))
     uniform = np.full((7, 7), 1 / 49)
@@ -344,7 +344,7 @@ def test_the_attention_probe_measures_uniform_and_pointed_attention(monkeypatch)
 
 def test_the_attention_probe_matches_nouns_by_number_and_colour(monkeypatch):
     pytest.importorskip("PIL.Image")
-    monkeypatch.syspath_prepend(str(DATA.parent / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     probe = importlib.import_module("probe_scenes")
     objects = [
         {"name": "red cross", "box": [0, 0, 64, 64]},
