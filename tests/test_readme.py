@@ -157,7 +157,7 @@ def test_every_import_in_the_readme_works():
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-def test_the_attributes_of_a_prediction_that_it_shows_exist():
+def test_the_attributes_of_a_prediction_that_it_shows_exist(host):
     from multiattn.prediction.prediction import Prediction
 
     (block,) = (block for block in blocks("python") if "multiattn.load" in block)

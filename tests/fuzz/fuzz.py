@@ -49,7 +49,7 @@ def outcome(target: Target, seed: int) -> tuple[str, str]:
             target.attempt(random.Random(seed))
     except UserError as error:
         sentence = str(error)
-        if len(sentence) > 2000 or any(
+        if max(map(len, sentence.split("\n"))) > 2000 or any(
             ord(letter) < 32 and letter not in "\n\t" for letter in sentence
         ):
             return "sentence", f"{len(sentence)} characters: {sentence[:300]!r}"
