@@ -1,0 +1,1 @@
+"""Pretrained encoders of Hugging Face for multiattn; ``plugin.py`` lists all components."""
