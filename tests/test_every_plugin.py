@@ -21,8 +21,11 @@ PLUGINS = sorted(
     for path in FOLDERS.glob("*/pyproject.toml")
     if importlib.util.find_spec(f"multiattn_{path.parent.name}") is not None
 )
-HEAVY = "{'torch', 'torchaudio', 'torchvision', 'librosa', 'soundfile', 'PIL', 'pycocoevalcap'}"
-CORPORA_IN_README = {"text": 5, "audio": 6, "image": 7}
+HEAVY = (
+    "{'torch', 'torchaudio', 'torchvision', 'librosa', 'soundfile', 'PIL', 'pycocoevalcap', "
+    "'transformers', 'huggingface_hub'}"
+)
+CORPORA_IN_README = {"text": 5, "audio": 6, "image": 7, "huggingface": 0}
 
 
 def records(plugin: str) -> list[Record]:

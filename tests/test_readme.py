@@ -24,7 +24,10 @@ README = ROOT / "README.md"
 
 PAGES = [README, *sorted((ROOT / "recipes").glob("*/README.md"))]
 COMMAND = re.compile(r"^(?:    )?(?:pip install uv && uv run )?(multiattn [a-z].*)$", re.MULTILINE)
-DISTRIBUTIONS = ("multiattn", "multiattn-text", "multiattn-audio", "multiattn-image")
+DISTRIBUTIONS = (
+    *("multiattn", "multiattn-text", "multiattn-audio", "multiattn-image"),
+    "multiattn-huggingface",
+)
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -65,7 +68,7 @@ def test_there_are_exactly_two_commands_to_begin_with():
     section = README.read_text("utf-8").split("\n## Two commands\n")[1].split("\nWhere ")[0]
     assert re.findall(r"^```sh\n(.*?)\n```$", section, re.MULTILINE) == [
         "pip install uv && uv run multiattn run translation",
-        "pip install uv && uv run pytest",
+        "pip install uv && uv run --all-groups pytest",
     ]
 
 
@@ -73,7 +76,7 @@ def test_ci_runs_the_second_of_them():
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     (pattern,) = re.findall(r"grep -m 1 -E '(.*?)' README.md", script)
     assert re.findall(pattern, README.read_text("utf-8"), re.MULTILINE) == [
-        "pip install uv && uv run pytest"
+        "pip install uv && uv run --all-groups pytest"
     ]
 
 

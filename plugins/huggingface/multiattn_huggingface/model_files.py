@@ -15,10 +15,11 @@ from typing import Any
 from multiattn import UserError
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "*.bpe.model")
 SETTINGS = (
-    *("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json"),
-    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
-    *("vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
+    *("config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt"),
+    *VOCABULARIES,
 )
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
@@ -75,6 +76,15 @@ def read_processor(folder: Path, part: str) -> Mapping[str, Any]:
             "model comes from"
         )
     return found
+
+
+def check_vocabulary(folder: Path) -> None:
+    """Raise UserError for a folder without a vocabulary: transformers would make an empty one."""
+    if not _files(folder, VOCABULARIES):
+        raise UserError(
+            f"expected a tokenizer in {folder}, got none; copy tokenizer.json and "
+            "tokenizer_config.json from where the model comes from"
+        )
 
 
 def copy_settings(source: Path, target: Path) -> None:

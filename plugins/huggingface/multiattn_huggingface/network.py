@@ -75,8 +75,9 @@ def load_weights(network: nn.Module, spec: ModelSpec, family: Family, data_root:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Neither bars nor reports of transformers: what is wrong is said in an error."""
-    from transformers.utils import logging as transformers_log
+    import transformers
 
+    transformers_log: Any = transformers.utils.logging
     level, bars = transformers_log.get_verbosity(), transformers_log.is_progress_bar_enabled()
     transformers_log.set_verbosity(logging.ERROR)
     transformers_log.disable_progress_bar()

@@ -142,7 +142,8 @@ class SpeechEncoder(HuggingFaceEncoder):
         field = self._receptive_field()
         padded = F.pad(waveforms, (0, max(0, field - waveforms.size(1))))
         if self.network.config.feat_extract_norm != "group":
-            return self.network.feature_extractor(padded).transpose(1, 2)  # type: ignore[no-any-return]
+            frames: Tensor = self.network.feature_extractor(padded)
+            return frames.transpose(1, 2)
         rows = [
             self.network.feature_extractor(padded[[row], : max(field, length)])[0].T
             for row, length in enumerate(lengths.tolist())

@@ -14,7 +14,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from multiattn import Tokenizer, UserError
 from multiattn_huggingface.families import TextModelSpec, check_family
-from multiattn_huggingface.model_files import copy_settings, find_settings, read_json
+from multiattn_huggingface.model_files import (
+    check_vocabulary,
+    copy_settings,
+    find_settings,
+    read_json,
+)
 
 NO_LIMIT = 1_000_000  # tokenizers without a limit state a number above this
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "mpnet")  # count positions from the padding's id on
@@ -149,6 +154,7 @@ def _tokenizer(folder: Path, model: str) -> Any:
             f"expected a tokenizer that transformers itself implements, got that of {model}, which "
             "asks for code of its own (auto_map), and that is never run; choose another model"
         )
+    check_vocabulary(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
@@ -156,7 +162,7 @@ def _tokenizer(folder: Path, model: str) -> Any:
     except Exception as error:  # many kinds, from files that are damaged or not there
         raise UserError(
             f"expected a tokenizer in {folder}, got {' '.join(str(error).split())}; copy "
-            "tokenizer.json and tokenizer_config.json from where the model comes from"
+            "tokenizer.json from where the model comes from"
         ) from error
     if not tokenizer.is_fast:
         raise UserError(

@@ -113,7 +113,8 @@ class VisionEncoder(HuggingFaceEncoder):
         output = self.network(pixel_values=images, output_hidden_states=True)
         if self.family.first_tokens:
             return self.kept(output.hidden_states, output.last_hidden_state)
-        return output.hidden_states[self.layer].unsqueeze(1)  # type: ignore[no-any-return]
+        stage: Tensor = output.hidden_states[self.layer]
+        return stage.unsqueeze(1)
 
 
 def _check_size(config: Any, size: int) -> None:

@@ -164,6 +164,7 @@ def test_what_is_neither_a_folder_nor_a_name_on_the_hub_is_refused(tmp_path):
         fit("/no/such/model")
 
 
+NO_HUB = {"HF_ENDPOINT": "http://127.0.0.1:9"}
 OFFLINE = """
 from pathlib import Path
 from multiattn import UserError
@@ -175,9 +176,7 @@ except UserError as error:
 """
 
 
-@pytest.mark.parametrize(
-    "variable", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}]
-)
+@pytest.mark.parametrize("variable", [NO_HUB, {"HF_HUB_OFFLINE": "1"}])
 def test_a_name_that_needs_the_network_fails_at_once_without_one(tmp_path, variable):
     environment = {**os.environ, "HF_HOME": str(tmp_path), **variable}
     begin = time.monotonic()
@@ -203,11 +202,7 @@ def test_a_model_in_the_hubs_cache_needs_no_network(saved, tmp_path):
     shutil.copytree(saved("bert"), root / "snapshots" / "abc")
     (root / "refs").mkdir()
     (root / "refs" / "main").write_text("abc")
-    environment = {
-        **os.environ,
-        "HF_HOME": str(tmp_path),
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-    }
+    environment = {**os.environ, "HF_HOME": str(tmp_path), **NO_HUB}
     found = subprocess.run(
         [sys.executable, "-c", CACHED], env=environment, capture_output=True, text=True, check=True
     ).stdout

@@ -145,8 +145,9 @@ def test_the_norm_after_the_layers_is_trained_with_the_last_layer(saved):
 
 
 def write(path, seconds, rate=RATE):
-    noise = np.random.default_rng(1).standard_normal(int(seconds * rate)) / 10
-    soundfile.write(path, noise, rate)
+    moments = np.arange(int(seconds * rate)) / rate
+    tone = 0.2 * np.sin(2 * np.pi * 220 * moments) * np.sin(9 * moments)
+    soundfile.write(path, tone, rate)
     return str(path)
 
 
