@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         FittedReader,
         JointReader,
         ObjectReader,
+        PretrainedReader,
         Reader,
         TokenizingReader,
     )
@@ -74,6 +75,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "Reader",
         (
             "FittedReader",
+            "PretrainedReader",
             "DeterministicReader",
             "TokenizingReader",
             "JointReader",
@@ -146,6 +148,7 @@ __all__ = [
     "OutputFreeObjective",
     "PreparedObjective",
     "PretrainedEncoder",
+    "PretrainedReader",
     "Reader",
     "Recurrence",
     "Renderer",

@@ -75,6 +75,14 @@ class FittedReader(Protocol):
 
 
 @runtime_checkable
+class PretrainedReader(Protocol):
+    """A reader that takes files of a pretrained model, such as its tokenizer, when it is fitted."""
+
+    def start_from(self, data_root: Path) -> None:
+        """Called before ``fit`` with the folder below which such files lie."""
+
+
+@runtime_checkable
 class DeterministicReader(Protocol):
     """A reader with ``random = False``: it ignores the generator, so tensors may be cached."""
 

@@ -69,7 +69,9 @@ def build_training(
     cache is filled or used. Raises UserError.
     """
     settings = request.settings
-    processors = fit_processors(settings.sources, settings.target, host, splits, run)
+    processors = fit_processors(
+        settings.sources, settings.target, host, splits, run, request.data_root
+    )
     readers, tokenizer = processors.readers, processors.tokenizer
     seed_generators(settings.seed, "weights")
     model, objectives = build_model(settings, host, processors.specs, tokenizer.size)

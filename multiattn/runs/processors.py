@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multiattn.data.collation import FittedReader, JointReader, TokenizingReader
+from multiattn.data.collation import (
+    FittedReader,
+    JointReader,
+    PretrainedReader,
+    TokenizingReader,
+)
 from multiattn.data.rows import Fields
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
@@ -71,16 +76,20 @@ def fit_processors(
     host: Host,
     splits: Splits,
     run: RunFolder | None,
+    data_root: Path = Path(),
 ) -> Processors:
     """Tokenizer and readers, loaded from the run folder, or fitted and written there.
 
-    Without a run they are fitted but not written (``--dry-run``).
+    Without a run they are fitted but not written (``--dry-run``). data_root: where pretrained
+    readers look for their model.
     """
     readers = _build_readers(sources, host)
     if run is not None:
         run.check_fitted()
     tokenizer = _tokenizer(target, readers, splits, run)
     for name, reader in readers.items():
+        if isinstance(reader, PretrainedReader):
+            reader.start_from(data_root)
         if isinstance(reader, FittedReader):
             folder = None if run is None else run.source(name)
             _fit_reader(
