@@ -118,12 +118,10 @@ def table_examples(
     Raises UserError for an unreadable file and BadRowError at a bad row. If ``on_bad_row`` is
     given, a bad row is left out instead, and ``on_bad_row`` is called with the message.
     """
-    rows: Iterator[tuple[int, bytes]] = enumerate(read_lines(path), start=1)
+    rows, kind = _records(path)
     cells_of = _json_cells
-    kind = path.with_name(path.name.removesuffix(".gz")).suffix.lower()
     if kind != ".jsonl":
         cut = _cut_at_tabs if kind == ".tsv" else _cut_at_commas
-        rows = rows if kind == ".tsv" else _csv_records([raw for _, raw in rows])
         cells_of = partial(_separated_cells, cut, _header(path, rows, cut))
 
     def example(line: int, raw: bytes) -> Example:
@@ -131,6 +129,20 @@ def table_examples(
         return make(TableRow(cells_of(_decode(raw, place), place), place))
 
     return collect_examples(rows, example, on_bad_row)
+
+
+def blank_rows(path: Path) -> set[int]:
+    """The positions of the blank rows of a table, from 0 on, its header not counted."""
+    rows, kind = _records(path)
+    below = 0 if kind == ".jsonl" else 1
+    return {position - below for position, (_, raw) in enumerate(rows) if not raw.strip()}
+
+
+def _records(path: Path) -> tuple[Iterator[tuple[int, bytes]], str]:
+    """The rows of a file, a header among them, with their line numbers; and its suffix."""
+    rows: Iterator[tuple[int, bytes]] = enumerate(read_lines(path), start=1)
+    kind = path.with_name(path.name.removesuffix(".gz")).suffix.lower()
+    return (_csv_records([raw for _, raw in rows]) if kind == ".csv" else rows), kind
 
 
 def _csv_records(lines: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -6,12 +6,12 @@ A file is read by what it is; ``looks_like_path`` tells a mistyped path from a t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.tables import KINDS, TableRow, table_examples
+from multiattn.data.tables import KINDS, TableRow, blank_rows, table_examples
 from multiattn.data.text_files import FileLine, decode_line, read_lines
 from multiattn.errors import UserError
 from multiattn.registry import records
@@ -100,19 +100,28 @@ def _decoded(raw: bytes, place: FileLine, source: str) -> Input:
         return error
 
 
-def rows_of(path: Path, columns: SourceColumns) -> list[Input]:
+def rows_of(
+    path: Path, columns: SourceColumns, notify: Callable[[str], object] = str
+) -> list[Input]:
     """An input per row of a table with a column per source, named like it or like its field.
 
-    The only column of a table serves the only source, whatever its name. Raises UserError for an
-    unreadable table, or a header without such a column.
+    The only column of a table serves the only source, whatever its name, which ``notify`` is told.
+    A blank row is a blank input. Raises UserError for an unreadable table, or a header without such
+    a column.
     """
     inputs: list[Input] = []
+    used: set[str] = set()
 
     def add(row: TableRow) -> Example:
         inputs.append(_cells(row, columns, path))
+        used.update(row.cells if len(row.cells) == 1 else ())
         return Example(str(row.place), {})
 
     table_examples(path, add, lambda sentence: inputs.append(UserError(sentence)))
+    for position in blank_rows(path):
+        inputs[position] = dict.fromkeys(columns.readers, "")
+    for name in sorted(used - {*columns.readers, *columns.fields.values()}):
+        notify(f"read the column {name} of {path}, its only one, as {', '.join(columns.readers)}")
     return inputs
 
 

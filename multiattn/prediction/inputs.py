@@ -32,6 +32,7 @@ from multiattn.prediction.input_files import (
 from multiattn.recipe.settings import SOURCE_NAME_PATTERN, SourceSettings
 from multiattn.registry import records
 from multiattn.registry.host import Host
+from multiattn.unicode import drop_invisible
 
 STANDARD_INPUT = "-"
 
@@ -103,7 +104,7 @@ class InputParser:
         path = Path(argument)
         if len(self.readers) != 1:
             if len(self.readers) > 1 and self._is_table(path):
-                return self._usable(rows_of(path, self._columns))
+                return self._usable(rows_of(path, self._columns, self.notify))
             names = ", ".join(self.readers) or "none: it takes no input"
             raise UserError(
                 f"expected SOURCE=VALUE with one of the sources ({names}), got {shown(argument)}; "
@@ -120,7 +121,7 @@ class InputParser:
         if self.as_text or not argument.strip():
             return [{name: argument}]
         if self._is_table(path):
-            return self._usable(rows_of(path, self._columns))
+            return self._usable(rows_of(path, self._columns, self.notify))
         if _is_kind_of_path(path, Path.is_dir):
             files = map(str, self._files(path, reader))
             return [one for file in files for one in self._content(name, file)]
@@ -194,8 +195,10 @@ class InputParser:
 
 
 def is_blank(given: Input) -> bool:
-    """Whether every value of an input is blank: nothing is decoded, and the output is empty."""
-    return isinstance(given, dict) and bool(given) and not any(map(str.strip, given.values()))
+    """Whether no value of an input has a visible character: its output is empty."""
+    if not isinstance(given, dict) or not given:
+        return False
+    return not any(drop_invisible(value).strip() for value in given.values())
 
 
 def _is_kind_of_path(path: Path, question: object) -> bool:

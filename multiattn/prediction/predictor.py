@@ -37,6 +37,7 @@ from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System, open_system
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
+from multiattn.unicode import drop_invisible
 
 OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
 InputValue = (
@@ -234,7 +235,7 @@ class Predictor:
         accepted = reader.accepts if isinstance(reader, ObjectReader) else ()
         if isinstance(value, accepted) and not isinstance(value, str | Path):
             return value
-        if not isinstance(value, str | Path) or not str(value).strip():
+        if not isinstance(value, str | Path) or not drop_invisible(str(value)).strip():
             others = "".join(f" or {kind.__name__}" for kind in accepted)
             raise UserError(
                 f"expected a text or a path{others} for the source {shown(name)}, got "

@@ -160,7 +160,7 @@ def load_recipe(
             mistakes.append(Mistake(override, str(mistake)))
             overridden.append(override)
     settings, found = _check(tree, host)
-    while refused := nulls & {mistake.key for mistake in found}:
+    while refused := nulls & {mistake.key for mistake in found if not mistake.is_of_an_unknown_key}:
         nulls -= refused
         for key in refused:
             tree = yamlfile.without(tree, key.split("."))

@@ -25,6 +25,7 @@ from multiattn.registry import hooks
 from multiattn.registry.discovery import PluginEntry, canonical_name, find_plugins, is_switched_on
 from multiattn.registry.records import KINDS, Record
 from multiattn.registry.schema import (
+    UNKNOWN_SETTING,
     Mistake,
     Named,
     NamedComponent,
@@ -264,7 +265,7 @@ class Host:
                 mistakes.append(
                     Mistake(
                         f"{key}.{name}",
-                        f"expected a setting of {kind} {shown(named.name)}, got {shown(name)}; "
+                        f"{UNKNOWN_SETTING} {kind} {shown(named.name)}, got {shown(name)}; "
                         f"{suggestion(name, settings)}",
                     )
                 )

@@ -33,12 +33,20 @@ class Slot:
     kind: str
 
 
+UNKNOWN_KEY, UNKNOWN_SETTING = "expected a known key", "expected a setting of"
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A mistake in the value at a dotted key of a recipe, described in a sentence."""
 
     key: str
     sentence: str
+
+    @property
+    def is_of_an_unknown_key(self) -> bool:
+        """Whether the key itself is wrong, whatever its value."""
+        return self.sentence.startswith((UNKNOWN_KEY, UNKNOWN_SETTING))
 
     def __str__(self) -> str:
         return f"{self.key}: {self.sentence}"
@@ -166,7 +174,7 @@ def _sentence(details: Sequence[ErrorDetails], expected: Any, path: Sequence[str
         return "expected a value, got none; give one"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(expected, path[:-1])
-        return f"expected a known key, got {shown(path[-1])}; {suggestion(path[-1], known)}"
+        return f"{UNKNOWN_KEY}, got {shown(path[-1])}; {suggestion(path[-1], known)}"
     wanted = [each["msg"].removeprefix("Input should be ") for each in details]
     wanted = [each.removeprefix("Value error, ").split(" or instance of ")[0] for each in wanted]
     first = wanted[0][0].lower() + wanted[0][1:]

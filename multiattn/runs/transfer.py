@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multiattn.data.collation import FittedReader
 from multiattn.engine.model import Model
 from multiattn.errors import UserError
 from multiattn.runs.processors import TARGET, Processors
@@ -140,8 +141,9 @@ def _learned_files(processors: Processors, side: str) -> dict[str, bytes]:
     """Every file that the source (or TARGET) would write into a run folder, by file name."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        if side in processors.readers:
-            processors.readers[side].save(folder)
+        reader = processors.readers.get(side)
+        if isinstance(reader, FittedReader):
+            reader.save(folder)
         if processors.tokenizer_of(side) is processors.tokenizer:
             processors.tokenizer.save(folder / "target")
         files = [file for file in folder.rglob("*") if file.is_file()]

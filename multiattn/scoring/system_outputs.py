@@ -52,7 +52,19 @@ def read_files(
         for source, one, number in zip(sources, forms, counts, strict=True)
         if one is not PLAIN and (one.cut or source.suffix != one.suffix)
     )
-    return ScoringFiles(outputs, targets, notes)
+    return ScoringFiles(outputs, targets, (*notes, *_unmatched(outputs, targets)))
+
+
+def _unmatched(outputs: Sequence[SystemOutputs], targets: Sequence[ReferenceFile]) -> list[str]:
+    """A note if some files have ids and others none, so that lines are matched by position."""
+    files: tuple[SystemOutputs | ReferenceFile, ...] = (*outputs, *targets)
+    without = [file.name for file in files if file.ids is None]
+    if not without or len(without) == len(files):
+        return []
+    return [
+        f"{' and '.join(without)}: no ids, so lines are matched by position; make sure that they "
+        "are in the order of the other files"
+    ]
 
 
 def read_outputs(source: str, form: str | None = None) -> SystemOutputs:

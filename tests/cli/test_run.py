@@ -109,7 +109,11 @@ def test_a_blank_input_is_an_empty_line_and_no_failure(ran, tmp_path):
     folder, _ = ran
     alone = call("predict", folder / "run", "abc", "gh").stdout.splitlines()
     (tmp_path / "in.en").write_text("abc\n\ngh\n  \n")
-    for arguments, stdin in ([tmp_path / "in.en"], ""), (["-"], "abc\n\ngh\n \n"):
+    (tmp_path / "in.jsonl").write_text('{"letters": "abc"}\n\n{"letters": "gh"}\n \n')
+    (tmp_path / "in.tsv").write_text("id\tletters\n1\tabc\n\n2\tgh\n  \n")
+    (tmp_path / "in.csv").write_text("id,letters\n1,abc\n\n2,gh\n  \n")
+    files = [([tmp_path / f"in.{kind}"], "") for kind in ("en", "jsonl", "tsv", "csv")]
+    for arguments, stdin in (*files, (["-"], "abc\n\u200b\ngh\n\ufeff \u00ad\n")):
         result = call("predict", folder / "run", *arguments, stdin=stdin)
         assert result.exit_code == 0, result.output
         assert result.stdout == f"{alone[0]}\n\n{alone[1]}\n\n"

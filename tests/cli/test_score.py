@@ -480,7 +480,11 @@ def test_json_without_a_telling_name_is_recognised_and_said(multiattn, tmp_path)
     lines = "\n".join(map(json.dumps, rows(GOOD)))
     result = multiattn("score", "hits", "--hyp", "-", "--ref", "ref", "--json", stdin=lines)
     assert json.loads(result.stdout)["hits"]["value"] == 0.8
-    assert result.stderr == "read standard input as JSON lines: 100 lines\n"
+    assert result.stderr.splitlines() == [
+        "read standard input as JSON lines: 100 lines",
+        "ref: no ids, so lines are matched by position; make sure that they are in the order of "
+        "the other files",
+    ]
     results = json.dumps(coco(GOOD))
     (tmp_path / "refs.json").write_text(json.dumps({"annotations": coco(REFERENCES)}))
     result = multiattn("score", "hits", "--hyp=-", "--ref=refs.json", "--json", stdin=results)

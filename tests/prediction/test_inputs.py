@@ -154,6 +154,15 @@ def test_a_file_is_read_by_what_it_is(text, forms):
         assert list(as_text.parse([str(path)], [])) == [{"en": str(path)}]
 
 
+def test_the_only_column_is_named_unless_it_has_the_name_of_the_source(text, tmp_path):
+    told: list[str] = []
+    for name in ("de", "en"):
+        (tmp_path / "x.tsv").write_text(f"{name}\nA dog .\n")
+        parser = replace(text, notify=told.append)
+        assert list(parser.parse([str(tmp_path / "x.tsv")], [])) == [{"en": "A dog ."}]
+    assert told == [f"read the column de of {tmp_path / 'x.tsv'}, its only one, as en"]
+
+
 @pytest.mark.parametrize(
     "content", [b"PK\x03\x04\x00\x00", b"%PDF-1.7\n", "A dog".encode("utf-16")]
 )

@@ -206,6 +206,19 @@ def test_overrides_are_checked_like_the_file_and_said_to_be_overrides(host, writ
     ]
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["trainig=null", "training.stps=null", "sources.english.encoder.nosuch=null", "metrics=null"],
+)
+def test_null_does_not_hide_a_key_that_there_is_not(host, write, override):
+    text = GOOD
+    if "english" in override:  # whatever the source is called there
+        source = next(iter(yaml.safe_load(GOOD)["sources"]))
+        override = override.replace("english", source)
+    with pytest.raises(UserError, match=r"expected a (known key|setting of encoder)"):
+        load_recipe(write(text), [override], host)
+
+
 def test_null_takes_back_what_the_file_says_unless_it_is_a_value_of_the_key(host, write):
     taken_back = ["corpus.suffix", "objectives.1.weight", "training.learning_rate", "seed"]
     text = GOOD.replace("  learning_rate", "  clip_norm: 3\n  learning_rate")

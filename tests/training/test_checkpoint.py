@@ -27,8 +27,9 @@ from multiattn.files import append_line, atomic_replace, truncate, write_bytes
 from multiattn.run_folder import RunFolder
 from multiattn.runs.build import build_training
 from multiattn.runs.log import read_log
+from multiattn.runs.processors import Processors
 from multiattn.runs.system import open_system
-from multiattn.runs.transfer import transfer_weights
+from multiattn.runs.transfer import _learned_files, transfer_weights
 from multiattn.training import checkpoint
 
 
@@ -318,6 +319,11 @@ def test_the_log_is_cut_back(tmp_path):
     assert [line["step"] for line in read_log(run)] == [1, 2]
     truncate(run.log, size)
     assert run.log.read_text() == '{"kind": "a", "step": 1}\n'
+
+
+def test_a_reader_that_learns_nothing_has_no_vocabulary_to_share(finished):
+    tokenizer = Tokenizer.load(finished.run.tokenizer)
+    assert _learned_files(Processors(tokenizer, {"photo": object()}), "photo") == {}
 
 
 def test_averaging_checkpoints_is_their_mean(tmp_path):

@@ -2,7 +2,8 @@
 
 Kaldi's ``text`` and NIST ``trn`` are told from plain text by the ids: unique in each file and
 common to all of them. Where that may be chance, a plain file must go on being one: ids that are
-ordinary words, in the same order in both files, are taken for words.
+ordinary words, in the same order in both files, are taken for words; in another order they are in
+doubt.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _common(form: Form, found: Sequence[_Ids], known: Sequence[set[str]]) -> boo
     if telling or any(sorted(ids.names) != sorted(first.names) for ids in others):
         return telling
     if any(ids.names != first.names for ids in others):
-        return True
+        return True if form.name == "trn" else None  # sentences may begin like each other
     # The same words or numbers in the same order: ids, or sentences that begin alike.
     if first.telling:
         return None
