@@ -88,11 +88,13 @@ def predict(
     if not values:
         raise UserError("expected at least one input, got none; give a text, a file or -")
     ranked = predictor.system.settings.search.n_best > 1 and not as_json
+    blank = 0
     failed: dict[int, UserError] = {}
     outcomes = track(predictor.attempts(values, prefix=prefix), "predicting", len(values))
     attempts = zip(values, outcomes, strict=True)
     for number, (given, found) in enumerate(attempts, start=1):
         if isinstance(given, dict) and is_blank(given):
+            blank += 1
             _print_nothing(number, blank_as_json(given) if as_json else None, ranked)
         elif isinstance(found, UserError):
             if len(values) == 1:
@@ -105,7 +107,7 @@ def predict(
                 from multiattn.prediction.rendering import save_attention_maps
 
                 save_attention_maps(attention / f"{number:04d}", found.records(), host)
-    _conclude(len(values), sum(map(is_blank, values)), failed)
+    _conclude(len(values), blank, failed)
 
 
 def _print(number: int, found: Prediction, as_json: bool, ranked: bool) -> None:

@@ -111,14 +111,20 @@ def table_path(folder: Path, split: str, kinds: Sequence[str] = KINDS) -> Path:
 
 
 def table_examples(
-    path: Path, make: Callable[[TableRow], Example], on_bad_row: OnBadRow | None = None
+    path: Path,
+    make: Callable[[TableRow], Example],
+    on_bad_row: OnBadRow | None = None,
+    blank: Callable[[FileLine], Example] | None = None,
 ) -> list[Example]:
     """Make an example from every row of a table.
 
     Raises UserError for an unreadable file and BadRowError at a bad row. If ``on_bad_row`` is
     given, a bad row is left out instead, and ``on_bad_row`` is called with the message.
+    blank: makes the example of a row without a visible character, which is otherwise a bad row.
     """
-    rows, kind = _records(path)
+    lines = read_lines(path)
+    kind = path.with_name(path.name.removesuffix(".gz")).suffix.lower()
+    rows = _csv_records(lines) if kind == ".csv" else enumerate(lines, start=1)
     cells_of = _json_cells
     if kind != ".jsonl":
         cut = _cut_at_tabs if kind == ".tsv" else _cut_at_commas
@@ -126,23 +132,11 @@ def table_examples(
 
     def example(line: int, raw: bytes) -> Example:
         place = FileLine(path, line)
+        if blank is not None and not raw.strip():
+            return blank(place)
         return make(TableRow(cells_of(_decode(raw, place), place), place))
 
     return collect_examples(rows, example, on_bad_row)
-
-
-def blank_rows(path: Path) -> set[int]:
-    """The positions of the blank rows of a table, from 0 on, its header not counted."""
-    rows, kind = _records(path)
-    below = 0 if kind == ".jsonl" else 1
-    return {position - below for position, (_, raw) in enumerate(rows) if not raw.strip()}
-
-
-def _records(path: Path) -> tuple[Iterator[tuple[int, bytes]], str]:
-    """The rows of a file, a header among them, with their line numbers; and its suffix."""
-    rows: Iterator[tuple[int, bytes]] = enumerate(read_lines(path), start=1)
-    kind = path.with_name(path.name.removesuffix(".gz")).suffix.lower()
-    return (_csv_records([raw for _, raw in rows]) if kind == ".csv" else rows), kind
 
 
 def _csv_records(lines: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -43,8 +43,8 @@ def too_few_warnings(found: int, search: SearchSettings) -> list[str]:
     if found >= search.n_best or search.method == "sample":
         return []
     return [
-        f"different outputs: {found}, fewer than search.n_best, {search.n_best}, because the "
-        "others in the beam spell the same or did not end; raise search.beam"
+        f"gave {found} of the {search.n_best} outputs that search.n_best asks for, because the "
+        "others in the beam have the same text or did not end; raise search.beam"
     ]
 
 

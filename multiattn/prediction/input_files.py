@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multiattn.data.corpus import BadRowError, Example
-from multiattn.data.tables import KINDS, TableRow, blank_rows, table_examples
+from multiattn.data.tables import KINDS, TableRow, table_examples
 from multiattn.data.text_files import FileLine, decode_line, read_lines
 from multiattn.errors import UserError
 from multiattn.registry import records
@@ -117,9 +117,11 @@ def rows_of(
         used.update(row.cells if len(row.cells) == 1 else ())
         return Example(str(row.place), {})
 
-    table_examples(path, add, lambda sentence: inputs.append(UserError(sentence)))
-    for position in blank_rows(path):
-        inputs[position] = dict.fromkeys(columns.readers, "")
+    def add_blank(place: FileLine) -> Example:
+        inputs.append(dict.fromkeys(columns.readers, ""))
+        return Example(str(place), {})
+
+    table_examples(path, add, lambda sentence: inputs.append(UserError(sentence)), add_blank)
     for name in sorted(used - {*columns.readers, *columns.fields.values()}):
         notify(f"read the column {name} of {path}, its only one, as {', '.join(columns.readers)}")
     return inputs

@@ -43,7 +43,8 @@ class InputParser:
 
     readers: the record of each source's reader. as_text: treat every value as literal text.
     fields: the corpus field of each source, by which a table may name it too.
-    notify: called with a sentence about the files of a folder that are passed over.
+    notify: called with a sentence for what the user may not expect: files of a folder that are
+    passed over, a column read despite its name.
     """
 
     readers: Mapping[str, records.Reader]
@@ -201,10 +202,10 @@ def is_blank(given: Input) -> bool:
     return not any(drop_invisible(value).strip() for value in given.values())
 
 
-def _is_kind_of_path(path: Path, question: object) -> bool:
+def _is_kind_of_path(path: Path, question: Callable[[Path], bool]) -> bool:
     """Test a path; a long sentence is not a path, and querying the disk for it raises OSError."""
     try:
-        return bool(question(path))  # type: ignore[operator]
+        return question(path)
     except (OSError, ValueError):
         return False
 

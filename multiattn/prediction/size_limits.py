@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multiattn.errors import UserError
-from multiattn.registry import records
+from multiattn.data.corpus import media_sources
+from multiattn.errors import UserError, shown
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System
 
-LONGEST_SOURCES = 50  # a text may be so many times as long as the longest in training
+LENGTH_FACTOR = 50  # a text may be this many times as long as the longest in training
 
 
 class SizeLimits:
@@ -26,19 +26,12 @@ class SizeLimits:
         if unknown:
             raise UserError(
                 f"expected search.max_source to name a source of the recipe "
-                f"({', '.join(sources)}), got {unknown[0]!r}; correct or remove it"
+                f"({', '.join(sources)}), got {shown(unknown[0])}; correct or remove it"
             )
-        texts = [
-            name
-            for name, source in sources.items()
-            if _produces_text(system.host.find("reader", source.reader.name).record)
-        ]
-        longest = {name: sizes[name].longest for name in texts if name in sizes}
-        self._limits = {
-            **{name: LONGEST_SOURCES * size for name, size in longest.items()},
-            **given,
-        }
-        self._longest = longest
+        media = media_sources(sources, system.host)
+        self._longest = {name: size.longest for name, size in sizes.items() if name not in media}
+        self._limits = {name: LENGTH_FACTOR * size for name, size in self._longest.items()}
+        self._limits.update(given)
         self._readers = system.processors.readers
 
     def check(self, sources: Mapping[str, Any]) -> None:
@@ -54,7 +47,3 @@ class SizeLimits:
                     "; give it in parts, or allow it with "
                     f"--set 'search.max_source={{{name}: {size}}}'"
                 )
-
-
-def _produces_text(record: records.Record) -> bool:
-    return isinstance(record, records.Reader) and record.produces == "text"

@@ -24,8 +24,8 @@ from multiattn.registry.schema import (
     Named,
     NamedComponent,
     Weighted,
+    mistakes_in,
     suggestion,
-    validation_problems,
 )
 
 CORE_DISTRIBUTION = "multiattn"
@@ -160,7 +160,7 @@ def load_recipe(
             mistakes.append(Mistake(override, str(mistake)))
             overridden.append(override)
     settings, found = _check(tree, host)
-    while refused := nulls & {mistake.key for mistake in found if not mistake.is_of_an_unknown_key}:
+    while refused := nulls & {mistake.key for mistake in found if not mistake.unknown_key}:
         nulls -= refused
         for key in refused:
             tree = yamlfile.without(tree, key.split("."))
@@ -231,9 +231,7 @@ def _validate(tree: object) -> tuple[RecipeSettings | None, list[Mistake]]:
     try:
         return RecipeSettings.model_validate(tree), []
     except ValidationError as error:
-        return None, [
-            Mistake(*problem) for problem in validation_problems(error, RecipeSettings, tree)
-        ]
+        return None, mistakes_in(tree, RecipeSettings, error)
 
 
 def _components(tree: object, host: Host) -> tuple[dict[str, tuple[str, Named]], list[Mistake]]:

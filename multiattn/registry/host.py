@@ -13,7 +13,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,14 @@ from multiattn.registry import hooks
 from multiattn.registry.discovery import PluginEntry, canonical_name, find_plugins, is_switched_on
 from multiattn.registry.records import KINDS, Record
 from multiattn.registry.schema import (
-    UNKNOWN_SETTING,
     Mistake,
     Named,
     NamedComponent,
     Setting,
+    mistakes_in,
     settings_of,
     suggestion,
     validate,
-    validation_problems,
 )
 
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -140,8 +139,8 @@ def _checked_record(candidate: object) -> Record:
     try:
         record = _fields(candidate.kind).validate_python(vars(candidate))
     except ValidationError as error:
-        field, sentence = validation_problems(error, type(candidate), vars(candidate))[0]
-        raise TypeError(f"{field} of {candidate!r}: {sentence}") from error
+        first = mistakes_in(vars(candidate), type(candidate), error)[0]
+        raise TypeError(f"{first.key} of {candidate!r}: {first.sentence}") from error
     if not NAME_PATTERN.fullmatch(record.name):
         raise ValueError(
             f"expected a name of lower-case letters, digits and hyphens, got {record.name!r}"
@@ -265,8 +264,9 @@ class Host:
                 mistakes.append(
                     Mistake(
                         f"{key}.{name}",
-                        f"{UNKNOWN_SETTING} {kind} {shown(named.name)}, got {shown(name)}; "
+                        f"expected a setting of {kind} {shown(named.name)}, got {shown(name)}; "
                         f"{suggestion(name, settings)}",
+                        unknown_key=True,
                     )
                 )
                 continue
@@ -282,7 +282,7 @@ class Host:
         if setting.slot is None:
             value, wrong = validate(setting, value)
             return value, [
-                Mistake(f"{key}.{inner}" if inner else key, sentence) for inner, sentence in wrong
+                replace(each, key=f"{key}.{each.key}" if each.key else key) for each in wrong
             ]
         if value is None and setting.default is None:
             return None, []

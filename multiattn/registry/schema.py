@@ -33,20 +33,16 @@ class Slot:
     kind: str
 
 
-UNKNOWN_KEY, UNKNOWN_SETTING = "expected a known key", "expected a setting of"
-
-
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake in the value at a dotted key of a recipe, described in a sentence."""
+    """A mistake at a dotted key of a recipe, described in a sentence.
+
+    unknown_key: whether the key itself is wrong, whatever its value.
+    """
 
     key: str
     sentence: str
-
-    @property
-    def is_of_an_unknown_key(self) -> bool:
-        """Whether the key itself is wrong, whatever its value."""
-        return self.sentence.startswith((UNKNOWN_KEY, UNKNOWN_SETTING))
+    unknown_key: bool = False
 
     def __str__(self) -> str:
         return f"{self.key}: {self.sentence}"
@@ -128,18 +124,16 @@ def _target_path(target: Callable[..., object]) -> str:
     return f"{target.__module__}:{getattr(target, '__qualname__', target)}"
 
 
-def validate(setting: Setting, value: object) -> tuple[Any, list[tuple[str, str]]]:
-    """Convert ``value`` to the setting's type; also return its ``validation_problems``, if any."""
+def validate(setting: Setting, value: object) -> tuple[Any, list[Mistake]]:
+    """Convert ``value`` to the setting's type; also return the ``mistakes_in`` it, if any."""
     try:
         return TypeAdapter(setting.annotation).validate_python(value), []
     except ValidationError as error:
-        return value, validation_problems(error, setting.annotation, value)
+        return value, mistakes_in(value, setting.annotation, error)
 
 
-def validation_problems(
-    error: ValidationError, expected: Any, value: object
-) -> list[tuple[str, str]]:
-    """List pydantic's errors, each as a dotted key within ``value`` and a sentence.
+def mistakes_in(value: object, expected: Any, error: ValidationError) -> list[Mistake]:
+    """List pydantic's errors; their keys lead into ``value``.
 
     expected: the type to validate against. For a union, pydantic reports every alternative; here
     only the one that matched furthest is reported, or all of them in one sentence.
@@ -148,7 +142,11 @@ def validation_problems(
     for detail in error.errors(include_url=False):
         details.setdefault(_location(detail, value), []).append(detail)
     return [
-        (".".join(path), _sentence(alternatives, expected, path))
+        Mistake(
+            ".".join(path),
+            _sentence(alternatives, expected, path),
+            unknown_key=alternatives[0]["type"] == "extra_forbidden",
+        )
         for path, alternatives in details.items()
         if not any(path == longer[: len(path)] and path != longer for longer in details)
     ]
@@ -174,7 +172,7 @@ def _sentence(details: Sequence[ErrorDetails], expected: Any, path: Sequence[str
         return "expected a value, got none; give one"
     if detail["type"] == "extra_forbidden":
         known = _fields_at(expected, path[:-1])
-        return f"{UNKNOWN_KEY}, got {shown(path[-1])}; {suggestion(path[-1], known)}"
+        return f"expected a known key, got {shown(path[-1])}; {suggestion(path[-1], known)}"
     wanted = [each["msg"].removeprefix("Input should be ") for each in details]
     wanted = [each.removeprefix("Value error, ").split(" or instance of ")[0] for each in wanted]
     first = wanted[0][0].lower() + wanted[0][1:]

@@ -75,11 +75,8 @@ def train(
                 open_run_folder(request, host)
             setup = build_training(request, host, splits, request.run, console)
             if main:
-                rows = {"train": setup.train.rows, "validation": setup.loss_data.rows}
-                record_run(request, host, rows, source_sizes(setup.train.costs, setup.model))
-                tokenizers = setup.processors.tokenizers(splits.fields)
-                warnings = setup.outlier_warnings(splits.names), form_warnings(splits, tokenizers)
-                for warning in chain(*warnings, look_ahead(setup)):
+                _record(request, host, setup)
+                for warning in chain(_data_warnings(setup, splits), look_ahead(setup)):
                     _warn(console, warning)
         job = training_job(request, host, setup, accelerator, draw)
         units = metric_units(request.settings.evaluation, host)
@@ -102,6 +99,16 @@ def train(
             trainer.log.close()
         host.run_finished(request.run.path, trainer.figures)
     return trainer.progress
+
+
+def _record(request: RunRequest, host: Host, setup: TrainingSetup) -> None:
+    rows = {"train": setup.train.rows, "validation": setup.loss_data.rows}
+    record_run(request, host, rows, source_sizes(setup.train.costs, setup.model))
+
+
+def _data_warnings(setup: TrainingSetup, splits: Splits) -> Iterable[str]:
+    tokenizers = setup.processors.tokenizers(splits.fields)
+    return [*setup.outlier_warnings(splits.names), *form_warnings(splits, tokenizers)]
 
 
 def _report_skipped(weighted: WeightedObjective, trainer: Trainer, console: Console) -> None:

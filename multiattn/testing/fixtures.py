@@ -40,10 +40,8 @@ def expect_close(
     """Raise an AssertionError if two tensors differ by more than the tolerance."""
 
     def said(detail: str) -> str:
-        details = (
-            detail.partition("!\n\n")[2] or detail
-        )  # what follows "Tensor-likes are not close"
-        return f"{sentence}, got: {' '.join(details.split())}"
+        figures = detail.partition("not close!")[2] or detail
+        return f"{sentence}, got: {' '.join(figures.split())}"
 
     torch.testing.assert_close(actual, wanted, rtol=tolerance, atol=tolerance, msg=said)
 

@@ -188,7 +188,7 @@ def test_fewer_different_outputs_than_wanted_are_said(run):
     predictor.system.processors.tokenizer.decode = lambda ids: "same"
     prediction = predictor("abcd")
     assert prediction.alternatives == ()
-    assert "different outputs: 1, fewer than search.n_best, 3" in prediction.doubts[-1]
+    assert "gave 1 of the 3 outputs that search.n_best asks for" in prediction.doubts[-1]
 
 
 def test_an_error_among_the_inputs_keeps_its_place(run):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 
 NAMED = 3  # how many of the ids in question a message names
 
@@ -49,5 +49,5 @@ def require_unique(name: str, ids: Sequence[str]) -> None:
 
 def first_few(ids: Sequence[str]) -> str:
     """How many ids there are, and the first: ``5 ('a', 'b', 'c', …)``."""
-    named = ", ".join(map(repr, ids[:NAMED]))
+    named = ", ".join(map(shown, ids[:NAMED]))
     return f"{len(ids)} ({named}{', …' if len(ids) > NAMED else ''})"
