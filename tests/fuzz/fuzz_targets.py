@@ -79,7 +79,7 @@ class RecipeFiles(Target):
 
 
 class Overrides(Target):
-    """``--set`` with keys and values at random; what is accepted stands in the settings."""
+    """``--set`` with keys and values at random; accepted settings can be written as YAML."""
 
     name = "overrides"
 
@@ -238,7 +238,7 @@ class Tokenizers(Target):
     """Tokenizers of every kind trained on odd texts: a known text comes back as it was."""
 
     name = "tokenizers"
-    kinds = ("char", "word", "bpe", "unigram")
+    kinds = ("char", "word", "bpe", "byte", "unigram")
 
     def attempt(self, generator: random.Random) -> None:
         from multiattn.recipe.settings import TokenizerSettings
