@@ -55,6 +55,10 @@ class Commands(click.Group):
                 traceback.print_exc()
             click.echo(f"error: {mistake}", err=True)
             ctx.exit(MISTAKE)
+        except KeyboardInterrupt as interrupt:
+            for note in getattr(interrupt, "__notes__", ()):
+                click.echo(f"interrupted {note}", err=True)
+            raise
 
 
 def _as_user_error(error: UserError | OSError) -> UserError | None:

@@ -22,7 +22,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from multiattn.errors import UserError, shown
 from multiattn.registry import hooks
-from multiattn.registry.discovery import PluginEntry, canonical_name, find_plugins, is_switched_on
+from multiattn.registry.discovery import (
+    ALLOW_LIST,
+    PluginEntry,
+    canonical_name,
+    find_plugins,
+    is_switched_on,
+)
 from multiattn.registry.records import KINDS, Record
 from multiattn.registry.schema import (
     Mistake,
@@ -34,7 +40,9 @@ from multiattn.registry.schema import (
     suggestion,
     validate,
 )
+from multiattn.registry.slow_imports import naming
 
+CORE = "multiattn/core"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 TARGET_PATTERN = re.compile(r"[A-Za-z_][\w.]*:[\w./-]+")
 
@@ -82,14 +90,15 @@ def load_host(extra_files: Sequence[Path] = ()) -> Host:
         manager.trace.root.setwriter(sys.stderr.write)
         manager.enable_tracing()
     plugins: list[Plugin] = []
-    for entry in find_plugins(extra_files):
+    entries = find_plugins(extra_files)
+    for entry in entries:
         if entry.allowed:
             taken = {(row.record.kind, row.full_name) for row in _components(plugins)}
             plugins.append(_load_plugin(manager, entry, taken))
     for plugin in plugins:
         if plugin.error is not None:
             log.warning("plugin %s is broken and left out: %s", plugin.found.label, plugin.reason)
-    return Host(manager, plugins)
+    return Host(manager, plugins, [entry.label for entry in entries if not entry.allowed])
 
 
 def _load_plugin(
@@ -97,10 +106,11 @@ def _load_plugin(
 ) -> Plugin:
     """Import, register and check one plugin; if it raises, keep only its error."""
     try:
-        plugin = entry.load()
-        manager.register(plugin, name=entry.label)
-        manager.check_pending()
-        return Plugin(entry, tuple(_records(manager, plugin, entry, taken)))
+        with naming(f"plugin {entry.label}"):
+            plugin = entry.load()
+            manager.register(plugin, name=entry.label)
+            manager.check_pending()
+            return Plugin(entry, tuple(_records(manager, plugin, entry, taken)))
     except (Exception, SystemExit) as error:
         if is_switched_on("MULTIATTN_STRICT"):
             raise
@@ -165,8 +175,14 @@ def _components(plugins: Sequence[Plugin]) -> list[Component]:
 class Host:
     """The loaded plugins: find components, check settings, build components, notify observers."""
 
-    def __init__(self, manager: pluggy.PluginManager, plugins: Sequence[Plugin]) -> None:
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        plugins: Sequence[Plugin],
+        left_out: Sequence[str] = (),
+    ) -> None:
         self.plugins = tuple(plugins)
+        self.left_out = tuple(left_out)  # labels of the plugins that the allow-list lacks
         self.rows = tuple(_components(plugins))
         self._manager = manager
         self._complained: set[str] = set()
@@ -183,8 +199,8 @@ class Host:
     def find(self, kind: str, name: str) -> Component:
         """Look up ``name`` or ``dist/name``.
 
-        Raises UserError for an unknown name (with close matches, and the broken plugins that may
-        provide it) and for a short name that several distributions provide.
+        Raises UserError for an unknown name (with close matches, and the plugins that may provide
+        it but are broken or left out) and for a short name that several distributions provide.
         """
         distribution, slash, short = name.rpartition("/")
         given = self.records(kind)
@@ -208,19 +224,28 @@ class Host:
         )
 
     def _excuse(self) -> str:
-        if not self.broken:
-            return ""
-        labels = [plugin.found.label for plugin in self.broken]
-        return (
-            f" (broken and not loaded: {', '.join(labels)}; "
-            f"`multiattn plugins why {labels[0]}` says why)"
-        )
+        """Which plugins may provide an unknown name but are not loaded, in parentheses."""
+        excuse = ""
+        if self.broken:
+            labels = [plugin.found.label for plugin in self.broken]
+            excuse += (
+                f" (broken and not loaded: {', '.join(labels)}; "
+                f"`multiattn plugins why {labels[0]}` says why)"
+            )
+        if self.left_out:
+            remedy = "; add multiattn to it for the core's components"
+            excuse += (
+                f" (left out by {ALLOW_LIST}: {', '.join(self.left_out)}"
+                f"{remedy if CORE in self.left_out else ''})"
+            )
+        return excuse
 
     def target(self, kind: str, name: str) -> Any:
         """Import the record's target. Raises UserError, with the reason, if that fails."""
         row = self.find(kind, name)
         try:
-            return pkgutil.resolve_name(row.record.target)
+            with naming(f"{kind} {row.full_name}"):
+                return pkgutil.resolve_name(row.record.target)
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"expected {kind} {row.full_name} at {row.record.target}, got "
@@ -315,6 +340,10 @@ class Host:
             try:
                 self._manager.subset_hook_caller(hook, others)(**values)
             except (Exception, SystemExit) as error:
-                if label not in self._complained:
-                    self._complained.add(label)
-                    log.warning("observer %s failed in %s: %s", label, hook, error, exc_info=error)
+                self.complain(label, f"observer {label} failed in {hook}: {error}", error)
+
+    def complain(self, label: str, complaint: str, error: BaseException | None = None) -> None:
+        """Log a warning about a plugin or a component, unless this host has logged one before."""
+        if label not in self._complained:
+            self._complained.add(label)
+            log.warning("%s", complaint, exc_info=error)

@@ -57,6 +57,13 @@ def test_why_shows_the_traceback_of_a_broken_plugin(install):
     assert 'missing_module.py", line 3' in done.stdout
 
 
+def test_an_interrupt_says_which_plugin_was_being_loaded(install):
+    install("interrupted_at_import")
+    result = multiattn("plugins", "-v")
+    assert result.exit_code == 1
+    assert "interrupted while loading plugin interrupted-at-import/plugin" in result.output
+
+
 def test_why_says_who_gives_a_component_and_that_a_name_clashes(install):
     install("well_behaved", "name_clash")
     done = multiattn("plugins", "why", "always-one")

@@ -73,6 +73,13 @@ def _interrupted(*_):
     raise KeyboardInterrupt
 
 
+def test_an_interrupt_names_the_plugin_that_was_being_loaded(install):
+    install("interrupted_at_import")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        load_host()
+    assert caught.value.__notes__ == ["while loading plugin interrupted-at-import/plugin"]
+
+
 def test_a_broken_plugin_leaves_no_observer_behind(install, caplog):
     install("observers", "misspelt_hook")
     host = load_host()
@@ -152,6 +159,23 @@ def test_an_unknown_name_answers_with_close_names_and_broken_plugins(install):
         load_host().find("metric", "allways-one")
     assert "did you mean always-one?" in str(caught.value)
     assert "missing-module/plugin" in str(caught.value)
+
+
+def test_an_unknown_name_says_that_the_allow_list_leaves_out_the_core(install):
+    install("well_behaved")
+    with pytest.raises(UserError) as caught:
+        load_host().find("attention", "additive")
+    left_out = str(caught.value).partition("(left out by MULTIATTN_PLUGINS: ")[2]
+    assert "multiattn/core" in left_out
+    assert left_out.endswith("; add multiattn to it for the core's components)")
+
+
+def test_an_unknown_name_does_not_excuse_a_core_that_is_loaded(install):
+    install("well_behaved", core=True)
+    with pytest.raises(UserError) as caught:
+        load_host().find("attention", "additiv")
+    assert "did you mean additive?" in str(caught.value)
+    assert "multiattn/core" not in str(caught.value)
 
 
 def test_a_close_name_in_another_distribution_is_given_in_full(install):
