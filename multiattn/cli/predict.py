@@ -23,11 +23,15 @@ from multiattn.cli.options import (
     run_argument,
     search_overrides,
     set_option,
+    warn,
 )
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
     from multiattn.prediction.prediction import Prediction
+    from multiattn.prediction.rendering import DrawingError
+    from multiattn.recipe.settings import SourceSettings
+    from multiattn.registry.host import Host
 
 SOME_FAILED = 1  # the exit code where some inputs could not be decoded
 
@@ -102,12 +106,24 @@ def predict(
             failed[number] = found
             _print_nothing(number, error_as_json(found) if as_json else None, ranked)
         else:
+            missing = _draw(attention, number, found, sources, host) if attention else ()
             _print(number, found, as_json, ranked)
-            if attention is not None:
-                from multiattn.prediction.rendering import save_attention_maps
-
-                save_attention_maps(attention / f"{number:04d}", found.records(), host)
+            warn(f"input {number}: {error}" for error in missing)
     _conclude(len(values), blank, failed)
+
+
+def _draw(
+    folder: Path,
+    number: int,
+    found: Prediction,
+    sources: Mapping[str, SourceSettings],
+    host: Host,
+) -> list[DrawingError]:
+    """Save the attention maps of an output; return why some could not be drawn."""
+    from multiattn.prediction.rendering import Renderers, save_attention_maps
+
+    renderers = Renderers(sources, host)
+    return list(save_attention_maps(folder / f"{number:04d}", found.records(), renderers))
 
 
 def _print(number: int, found: Prediction, as_json: bool, ranked: bool) -> None:

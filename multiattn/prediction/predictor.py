@@ -26,11 +26,12 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError, shown
+from multiattn.prediction.by_layout import aligner_of
 from multiattn.prediction.doubts import too_few_warnings, unread_warnings
 from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.size_limits import SizeLimits
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
-from multiattn.prediction.word_times import Evidence, TimedWord, aligner_for, single_row
+from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.source_sizes import SourceSizes
@@ -55,7 +56,7 @@ class Predictor:
         self._generator = _with_spare_hypotheses(system).generator()
         self._sizes = SourceSizes.read(system.run)
         self._limits = SizeLimits(system, self._sizes)
-        self._aligner = cache(partial(aligner_for, host=system.host))
+        self._aligner = cache(partial(_build_aligner, system))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -187,20 +188,27 @@ class Predictor:
     def _times(
         self, hypothesis: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
     ) -> dict[str, tuple[TimedWord, ...]]:
+        """Word times of every source that has an aligner; one that fails is logged once."""
         times = {}
         for source in present:
-            aligner = self._aligner(memories[source].layout.kind)
-            if aligner is not None:
-                evidence = Evidence(
-                    source,
-                    memories,
-                    dict(self.system.model.heads),
-                    hypothesis.tokens,
-                    self.system.processors.tokenizer.words(hypothesis.tokens),
-                    hypothesis.token_log_probabilities,
-                    hypothesis.attention.get(source),
-                )
-                times[source] = tuple(aligner.align(evidence))
+            evidence = Evidence(
+                source,
+                memories,
+                dict(self.system.model.heads),
+                hypothesis.tokens,
+                self.system.processors.tokenizer.words(hypothesis.tokens),
+                hypothesis.token_log_probabilities,
+                hypothesis.attention.get(source),
+            )
+            try:
+                aligner = self._aligner(source, memories[source].layout.kind)
+                if aligner is not None:
+                    times[source] = tuple(aligner.align(evidence))
+            except (Exception, SystemExit) as error:
+                cause = None if isinstance(error, UserError) else error
+                reason = error if cause is None else f"{type(error).__name__}: {error}"
+                complaint = f"no times of the words over {source!r}: {reason}"
+                self.system.host.complain(f"aligner of {source}", complaint, cause)
         return times
 
     def _named(self, source: InputValue) -> dict[str, Any]:
@@ -242,6 +250,12 @@ class Predictor:
                 f"{shown(value)}; give one input per call, or pass many to `each`"
             )
         return str(value)
+
+
+def _build_aligner(system: System, source: str, layout: str) -> Aligner | None:
+    """The aligner of a source whose memory has this layout. Raises UserError."""
+    chosen = aligner_of(source, system.settings.sources[source], layout, system.host)
+    return None if chosen is None else system.host.build("aligner", chosen)
 
 
 def _with_spare_hypotheses(system: System) -> System:
@@ -305,11 +319,18 @@ def _available_device(device: str | torch.device) -> torch.device:
 def attention_images(
     system: System, inputs: Mapping[str, Any], device: torch.device
 ) -> dict[str, NDArray[np.uint8]]:
-    """Attention maps of the output for one example, by their names in a log."""
-    from multiattn.prediction.rendering import image_of  # matplotlib takes a third of a second
+    """Attention maps of the output for one example, by their names in a log.
 
-    prediction = Predictor(system, device)(inputs)
-    return {
-        f"attention/{record.source}": image_of(record, system.host)
-        for record in prediction.records()
-    }
+    A source that cannot be drawn is logged once, and has none.
+    """
+    from multiattn.prediction.rendering import Renderers  # matplotlib takes a third of a second
+
+    renderers = Renderers(system.settings.sources, system.host)
+    images = {}
+    for record in Predictor(system, device)(inputs).records():
+        try:
+            images[f"attention/{record.source}"] = renderers.image(record)
+        except UserError as error:
+            label = f"renderer of {record.source}"
+            system.host.complain(label, str(error), error.__cause__)
+    return images

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from multiattn.errors import UserError
 from multiattn.files import write_bytes, write_json
 from multiattn.prediction.attention_records import AttentionRecord
-from multiattn.registry import records
+from multiattn.prediction.by_layout import renderer_of
+from multiattn.recipe.settings import SourceSettings
 from multiattn.registry.host import Host
 
 
 @runtime_checkable
 class Renderer(Protocol):
-    """The target of a ``renderer`` record, built without settings."""
+    """The target of a ``renderer`` record."""
 
     def draw(self, figure: Figure, record: AttentionRecord) -> None:
         """Draw into an empty figure; its size may be changed."""
@@ -54,35 +57,62 @@ class HeatMap:
         figure.set_layout_engine("tight")
 
 
-def renderer_for(layout: str, host: Host) -> Renderer:
-    """The renderer that a plugin provides for a layout, otherwise the heat map."""
-    for row in host.records("renderer"):
-        if isinstance(row.record, records.Renderer) and row.record.layout == layout:
-            renderer: Renderer = host.target("renderer", row.full_name)()
-            return renderer
-    return HeatMap()
+class DrawingError(UserError):
+    """A renderer that failed; the message names it and the source."""
 
 
-def figure_of(record: AttentionRecord, host: Host, dpi: int = 120) -> Figure:
-    """A figure of the record, drawn by the renderer of its layout."""
-    figure = Figure(dpi=dpi)
-    renderer_for(record.layout.kind, host).draw(figure, record)
-    return figure
+Drawn = TypeVar("Drawn")
 
 
-def png_of(record: AttentionRecord, host: Host, dpi: int = 120) -> bytes:
-    """A PNG of the record."""
+@dataclass(frozen=True)
+class Renderers:
+    """Draws the attention over each source with its renderer, or as a heat map if it has none.
+
+    Each method raises UserError if several renderers are for the layout and the recipe chooses
+    none, and DrawingError if the renderer fails.
+    """
+
+    sources: Mapping[str, SourceSettings]
+    host: Host
+
+    def figure(self, record: AttentionRecord, dpi: int = 120) -> Figure:
+        """A figure of the record."""
+        return self._drawn(record, dpi, lambda figure: figure)
+
+    def png(self, record: AttentionRecord, dpi: int = 120) -> bytes:
+        """A PNG of the record."""
+        return self._drawn(record, dpi, _png)
+
+    def image(self, record: AttentionRecord, dpi: int = 120) -> NDArray[np.uint8]:
+        """The record as pixels (height, width, 3)."""
+        return self._drawn(record, dpi, _pixels)
+
+    def _drawn(self, record: AttentionRecord, dpi: int, finish: Callable[[Figure], Drawn]) -> Drawn:
+        name = record.source
+        chosen = renderer_of(name, self.sources[name], record.layout.kind, self.host)
+        build = HeatMap if chosen is None else self.host.factory("renderer", chosen)
+        figure = Figure(dpi=dpi)
+        try:
+            with quiet_drawing():
+                build().draw(figure, record)
+                return finish(figure)
+        except (Exception, SystemExit) as error:
+            called = "heat-map" if chosen is None else chosen.name
+            raise DrawingError(
+                f"no picture of the attention over {name!r}: the renderer {called} raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
-    with quiet_drawing():
-        figure_of(record, host, dpi).savefig(content, format="png")
+    figure.savefig(content, format="png")
     return content.getvalue()
 
 
-def image_of(record: AttentionRecord, host: Host, dpi: int = 120) -> NDArray[np.uint8]:
-    """The record as pixels (height, width, 3)."""
-    canvas: Any = FigureCanvasAgg(figure_of(record, host, dpi))
-    with quiet_drawing():
-        canvas.draw()
+def _pixels(figure: Figure) -> NDArray[np.uint8]:
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
@@ -94,12 +124,17 @@ def quiet_drawing() -> Iterator[None]:
         yield
 
 
-def save_attention_maps(stem: Path, drawn: Iterable[AttentionRecord], host: Host) -> list[Path]:
-    """Write ``STEM-SOURCE.png`` per source, and its data to ``STEM-SOURCE.json``."""
-    pictures = []
+def save_attention_maps(
+    stem: Path, drawn: Iterable[AttentionRecord], renderers: Renderers
+) -> Iterator[DrawingError]:
+    """Write ``STEM-SOURCE.png`` and its data, ``STEM-SOURCE.json``, for every source.
+
+    Yields the error of each picture that could not be drawn; its data are written all the same.
+    """
     for record in drawn:
         picture = stem.with_name(f"{stem.name}-{record.source}.png")
-        write_bytes(picture, png_of(record, host))
         write_json(picture.with_suffix(".json"), record.as_json())
-        pictures.append(picture)
-    return pictures
+        try:
+            write_bytes(picture, renderers.png(record))
+        except DrawingError as error:
+            yield error

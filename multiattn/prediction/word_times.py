@@ -1,7 +1,7 @@
 """Word times of an output: what an aligner receives and what it returns.
 
-An aligner is found by the layout of a memory (``records.Aligner``); it alone interprets the slots
-and converts their positions to seconds.
+An aligner is chosen in ``by_layout.py``; it alone interprets the slots and converts their positions
+to seconds.
 
 Letters: T output tokens, S memory slots, D memory width.
 """
@@ -15,8 +15,6 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from multiattn.engine.memory import Memory
-from multiattn.registry import records
-from multiattn.registry.host import Host
 
 
 @dataclass(frozen=True)
@@ -69,19 +67,10 @@ class Evidence:
 
 @runtime_checkable
 class Aligner(Protocol):
-    """The target of an ``aligner`` record, built without settings."""
+    """The target of an ``aligner`` record."""
 
     def align(self, evidence: Evidence) -> Sequence[TimedWord]:
         """A ``TimedWord`` for every word, in order; empty if the words cannot be aligned."""
-
-
-def aligner_for(layout: str, host: Host) -> Aligner | None:
-    """The aligner that a plugin provides for a layout, if any."""
-    for row in host.records("aligner"):
-        if isinstance(row.record, records.Aligner) and row.record.layout == layout:
-            aligner: Aligner = host.target("aligner", row.full_name)()
-            return aligner
-    return None
 
 
 def single_row(memory: Memory, row: int) -> Memory:

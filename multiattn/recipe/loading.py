@@ -38,6 +38,8 @@ COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
     ("corpus", "corpus", TypeAdapter(CorpusSettings)),
     ("sources.*.reader", "reader", TypeAdapter(NamedComponent)),
     ("sources.*.encoder", "encoder", TypeAdapter(NamedComponent)),
+    ("sources.*.renderer", "renderer", TypeAdapter(NamedComponent)),
+    ("sources.*.aligner", "aligner", TypeAdapter(NamedComponent)),
     ("decoder", "decoder", TypeAdapter(NamedComponent)),
     ("objectives.*", "objective", TypeAdapter(Weighted)),
     ("search.scorers.*", "scorer", TypeAdapter(Weighted)),
@@ -291,14 +293,23 @@ def differing_keys(first: RecipeSettings, second: RecipeSettings) -> list[str]:
 def refuse_differences(
     old: RecipeSettings, new: RecipeSettings, allowed: tuple[str, ...], what: str
 ) -> None:
-    """Raise UserError naming every key that differs and is not ``allowed`` (or below it)."""
+    """Raise UserError naming every key that differs and is not ``allowed``, or below one that is.
+
+    ``*`` stands for any one part of an allowed key.
+    """
     keys = [
         key
         for key in differing_keys(old, new)
-        if not any(key == other or key.startswith(f"{other}.") for other in allowed)
+        if not any(_is_at_or_below(pattern.split("."), key.split(".")) for pattern in allowed)
     ]
     if keys:
         raise UserError(
             f"expected {what} to differ only in {', '.join(allowed)}, got other values of "
             f"{', '.join(keys)}; restore these, or start a new run with another --out"
         )
+
+
+def _is_at_or_below(pattern: Sequence[str], key: Sequence[str]) -> bool:
+    return len(pattern) <= len(key) and all(
+        expected in ("*", step) for expected, step in zip(pattern, key, strict=False)
+    )

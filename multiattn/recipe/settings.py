@@ -100,12 +100,21 @@ class SplitNames(Strict):
         return test
 
 
+# How an output is shown, which changes nothing in it.
+DISPLAY_KEYS = ("sources.*.renderer", "sources.*.aligner")
+
+
 class SourceSettings(Strict):
-    """One input: its field in the corpus, its reader and its encoder."""
+    """One input: its field in the corpus, its reader and its encoder.
+
+    renderer, aligner: by default the only one that is for the layout of the encoder's memory.
+    """
 
     field: str
     reader: NamedComponent
     encoder: NamedComponent
+    renderer: NamedComponent | None = None
+    aligner: NamedComponent | None = None
     cache: bool = False  # compute the output of frozen encoder parts once and keep it on disk
 
 

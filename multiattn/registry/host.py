@@ -220,25 +220,27 @@ class Host:
         known = [row.full_name if slash else row.record.name for row in given]
         raise UserError(
             f"expected the name of a known {kind}, got {shown(name)}; "
-            f"{suggestion(name, known)}{self._excuse()}"
+            f"{suggestion(name, known)}{self._broken_plugins()}{self._left_out_plugins(known)}"
         )
 
-    def _excuse(self) -> str:
-        """Which plugins may provide an unknown name but are not loaded, in parentheses."""
-        excuse = ""
-        if self.broken:
-            labels = [plugin.found.label for plugin in self.broken]
-            excuse += (
-                f" (broken and not loaded: {', '.join(labels)}; "
-                f"`multiattn plugins why {labels[0]}` says why)"
-            )
-        if self.left_out:
-            remedy = "; add multiattn to it for the core's components"
-            excuse += (
-                f" (left out by {ALLOW_LIST}: {', '.join(self.left_out)}"
-                f"{remedy if CORE in self.left_out else ''})"
-            )
-        return excuse
+    def _broken_plugins(self) -> str:
+        if not self.broken:
+            return ""
+        labels = [plugin.found.label for plugin in self.broken]
+        return (
+            f" (broken and not loaded: {', '.join(labels)}; "
+            f"`multiattn plugins why {labels[0]}` says why)"
+        )
+
+    def _left_out_plugins(self, known: Sequence[str]) -> str:
+        """The plugins that the allow-list lacks, if the core is one or nothing else is known."""
+        if not self.left_out or (known and CORE not in self.left_out):
+            return ""
+        remedy = "; add multiattn to it for the core's components"
+        return (
+            f" (left out by {ALLOW_LIST}: {', '.join(self.left_out)}"
+            f"{remedy if CORE in self.left_out else ''})"
+        )
 
     def target(self, kind: str, name: str) -> Any:
         """Import the record's target. Raises UserError, with the reason, if that fails."""

@@ -136,7 +136,8 @@ class Normaliser(Record):
 class Aligner(Record):
     """Locates each word of an output in the input, for memories of one ``layout``.
 
-    Built without settings: ``align(evidence)`` returns a ``TimedWord`` per word, or nothing.
+    ``align(evidence)`` returns a ``TimedWord`` per word, or nothing. If several are for one layout,
+    the recipe chooses one with ``sources.NAME.aligner``.
     """
 
     kind: ClassVar[str] = "aligner"
@@ -146,7 +147,10 @@ class Aligner(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Renderer(Record):
-    """Draws one attention record over its input, for memories of one ``layout``."""
+    """Draws one attention record over its input, for memories of one ``layout``.
+
+    If several are for one layout, the recipe chooses one with ``sources.NAME.renderer``.
+    """
 
     kind: ClassVar[str] = "renderer"
 

@@ -11,9 +11,9 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from multiattn.errors import UserError
 from multiattn.prediction.attention_records import AttentionRecord
-from multiattn.prediction.rendering import png_of, quiet_drawing
-from multiattn.registry.host import Host
+from multiattn.prediction.rendering import Renderers, quiet_drawing
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
 from multiattn.scoring.scale import factor, unit_of
@@ -73,8 +73,11 @@ def _curves_figure(title: str, curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def attention_image(record: AttentionRecord, host: Host) -> Markup:
-    """An attention map as an image element with its data inline."""
-    encoded = base64.b64encode(png_of(record, host, dpi=80)).decode()
+def attention_image(record: AttentionRecord, renderers: Renderers) -> Markup:
+    """An attention map as an image element with its data inline, or why there is none."""
+    try:
+        encoded = base64.b64encode(renderers.png(record, dpi=80)).decode()
+    except UserError as error:
+        return Markup("<p>{}</p>").format(error)
     template = '<img alt="attention over {}" src="data:image/png;base64,{}">'
     return Markup(template).format(record.source, encoded)  # noqa: S704

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.files import write_bytes
+from multiattn.prediction.rendering import Renderers
 from multiattn.progress import track
 from multiattn.recipe.loading import load_recipe
 from multiattn.recipe.settings import RecipeSettings
@@ -170,6 +171,7 @@ def _examples(
         for example in chosen
     ]
     examples, refused = [], ""
+    renderers = Renderers(settings.sources, host)
     folder = Path(run.read_start()["data"]) / settings.corpus.folder
     media = media_sources(settings.sources, host)
     attempts = track(predictor.attempts(inputs), "attention of examples", len(inputs))
@@ -179,7 +181,7 @@ def _examples(
             continue
         target = example.fields[settings.target.field] or ()
         references = (target,) if isinstance(target, str) else target
-        pictures = tuple(attention_image(record, host) for record in prediction.records())
+        pictures = tuple(attention_image(record, renderers) for record in prediction.records())
         given = {
             name: _relative_path(value, folder) if name in media else display_value(value)
             for name, value in prediction.inputs.items()

@@ -12,16 +12,18 @@ from multiattn.data.rows import Row
 from multiattn.errors import UserError
 from multiattn.files import remove_folder, write_bytes, write_json
 from multiattn.recipe.loading import dump_recipe, load_recipe, refuse_differences
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.settings import DISPLAY_KEYS, RecipeSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.source_sizes import SourceSizes
 
-# Settings that may change when a run resumes: limits, patience, logging.
+# Settings that may change when a run resumes: limits, patience, logging, display.
 CHANGEABLE = (
     "summary",
+    "sources.*.cache",
+    *DISPLAY_KEYS,
     "training.steps",
     "training.patience",
     "training.workers",
@@ -129,10 +131,7 @@ def _check_resumable(request: RunRequest, old: RecipeSettings) -> None:
             write_bytes(run.recipe, dump_recipe(request.settings).encode())
         return
     what = f"a run that continues in {run.path}"
-    caches = (
-        f"sources.{name}.cache" for name in request.settings.sources
-    )  # a cache does not change results
-    refuse_differences(old, request.settings, (*CHANGEABLE, *caches), what)
+    refuse_differences(old, request.settings, CHANGEABLE, what)
     if not run.has_checkpoint:
         raise UserError(
             f"expected a checkpoint in {run.checkpoints} to continue from, got none; "

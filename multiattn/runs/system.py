@@ -15,7 +15,12 @@ from multiattn.engine.memory import MemorySpec
 from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory
 from multiattn.errors import UserError, shown
 from multiattn.recipe.loading import load_recipe, refuse_differences
-from multiattn.recipe.settings import FusedLanguageModel, RecipeSettings, SearchSettings
+from multiattn.recipe.settings import (
+    DISPLAY_KEYS,
+    FusedLanguageModel,
+    RecipeSettings,
+    SearchSettings,
+)
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import Processors, load_processors
@@ -111,14 +116,17 @@ class System:
 def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> System:
     """Open a run with its best weights, in evaluation mode.
 
-    overrides: of the sections ``search`` and ``evaluation`` only. Raises UserError for
-    a folder without a run, damaged files, and any other override.
+    overrides: of the sections ``search`` and ``evaluation``, and of a source's renderer and
+    aligner. Raises UserError for a folder without a run, damaged files, and any other override.
     """
     settings = load_recipe(run.require().recipe, (), host)
     if overrides:
         changed = load_recipe(run.recipe, overrides, host)
         refuse_differences(
-            settings, changed, ("search", "evaluation"), f"the evaluation of {run.path}"
+            settings,
+            changed,
+            ("search", "evaluation", *DISPLAY_KEYS),
+            f"the evaluation of {run.path}",
         )
         settings = changed
     processors = load_processors(settings.sources, host, run)

@@ -23,7 +23,7 @@ from multiattn.prediction.attention_records import (
     sum_over_words,
 )
 from multiattn.prediction.inputs import InputParser
-from multiattn.prediction.rendering import save_attention_maps
+from multiattn.prediction.rendering import Renderers, save_attention_maps
 from multiattn.registry import records
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.system import open_system
@@ -295,10 +295,10 @@ def test_pictures_join_subwords_to_words(tmp_path):
 
 
 def test_attention_is_drawn_and_its_numbers_are_kept(predictor, tmp_path):
-    (picture,) = save_attention_maps(
-        tmp_path / "0001", predictor("abcd").records(), tiny_runs.host()
-    )
-    assert picture == tmp_path / "0001-letters.png"
+    renderers = Renderers(predictor.system.settings.sources, tiny_runs.host())
+    missing = save_attention_maps(tmp_path / "0001", predictor("abcd").records(), renderers)
+    assert list(missing) == []
+    picture = tmp_path / "0001-letters.png"
     assert imread(picture).shape[2] == 4
     numbers = json.loads(picture.with_suffix(".json").read_text())
     assert numbers["labels"] == ["a", "b", "c", "d"]
