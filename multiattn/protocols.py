@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multiattn.data.collation import (
+        CachedFeatures,
         DeterministicReader,
         FittedReader,
         JointReader,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
         TokenizingMetric,
         WarningMetric,
     )
-    from multiattn.search.scorers import Decoder, Scorer, VocabularyScorer
+    from multiattn.search.scorers import Decoder, PreparedScorer, Scorer, VocabularyScorer
     from multiattn.training.objectives import (
         CountedObjective,
         Objective,
@@ -80,6 +81,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
             "TokenizingReader",
             "JointReader",
             "ObjectReader",
+            "CachedFeatures",
         ),
     ),
     "corpus": ("data.corpus", "Corpus", ("GroupedCorpus",)),
@@ -99,7 +101,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
             "OutputFreeObjective",
         ),
     ),
-    "scorer": ("search.scorers", "Scorer", ("VocabularyScorer",)),
+    "scorer": ("search.scorers", "Scorer", ("PreparedScorer", "VocabularyScorer")),
     "metric": (
         "scoring.metric",
         "Metric",
@@ -125,6 +127,7 @@ _MODULE_OF = {
 __all__ = [
     "Aligner",
     "Attention",
+    "CachedFeatures",
     "ContentAttention",
     "Corpus",
     "CorpusWeightedMetric",
@@ -147,6 +150,7 @@ __all__ = [
     "Output",
     "OutputFreeObjective",
     "PreparedObjective",
+    "PreparedScorer",
     "PretrainedEncoder",
     "PretrainedReader",
     "Reader",

@@ -112,7 +112,10 @@ class ObjectReader(Protocol):
 
 @runtime_checkable
 class CachedFeatures(Protocol):
-    """A reader with ``gives_features = True``: its tensors are an encoder's cached features."""
+    """A reader with ``gives_features = True``: its tensors are what an encoder's frozen part gave.
+
+    They go to ``FeatureEncoder.forward_features``.
+    """
 
     gives_features: bool
 

@@ -25,7 +25,7 @@ from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import Processors, load_processors
 from multiattn.search.ctc_search import ctc_proposer
-from multiattn.search.scorers import LanguageModel, Scorer
+from multiattn.search.scorers import LanguageModel, PreparedScorer, Scorer
 from multiattn.search.sequence_generator import SequenceGenerator
 from multiattn.training.objectives import (
     SelectiveObjective,
@@ -177,6 +177,9 @@ def make_generator(
     Raises UserError, before anything is encoded, if a scorer needs something the model lacks.
     """
     scorers = [(host.build("scorer", named), named.weight) for named in search.scorers]
+    for scorer, _ in scorers:
+        if isinstance(scorer, PreparedScorer):
+            scorer.prepare(processors.tokenizer)
     scorers += open_language_model(search.language_model, host)
     asked: list[Scorer] = [scorer for scorer, _ in scorers]
     asked += [ctc_proposer(scorers)] if search.method == "ctc" else []

@@ -1,5 +1,6 @@
 """Scorers that join the decoder in a search: length reward, coverage, language model.
 
+    prepare(tokenizer)                                           once, where a scorer needs it
     start(memories, heads, batch_size) -> (shared, state)        once per input, like ``begin``
     score(tokens, weights, state, shared) -> (additions, state)  at every step, like ``step``
     finish(state, shared) -> final terms (B, N) or None          where a hypothesis has ended
@@ -20,6 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError, shown
 
@@ -73,6 +75,14 @@ class VocabularyScorer(Protocol):
     """A scorer with its own copy of the vocabulary, which must equal the decoder's."""
 
     pieces: tuple[str, ...]
+
+
+@runtime_checkable
+class PreparedScorer(Protocol):
+    """A scorer that must know the target's tokens, such as one that looks words up in a lexicon."""
+
+    def prepare(self, tokenizer: Tokenizer) -> None:
+        """Called once, before the first ``start``; ``tokenizer.size`` is V. Raises UserError."""
 
 
 class LengthReward:

@@ -6,16 +6,21 @@ Letters: B batch, N hypotheses, T output tokens, S slots, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 from unittest import SkipTest
 
 import torch
 from torch import Tensor, nn
 
+from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch
 from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.model import Model
+from multiattn.recipe.settings import TokenizerSettings
 from multiattn.registry.host import Component, Host
+from multiattn.search.scorers import PreparedScorer
+from multiattn.symbols import UNK
 from multiattn.testing.fixtures import (
     VOCABULARY,
     WIDTH,
@@ -75,9 +80,18 @@ def _heads(host: Host) -> dict[str, nn.Module]:
     return {name: head.double().eval() for name, head in heads.items()}
 
 
+def _scorer(host: Host, row: Component) -> Any:
+    """The scorer, prepared for a vocabulary of letters if it needs to know the vocabulary."""
+    scorer = build(host, "scorer", row.full_name)
+    if isinstance(scorer, PreparedScorer):
+        letters = ascii_lowercase[: VOCABULARY - UNK - 1]
+        scorer.prepare(Tokenizer.train([letters], TokenizerSettings(kind="char")))
+    return scorer
+
+
 def scorer_terms_are_bounded_and_follow_hypotheses(host: Host, row: Component) -> None:
     """Scores added per token stay within the ceiling; the state is reordered by indexing."""
-    scorer = build(host, "scorer", row.full_name)
+    scorer = _scorer(host, row)
     memories: dict[str, Memory] = {"source": memory_of(SLOTS)}
     shared, state = scorer.start(memories, _heads(host), len(SLOTS))
     tokens = torch.full((len(SLOTS), 1), 5)  # (B, N)
@@ -119,7 +133,7 @@ def inputs_started_together_are_independent(host: Host, row: Component) -> None:
 
 def _terms_in_turns(host: Host, row: Component, batches: Sequence[Memory]) -> list[list[Tensor]]:
     """Start all batches, then score each in turn, twice: additions and final terms of each."""
-    scorer, heads = build(host, "scorer", row.full_name), _heads(host)
+    scorer, heads = _scorer(host, row), _heads(host)
     started = [scorer.start({"source": memory}, heads, len(SLOTS)) for memory in batches]
     states = [state for _, state in started]
     terms: list[list[Tensor]] = [[] for _ in batches]

@@ -184,6 +184,13 @@ def test_check_finds_that_a_metric_in_a_plugin_file_needs_torch(install, tmp_pat
     assert f"expected {path} to import without torch, got: ModuleNotFoundError: " in failed
 
 
+def test_check_prepares_a_scorer_that_must_know_the_tokens(install):
+    install("avoids_letter", core=True)
+    done = multiattn("check", "avoids-letter")
+    assert done.exit_code == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
 def test_check_of_an_unknown_distribution_is_a_mistake(install):
     install("well_behaved")
     done = multiattn("check", "ill-behaved")

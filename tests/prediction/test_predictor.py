@@ -15,6 +15,7 @@ from multiattn.engine.layouts import Tokens
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
 from multiattn.prediction.word_times import Evidence, single_row
+from multiattn.registry.host import load_host
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_an_aligner_sees_one_input_without_its_batch_mates_and_padding(run, monk
             seen.append(evidence)
             return ()
 
-    monkeypatch.setattr(predictor, "_aligner", lambda layout: Watching())
+    monkeypatch.setattr(predictor, "_aligner", lambda source, layout: Watching())
     predictions = list(predictor.each(["abcdef", "gh"]))
     for evidence, prediction, slots in zip(seen, predictions, (6, 2), strict=True):
         assert evidence.memory.values.shape[:2] == evidence.memory.mask.shape == (1, slots)
@@ -196,3 +197,18 @@ def test_an_error_among_the_inputs_keeps_its_place(run):
     first, second, third = load(run).attempts(["ab", mistake, "cd"])
     assert second is mistake
     assert (first.inputs, third.inputs) == ({"letters": "ab"}, {"letters": "cd"})
+
+
+def test_a_scorer_may_learn_the_tokens_before_the_search(run, monkeypatch):
+    monkeypatch.setenv("MULTIATTN_PLUGINS", "multiattn")
+    scorer = Path(__file__).parents[1] / "hostile" / "avoids_letter.py"
+    host = load_host([tiny_runs.PLUGIN, scorer])
+
+    def text_of(*overrides):
+        return multiattn.load(run.path, host=host, overrides=overrides)("abcdefgh").text
+
+    letter = text_of("search.min_length=4")[0]
+    avoiding = f"search.scorers=[{{name: avoid, letter: {letter}}}]"
+    assert letter not in text_of("search.min_length=4", avoiding)
+    with pytest.raises(UserError, match="expected a letter that the target has, got '7'"):
+        text_of("search.scorers=[{name: avoid, letter: '7'}]")
