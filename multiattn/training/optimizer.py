@@ -59,17 +59,32 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
         if learning:
             decay = settings.weight_decay if group.weight_decay is None else group.weight_decay
             peak = settings.learning_rate * group.learning_rate_factor
-            groups.append({"params": learning, "lr": peak, "peak": peak, "weight_decay": decay})
+            rates = {"lr": peak, "peak": peak, "weight_decay": decay}
+            groups.append({"params": learning, "pattern": group.pattern, **rates})
     if not groups:
         raise UserError("every parameter is frozen; leave some out of training.groups")
     return torch.optim.AdamW(groups, betas=settings.adam_betas, fused=True)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group's learning rate to its peak times ``factor``; return the first group's."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's learning rate to its peak times ``factor``."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
-    return float(optimizer.param_groups[0]["lr"])
+
+
+def learning_rates(
+    optimizer: torch.optim.Optimizer, settings: TrainingSettings, step: int
+) -> dict[str, float]:
+    """The recipe's learning rate at a step, and that of each group under its pattern, for a log.
+
+    An optimiser restored from a checkpoint of an older version knows no patterns.
+    """
+    own = {
+        f"learning_rate/{group['pattern']}": float(group["lr"])
+        for group in optimizer.param_groups
+        if group.get("pattern")
+    }
+    return {"learning_rate": settings.learning_rate * learning_rate_factor(settings, step), **own}
 
 
 def _members(

@@ -42,6 +42,7 @@ from multiattn.training.objectives import WeightedObjective
 from multiattn.training.optimizer import (
     build_optimizer,
     learning_rate_factor,
+    learning_rates,
     sampling_rate,
     set_learning_rate,
 )
@@ -232,10 +233,10 @@ class Trainer:
         seconds = max(1e-9, self.progress.seconds - self.logged_seconds)
         self.logged_seconds = self.progress.seconds
         self.figures = {**self.figures, "loss": figures["loss"]}
-        rate = float(self.adam.param_groups[0]["lr"])
+        rates = learning_rates(self.adam, self.settings, self.progress.step)
         speed = round(self.window.tokens / seconds)
         timing = {"tokens_per_second": speed, "seconds": round(self.progress.seconds, 2)}
-        values = {"epoch": epoch, **figures, "learning_rate": rate, **timing}
+        values = {"epoch": epoch, **figures, **rates, **timing}
         self.log.write("training", self.progress.step, values)
         self.window.reset()
 

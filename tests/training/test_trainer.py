@@ -13,6 +13,7 @@ import pytest
 import tiny_plugin
 import tiny_runs
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from multiattn.engine.batch import out_of_memory_as_user_error
@@ -219,3 +220,25 @@ def test_frozen_parameters_stay_as_they_began(tmp_path):
     short, long = load_file(first.weights), load_file(later.weights)
     same = {name for name, tensor in short.items() if torch.equal(tensor, long[name])}
     assert {name for name in short if name.startswith("encoders")} == same
+
+
+def test_every_group_s_learning_rate_is_logged_under_its_pattern(tmp_path):
+    groups = [
+        {"pattern": "^encoders.letters", "learning_rate_factor": 0.1},
+        {"pattern": "bias$", "learning_rate_factor": 2},
+        {"pattern": "output", "frozen": True},
+    ]
+    overrides = [f"training.groups={json.dumps(groups)}", "training.steps=4"]
+    run = tiny_runs.trained(tiny_runs.start(tmp_path, overrides))
+    logged = [line for line in tiny_runs.log_of(run) if line["kind"] == "training"]
+    of_recipe = [0.02 * 2 / 3, 0.02]  # steps 2 and 4; the warm-up takes 3
+    assert [line["learning_rate"] for line in logged] == pytest.approx(of_recipe)
+    for name, factor in (("^encoders.letters", 0.1), ("bias$", 2)):
+        rates = [line[f"learning_rate/{name}"] for line in logged]
+        assert rates == pytest.approx([factor * rate for rate in of_recipe])
+    assert not any("learning_rate/output" in line for line in logged)
+    events = EventAccumulator(str(run.path / "tensorboard"))
+    events.Reload()
+    tags = [tag for tag in events.Tags()["scalars"] if "learning_rate" in tag]
+    assert len(tags) == 3
+    assert "training/learning_rate" in tags
