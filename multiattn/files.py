@@ -17,6 +17,10 @@ from multiattn.errors import UserError
 DAMAGE_ERRORS = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
+class StandardOutputError(OSError):
+    """Standard output cannot be written, such as to a full disk."""
+
+
 @contextmanager
 def damage_as_user_error(path: Path, what: str) -> Iterator[None]:
     """Read ``path`` in this context: content other than ``what`` raises a UserError."""

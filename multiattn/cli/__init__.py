@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from multiattn.cli import standard_output
 from multiattn.cli.options import PATH, Invocation
 from multiattn.cli.plugins import check, plugins
 from multiattn.cli.predict import predict
@@ -101,4 +102,5 @@ for command in (run, train, evaluate, predict, report, score, compare, recipes, 
 
 def main() -> None:
     """Run the command line; the entry point of the `multiattn` script."""
-    app()
+    with standard_output.reopened(MISTAKE):
+        app()

@@ -25,6 +25,7 @@ from multiattn.cli.options import (
     set_option,
     warn,
 )
+from multiattn.cli.standard_output import require_encodable
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
@@ -128,12 +129,12 @@ def _draw(
 
 def _print(number: int, found: Prediction, as_json: bool, ranked: bool) -> None:
     if as_json:
-        echo(json.dumps(found.as_json(), ensure_ascii=False))
+        _write(json.dumps(found.as_json(), ensure_ascii=False))
     elif ranked:
         for rank, one in enumerate(found.n_best, start=1):
-            echo(f"{number}\t{rank}\t{one.score:.6g}\t{one.text}")
+            _write(f"{number}\t{rank}\t{one.score:.6g}\t{one.text}")
     else:
-        echo(found.text)
+        _write(found.text)
     for doubt in found.doubts:
         echo(f"warning: input {number}: {doubt}", err=True)
 
@@ -144,9 +145,15 @@ def _print_nothing(number: int, row: Mapping[str, Any] | None, ranked: bool) -> 
     row: what to print as JSON, if JSON is wanted.
     """
     if row is not None:
-        echo(json.dumps(row, ensure_ascii=False))
+        _write(json.dumps(row, ensure_ascii=False))
     else:
         echo(f"{number}\t\t\t" if ranked else "")
+
+
+def _write(line: str) -> None:
+    """Print a line of results as it is, or raise UserError."""
+    require_encodable(line)
+    echo(line)
 
 
 def _conclude(inputs: int, blank: int, failed: Mapping[int, UserError]) -> None:

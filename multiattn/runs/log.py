@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from multiattn.errors import UserError, printable
-from multiattn.files import append_line, damage_as_user_error, flush_to_disk, truncate
+from multiattn.files import (
+    StandardOutputError,
+    append_line,
+    damage_as_user_error,
+    flush_to_disk,
+    truncate,
+)
 from multiattn.progress import draw_on, progress_bar
 from multiattn.run_folder import RunFolder
 from multiattn.scoring.scale import factor, unit_of
@@ -88,7 +94,7 @@ def full_disk_as_user_error(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in FULL or isinstance(error, StandardOutputError):
             raise
         raise UserError(
             f"could not write {error.filename or run.path / 'tensorboard'}: {error.strerror}; free "
