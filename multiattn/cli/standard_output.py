@@ -44,15 +44,15 @@ def _reopened(stream: TextIO) -> TextIO:
 
     What its encoding lacks is replaced, unless the user has said what to do.
     """
-    errors = stream.errors or "strict"
-    if errors in ("strict", "surrogateescape") and codecs.lookup(stream.encoding).name != "utf-8":
-        errors = "replace"
-    raw = (
-        stream.buffer
-        if stream.isatty()
-        else io.BufferedWriter(_Raw(stream.fileno(), "wb", closefd=False))
-    )
-    return io.TextIOWrapper(raw, stream.encoding, errors, line_buffering=stream.isatty())
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    undecided = stream.errors in ("strict", "surrogateescape")
+    if undecided and codecs.lookup(stream.encoding).name != "utf-8":
+        stream.reconfigure(errors="replace")
+    if stream.isatty():
+        return stream
+    raw = io.BufferedWriter(_Raw(stream.fileno(), "wb", closefd=False))
+    return io.TextIOWrapper(raw, stream.encoding, stream.errors)
 
 
 @contextmanager
