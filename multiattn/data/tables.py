@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -208,9 +209,17 @@ def _cut_at_commas(text: str, place: FileLine) -> list[str]:
 
 
 def _header(path: Path, lines: Iterator[tuple[int, bytes]], cut: Cut) -> list[str]:
-    """Read the column names from the first line. Raises UserError for a repeated name."""
+    """Read the column names from the first line.
+
+    Raises UserError for a repeated name, and for a CSV file with another separator than commas.
+    """
     line, raw = next(lines)
     columns = cut(_decode(raw, FileLine(path, line)), FileLine(path, line))
+    if cut is _cut_at_commas and len(columns) == 1 and re.search(r"[;\t|]", columns[0]):
+        raise UserError(
+            f"expected column names separated by commas in {path}, line {line}, got "
+            f"{shown(columns[0])}; separate cells by commas, or save the table as .tsv, with tabs"
+        )
     if len(set(columns)) < len(columns):
         raise UserError(
             f"expected distinct column names in {path}, line {line}, got {', '.join(columns)}; "

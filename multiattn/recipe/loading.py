@@ -20,6 +20,7 @@ from multiattn.recipe.settings import CorpusSettings, RecipeSettings
 from multiattn.registry.host import Host, load_host
 from multiattn.registry.records import Encoder, Reader
 from multiattn.registry.schema import (
+    MISSING,
     Mistake,
     Named,
     NamedComponent,
@@ -167,10 +168,35 @@ def load_recipe(
         for key in refused:
             tree = yamlfile.without(tree, key.split("."))
         settings, found = _check(tree, host)
-    mistakes += found
+    mistakes += _with_unknown_sources_named(found, document.value, overridden)
     if mistakes or settings is None:
         raise UserError(_report(mistakes, path, document, overridden))
     return settings
+
+
+def _with_unknown_sources_named(
+    mistakes: Sequence[Mistake], written: object, overridden: Sequence[str]
+) -> list[Mistake]:
+    """Say once that an override names a source which the file lacks, not all that it would need."""
+    known = [key.split(".")[1] for key, _ in yamlfile.values_at(written, ("sources", "*"))]
+    unknown = {
+        name: Mistake(
+            f"sources.{name}",
+            f"expected a source of the recipe, got {shown(name)}; {suggestion(name, known)}",
+        )
+        for mistake in mistakes
+        if mistake.sentence == MISSING
+        and (name := _source_of(mistake.key)) not in ("", *known)
+        and name in map(_source_of, overridden)
+    }
+    rest = [mistake for mistake in mistakes if _source_of(mistake.key) not in unknown]
+    return [*unknown.values(), *rest]
+
+
+def _source_of(key: str) -> str:
+    """The source that a key below ``sources.NAME`` belongs to; empty for any other key."""
+    first, *steps = key.split(".")
+    return steps[0] if first == "sources" and len(steps) > 1 else ""
 
 
 def _parse(path: Path) -> yamlfile.Document:

@@ -31,6 +31,7 @@ from multiattn.registry.discovery import (
 )
 from multiattn.registry.records import KINDS, Record
 from multiattn.registry.schema import (
+    MISSING,
     Mistake,
     Named,
     NamedComponent,
@@ -301,7 +302,7 @@ class Host:
             mistakes += wrong
         for name, setting in settings.items():
             if setting.required and name not in named.settings:
-                mistakes.append(Mistake(f"{key}.{name}", "expected a value, got none; give one"))
+                mistakes.append(Mistake(f"{key}.{name}", MISSING))
         return functools.partial(target, **bound), mistakes
 
     def _value(self, setting: Setting, value: object, key: str) -> tuple[object, list[Mistake]]:

@@ -21,6 +21,8 @@ from pydantic_core import ErrorDetails
 
 from multiattn.errors import UserError, shown
 
+MISSING = "expected a value, got none; give one"
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -169,7 +171,7 @@ def _location(detail: ErrorDetails, value: Any) -> tuple[str, ...]:
 def _sentence(details: Sequence[ErrorDetails], expected: Any, path: Sequence[str]) -> str:
     detail = details[0]
     if detail["type"] == "missing":
-        return "expected a value, got none; give one"
+        return MISSING
     if detail["type"] == "extra_forbidden":
         known = _fields_at(expected, path[:-1])
         return f"expected a known key, got {shown(path[-1])}; {suggestion(path[-1], known)}"

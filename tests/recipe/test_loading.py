@@ -248,6 +248,23 @@ def test_null_is_refused_where_there_is_no_default_and_in_a_file(host, write):
     )
 
 
+def test_a_misspelt_source_is_one_mistake(host, write):
+    (line,) = mistakes_of(write(GOOD), host, "sources.englsh.encoder.dim=3")
+    assert line == (
+        "--set sources.englsh: expected a source of the recipe, got 'englsh'; did you mean english?"
+    )
+    both = mistakes_of(write(GOOD), host, "sources.xyz.cache=true", "sources.xyz.encoder.dim=3")
+    assert [line.partition("got ")[2] for line in both] == ["'xyz'; choose from english"]
+
+
+def test_overrides_may_add_a_source(host, write):
+    keys = ("field=de", "reader=letters", "encoder=bag")
+    added = [f"sources.german.{key}" for key in keys]
+    assert [*load_recipe(write(GOOD), added, host).sources] == ["english", "german"]
+    (line,) = mistakes_of(write(GOOD), host, *added, "sources.german.encoder.dmi=3")
+    assert "sources.german.encoder.dmi: expected a setting of encoder" in line
+
+
 def test_many_mistakes_are_counted_and_the_first_are_told(host, write):
     text = GOOD + "".join(f"key{number}: 1\n" for number in range(30))
     with pytest.raises(UserError) as caught:
