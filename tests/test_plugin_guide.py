@@ -86,7 +86,7 @@ def test_the_renderer_draws_memories_in_the_layout_of_its_own(written):
     host = load_host()
     assert not host.broken
     renderer_draws_every_record(host, host.find("renderer", "circles"))
-    encoder = encoder_of(host, host.find("encoder", "rings"))
+    encoder = encoder_of(host, host.find("encoder", "rings")).float()
     assert encoder(*encoder.example_inputs()).layout.kind == "rings"
 
 
