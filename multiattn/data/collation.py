@@ -75,6 +75,16 @@ class FittedReader(Protocol):
 
 
 @runtime_checkable
+class KeepsMeasurements(Protocol):
+    """A fitted reader that saves files on which no tensor depends, such as measured durations.
+
+    measurement_files: their names.
+    """
+
+    measurement_files: tuple[str, ...]
+
+
+@runtime_checkable
 class PretrainedReader(Protocol):
     """A reader that takes files of a pretrained model, such as its tokenizer, when it is fitted."""
 

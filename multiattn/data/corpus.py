@@ -78,7 +78,7 @@ def media_sources(sources: Mapping[str, SourceSettings], host: Host) -> list[str
     return [
         name
         for name, record in readers.items()
-        if isinstance(record, records.Reader) and record.produces != "text"
+        if isinstance(record, records.Reader) and not record.reads_text
     ]
 
 

@@ -60,6 +60,25 @@ class FeatureEncoder(Protocol):
 
 
 @runtime_checkable
+class SequenceFeatureEncoder(Protocol):
+    """As ``FeatureEncoder``, for inputs whose features differ in length, such as texts.
+
+    frozen: whether ``sequence_features`` has nothing to train.
+    """
+
+    frozen: bool
+
+    def sequence_features(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, S, …) float16 and lengths (B,), deterministic; what is past a length is ignored."""
+
+    def forward_sequence(self, features: Tensor, lengths: Tensor) -> Memory:
+        """The rest of the encoder: ``forward`` is ``sequence_features``, then this.
+
+        features: (B, S, …), zero past each length.
+        """
+
+
+@runtime_checkable
 class SelectsFeatureSettings(Protocol):
     """An encoder whose features depend on only some of its settings."""
 
@@ -113,11 +132,7 @@ class Model(nn.Module):
     def _encode(self, encoder: Any, inputs: Inputs | None, batch_size: int) -> Memory:
         if inputs is None or not len(inputs.rows):
             return absent_memory(encoder, batch_size, next(self.decoder.parameters()))
-        memory: Memory = (
-            encoder.forward_features(inputs.values)
-            if inputs.features
-            else encoder(inputs.values, inputs.lengths)
-        )
+        memory = _memory(encoder, inputs)
         if len(inputs.rows) == batch_size:
             return memory
         return scatter_rows(memory, inputs.rows, batch_size)
@@ -128,6 +143,18 @@ class Model(nn.Module):
         """Memories, and scores of every real target token (teacher forcing, or ``feeding``)."""
         memories = self.encode(batch.sources, len(batch.ids))
         return memories, self.decoder(batch.targets, memories, feeding, keep)
+
+
+def _memory(encoder: Any, inputs: Inputs) -> Memory:
+    """The memory of the inputs, or of what the encoder's frozen part made of them."""
+    memory: Memory
+    if not inputs.features:
+        memory = encoder(inputs.values, inputs.lengths)
+    elif isinstance(encoder, SequenceFeatureEncoder):
+        memory = encoder.forward_sequence(inputs.values, inputs.lengths)
+    else:
+        memory = encoder.forward_features(inputs.values)
+    return memory
 
 
 def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:

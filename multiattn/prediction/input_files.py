@@ -137,7 +137,7 @@ def _cells(row: TableRow, columns: SourceColumns, path: Path) -> dict[str, str]:
             continue
         text = value if isinstance(value, str) else "" if value is None else row.text(column)
         beside = path.parent / text
-        found[source] = str(beside) if reader.produces != "text" and beside.is_file() else text
+        found[source] = str(beside) if not reader.reads_text and beside.is_file() else text
     return found
 
 

@@ -143,13 +143,13 @@ class InputParser:
     def _content(self, name: str, argument: str) -> list[Input]:
         """The lines of a text file; otherwise the argument itself, a text or a file of media."""
         path = Path(argument)
-        if self.readers[name].produces == "text" and _is_kind_of_path(path, Path.is_file):
+        if self.readers[name].reads_text and _is_kind_of_path(path, Path.is_file):
             return lines_of(path, name)
         return [{name: self._named(name, argument)}]
 
     def _named(self, name: str, value: str) -> str:
         """The value of one source. Raises UserError for a path where a text is expected."""
-        if self.readers[name].produces != "text":
+        if not self.readers[name].reads_text:
             return self._checked(name, value)
         if self.as_text or not value.strip():
             return value
@@ -181,7 +181,7 @@ class InputParser:
             try:
                 if not isinstance(given, UserError):
                     for name, value in given.items():
-                        if self.readers[name].produces != "text" and value.strip():
+                        if not self.readers[name].reads_text and value.strip():
                             self._checked(name, value)
                 yield given
             except UserError as error:

@@ -40,12 +40,21 @@ class Encoder(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Reader(Record):
-    """Raw value (a path, a sentence) -> tensor. ``suffixes``: the file suffixes it recognises."""
+    """Raw value (a path, a sentence) -> tensor.
+
+    produces: the kind of its tensors; ``text``, or a name that ends in ``-text``, if its values are
+        texts and not files. suffixes: the file suffixes it recognises.
+    """
 
     kind: ClassVar[str] = "reader"
 
     produces: str
     suffixes: tuple[str, ...] = ()
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether its values are texts and not files."""
+        return self.produces.rpartition("-")[2] == "text"
 
 
 @dataclass(frozen=True, kw_only=True)

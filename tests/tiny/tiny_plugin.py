@@ -43,6 +43,12 @@ def multiattn_components() -> Iterator[Record]:
         consumes="text",
         summary="random numbers for letters that nothing changes, and a layer that learns",
     )
+    yield Encoder(
+        name="tiny-frozen-sequence",
+        target="tiny_encoder:FrozenSequence",
+        consumes="text",
+        summary="random numbers for each letter that nothing changes, and a layer that learns",
+    )
     yield Metric(
         name="tiny-accuracy",
         target="tiny_plugin:Accuracy",

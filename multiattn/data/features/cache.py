@@ -1,6 +1,7 @@
 """The feature cache: the output of an encoder's frozen part, computed once per input, on disk.
 
-An encoder that can be cached is a ``FeatureEncoder``. Letters: R inputs in a batch.
+An encoder that can be cached is a ``FeatureEncoder``, or a ``SequenceFeatureEncoder`` if features
+differ in length. Letters: R inputs in a batch, S slots.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +20,15 @@ import torch
 from accelerate import PartialState
 from rich.console import Console
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from multiattn.data.collation import Reader, is_random
+from multiattn.data.corpus import media_sources
 from multiattn.data.dataset import Dataset
 from multiattn.data.features.key import feature_dependencies, folder_name
 from multiattn.data.features.store import FORMAT, FeatureStore
 from multiattn.data.rows import BadRowPolicy, BadRows
-from multiattn.engine.model import FeatureEncoder
+from multiattn.engine.model import FeatureEncoder, SequenceFeatureEncoder
 from multiattn.errors import UserError
 from multiattn.progress import draw_on, progress_bar
 from multiattn.recipe.settings import SourceSettings
@@ -33,17 +36,22 @@ from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
 
 CACHE_VARIABLE = "MULTIATTN_CACHE"  # environment variable: the folder of the caches
+Pad = Callable[[Sequence[Tensor]], tuple[Tensor, Tensor]]
 
 
 class FeatureReader:
-    """A reader that returns cached features instead of the input itself, for batches."""
+    """A reader that returns cached features instead of the input itself, for batches.
+
+    pad: makes features of all inputs one tensor, with their lengths.
+    """
 
     random = False
     gives_features = True
 
-    def __init__(self, reader: Reader, store: FeatureStore) -> None:
+    def __init__(self, reader: Reader, store: FeatureStore, pad: Pad) -> None:
         self._reader = reader
         self._store = store
+        self._pad = pad
 
     def measure(self, value: Any) -> int:
         """As the wrapped reader."""
@@ -54,8 +62,18 @@ class FeatureReader:
         return self._store.read(value)
 
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Stack to (R, …); all lengths (R,) are 1, because features are not padded."""
-        return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
+        """The features of R inputs and their lengths (R,)."""
+        return self._pad(items)
+
+
+def stack(items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features of one shape: (R, …); all lengths are 1, because nothing is padded."""
+    return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
+
+
+def pad_slots(items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Features (S, …) that differ in length: (R, S, …), zero past each length."""
+    return pad_sequence(list(items), batch_first=True), torch.tensor([len(item) for item in items])
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,8 @@ class FeatureCache:
 
     def feature_reader(self) -> FeatureReader:
         """A reader that returns these cached features."""
-        return FeatureReader(self.reader, self.store)
+        sequences = isinstance(self.encoder, SequenceFeatureEncoder)
+        return FeatureReader(self.reader, self.store, pad_slots if sequences else stack)
 
     def describe(self, values: Sequence[Any]) -> str:
         """Say how many of these values are still to be computed, and where."""
@@ -125,8 +144,15 @@ class FeatureCache:
         if not good:
             return
         inputs, lengths = self.reader.collate(list(good.values()))
-        features = self.encoder.features(inputs.to(device), lengths.to(device))
-        self.store.append(list(good), features.cpu(), expected)
+        inputs, lengths = inputs.to(device), lengths.to(device)
+        rows: Iterable[Tensor]
+        if isinstance(self.encoder, SequenceFeatureEncoder):
+            features, counts = self.encoder.sequence_features(inputs, lengths)
+            pairs = zip(features.cpu(), counts.tolist(), strict=True)
+            rows = [row[:count] for row, count in pairs]
+        else:
+            rows = self.encoder.features(inputs, lengths).cpu()
+        self.store.append(list(good), rows, expected)
 
 
 def open_caches(
@@ -139,7 +165,7 @@ def open_caches(
 
     Raises UserError if features cannot be cached, because they are trained or random.
     """
-    caches = {}
+    caches, media = {}, media_sources(sources, host)
     for name, source in sources.items():
         if source.cache:
             encoder, reader = encoders[name], readers[name]
@@ -147,7 +173,13 @@ def open_caches(
             _check_reader(name, source.reader, reader, host)
             made = feature_dependencies(source.encoder, encoder, source.reader, reader, host)
             folder = cache_folder() / f"features-{FORMAT}" / folder_name(made)
-            caches[name] = FeatureCache(name, reader, encoder, FeatureStore(folder, made))
+            store = FeatureStore(
+                folder,
+                made,
+                texts=name not in media,
+                sequences=isinstance(encoder, SequenceFeatureEncoder),
+            )
+            caches[name] = FeatureCache(name, reader, encoder, store)
     return caches
 
 
@@ -183,7 +215,7 @@ def cache_folder() -> Path:
 
 
 def _check_encoder(name: str, named: Named, encoder: Any) -> None:
-    if not isinstance(encoder, FeatureEncoder):
+    if not isinstance(encoder, FeatureEncoder | SequenceFeatureEncoder):
         raise UserError(
             f"expected an encoder with features to cache for sources.{name}.cache, got "
             f"sources.{name}.encoder {named.name!r}; set sources.{name}.cache=false"

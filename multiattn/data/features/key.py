@@ -15,7 +15,7 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
-from multiattn.data.collation import FittedReader
+from multiattn.data.collation import FittedReader, KeepsMeasurements
 from multiattn.engine.model import SelectsFeatureSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
@@ -71,12 +71,14 @@ def _requirements(distribution: str) -> Iterator[str]:
 
 
 def _digests_of_learned_files(reader: Any) -> dict[str, str]:
-    """SHA-256 of each file of the reader's fitted state, by file name."""
+    """SHA-256 of each file of the reader's fitted state that matters, by file name."""
     if not isinstance(reader, FittedReader):
         return {}
+    left_out = reader.measurement_files if isinstance(reader, KeepsMeasurements) else ()
     with TemporaryDirectory() as name:
         reader.save(Path(name))
-        files = sorted(file for file in Path(name).rglob("*") if file.is_file())
+        files = sorted(Path(name).rglob("*"))
+        files = [file for file in files if file.is_file() and file.name not in left_out]
         return {
             str(file.relative_to(name)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in files

@@ -1,9 +1,12 @@
 """Store float16 rows in one memory-mapped file, keyed by the content of their inputs.
 
 FOLDER/rows.bin     the rows, one after the other, only ever appended to
-FOLDER/index.bin    for each row the SHA-256 of its input's content, and the CRC-32 of shape,
-                    content and row
-FOLDER/layout.json  the shape of a row, and what the features depend on
+FOLDER/index.bin    for each row the SHA-256 of its input's content, the CRC-32 of shape, content
+                    and row, and for sequences the row's length
+FOLDER/layout.json  the shape of a row, null where it varies, and what the features depend on
+
+The rows have one shape or, for sequences such as texts and recordings, a length of their own as
+first dimension.
 
 A row is valid once its entry is in the index, which is written after the row is on disk. Anything
 that a killed process left after the last valid row is cut off before the next row is written.
@@ -17,7 +20,7 @@ import math
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +35,7 @@ from multiattn.errors import UserError
 from multiattn.files import acquired_lock, flush_to_disk, truncate, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
+SEQUENCE_ENTRY = np.dtype([*ENTRY.descr, ("length", "<u4")])
 ROW = np.dtype("<f2")
 FORMAT = 2  # version of these files; other versions are never read
 
@@ -40,15 +44,29 @@ class FeatureStore:
     """The rows in one folder, and the position of each value that ``find`` looked up.
 
     folder: belongs to one encoder with its weights and reader. made_of: describes these, as JSON.
+    texts: whether values are texts; otherwise one that names a file stands for the file's content.
+    sequences: whether each row has a length of its own.
     """
 
-    def __init__(self, folder: Path, made_of: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        made_of: Mapping[str, Any],
+        *,
+        texts: bool = False,
+        sequences: bool = False,
+    ) -> None:
         self.folder = folder
         self._made_of = made_of
+        self._digest = _digest_of_text if texts else _digest_of_file
+        self._sequences = sequences
+        self._entry = SEQUENCE_ENTRY if sequences else ENTRY
         self._contents: dict[Any, bytes] = {}
         self._positions: dict[Any, int] = {}
-        self._known: NDArray[np.void] = np.zeros(0, ENTRY)
+        self._known: NDArray[np.void] = np.zeros(0, self._entry)
         self._mapped: NDArray[np.float16] | None = None
+        self._bounds: NDArray[np.int64] = np.zeros(1, np.int64)  # of the rows, in numbers
+        self._pattern: tuple[int, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the memory mapping: another process opens its own."""
@@ -70,15 +88,16 @@ class FeatureStore:
             yield
 
     def find(self, values: Sequence[Any]) -> list[Any]:
-        """Look up these values (files, else texts); return those without a row, once per content.
+        """Look up these values; return those without a row, once per content.
 
         Each file is read only once, so it should not change meanwhile.
         """
-        self._known = self._index()
+        self._known, self._mapped = self._index(), None
+        self._bounds, self._pattern = self._bounds_of(self._known), self._shape() or ()
         known = {entry["content"].tobytes(): row for row, entry in enumerate(self._known)}
         new = [value for value in dict.fromkeys(values) if value not in self._contents]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            self._contents |= zip(new, pool.map(_digest, new), strict=True)
+            self._contents |= zip(new, pool.map(self._digest, new), strict=True)
         self._positions = {}
         missing: dict[bytes, Any] = {}
         for value in values:
@@ -89,37 +108,28 @@ class FeatureStore:
                 missing.setdefault(content, value)
         return list(missing.values())
 
-    def append(self, values: Sequence[Any], features: Tensor, expected: int) -> None:
-        """Add a row (…) of ``features`` (B, …), float16, for each value.
+    def append(self, values: Sequence[Any], features: Iterable[Tensor], expected: int) -> None:
+        """Add the row (…) in ``features``, float16, of each value; of sequences, (S, …).
 
         expected: the number of rows to come in all calls; disk space for all is checked at the
         first. Raises UserError if writing fails, and for rows of another shape, infinite or NaN.
         """
-        if features.dtype != torch.float16:
-            raise TypeError(f"expected features in float16, got {features.dtype}")
-        rows = np.ascontiguousarray(features.numpy(), ROW)  # (B, …)
-        for value, row in zip(values, rows, strict=True):
-            if not np.isfinite(row).all():
-                raise UserError(
-                    f"expected features of {value} that float16 can hold, got infinity or NaN; "
-                    "check that the encoder's weights are those of a trained network"
-                )
-        pairs = zip(values, rows, strict=True)
-        entries = np.array(
-            [(self._contents[value], _check(self._contents[value], row)) for value, row in pairs],
-            ENTRY,
-        )
+        rows = [_as_row(value, row) for value, row in zip(values, features, strict=True)]
+        pairs = [(self._contents[value], row) for value, row in zip(values, rows, strict=True)]
+        lengths = [row.shape[: int(self._sequences)] for row in rows]  # (S,), or nothing
+        entries = [
+            (content, _check(content, row), *length)
+            for (content, row), length in zip(pairs, lengths, strict=True)
+        ]
         try:
             if self._shape() is None:
-                self._check_room(rows[0].nbytes * expected)
-                write_json(self._layout, {"shape": rows.shape[1:], "made_of": self._made_of})
-            if self._shape() != rows.shape[1:]:
-                raise UserError(
-                    f"expected features of one shape for all inputs, got {rows.shape[1:]} after "
-                    f"{self._shape()}; they cannot be cached: set the source's cache=false"
-                )
-            _append(self._rows, rows.tobytes())
-            _append(self._entries, entries.tobytes())
+                self._check_room(expected * sum(row.nbytes for row in rows) / len(rows))
+                shape = self._pattern_of(rows[0].shape)
+                layout = {"shape": [size if size > 0 else None for size in shape]}
+                write_json(self._layout, {**layout, "made_of": self._made_of})
+            self._check_shapes(rows)
+            _append(self._rows, b"".join(row.tobytes() for row in rows))
+            _append(self._entries, np.array(entries, self._entry).tobytes())
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -129,11 +139,11 @@ class FeatureStore:
         Raises UserError if it is damaged.
         """
         if self._mapped is None:
-            shape = (len(self._known), *(self._shape() or ()))
-            self._mapped = np.memmap(self._rows, ROW, "r", shape=shape)
+            self._mapped = np.memmap(self._rows, ROW, "r", shape=(int(self._bounds[-1]),))
         position = self._positions[value]
-        row = np.array(self._mapped[position])
-        content, check = self._known[position]
+        first, end = self._bounds[position : position + 2]
+        row = np.array(self._mapped[first:end]).reshape(self._pattern)
+        content, check, *_ = self._known[position]
         if _check(content.tobytes(), row) != check:
             raise self._damaged(self._rows, f"the original features of {value}")
         return torch.from_numpy(row)
@@ -150,42 +160,62 @@ class FeatureStore:
     def _layout(self) -> Path:
         return self.folder / "layout.json"
 
+    def _pattern_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that all rows have: of sequences, -1 for the length and the shape of a slot."""
+        return (-1, *shape[1:]) if self._sequences else shape
+
     def _shape(self) -> tuple[int, ...] | None:
-        """The shape of a row, None before the first. Raises UserError for a damaged layout."""
+        """The pattern of all rows, None before the first. Raises UserError for a damaged layout."""
         if not self._layout.exists():
             return None
         try:
             layout = json.loads(self._layout.read_text("utf-8"))
-            shape = tuple(int(size) for size in layout["shape"])
-            right = layout["made_of"] == self._made_of and min(shape, default=1) > 0
+            stated = layout["shape"]
+            shape = tuple(-1 if size is None else int(size) for size in stated)
+            fixed = shape[int(self._sequences) :]
+            right = self._pattern_of(shape) == shape and min(fixed, default=1) > 0
+            right = right and layout["made_of"] == self._made_of
         except (ValueError, LookupError, TypeError):
             right = False
         if not right:
             raise self._damaged(self._layout, "the shape of the features and what they depend on")
         return shape
 
+    def _check_shapes(self, rows: Sequence[NDArray[np.float16]]) -> None:
+        shape = self._shape()
+        for row in rows:
+            if self._pattern_of(row.shape) != shape:
+                what = "slots" if self._sequences else "features"
+                raise UserError(
+                    f"expected {what} of one shape for all inputs, got {row.shape} after {shape}; "
+                    "they cannot be cached: set the source's cache=false"
+                )
+
+    def _bounds_of(self, entries: NDArray[np.void]) -> NDArray[np.int64]:
+        """Where the rows of these entries begin in the file, and where the last ends."""
+        unit = abs(math.prod(self._shape() or (0,)))
+        lengths = entries["length"] if self._sequences else np.ones(len(entries))
+        return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64) * unit])
+
     def _index(self) -> NDArray[np.void]:
         """The index entries of the complete rows."""
-        shape = self._shape()
-        if shape is None or not self._entries.exists() or not self._rows.exists():
-            return np.zeros(0, ENTRY)
+        if self._shape() is None or not self._entries.exists() or not self._rows.exists():
+            return np.zeros(0, self._entry)
         content = self._entries.read_bytes()
-        whole = min(
-            len(content) // ENTRY.itemsize,
-            self._rows.stat().st_size // (ROW.itemsize * math.prod(shape)),
-        )
-        return np.frombuffer(content, ENTRY, whole)
+        entries = np.frombuffer(content, self._entry, len(content) // self._entry.itemsize)
+        ends = self._bounds_of(entries)[1:]
+        written = self._rows.stat().st_size // ROW.itemsize
+        return entries[: np.searchsorted(ends, written, "right")]
 
     def _cut_off_what_was_torn(self) -> None:
-        whole = len(self._index())
-        row_bytes = ROW.itemsize * math.prod(self._shape() or (0,))
+        entries = self._index()
         try:
-            truncate(self._entries, whole * ENTRY.itemsize)
-            truncate(self._rows, whole * row_bytes)
+            truncate(self._entries, entries.nbytes)
+            truncate(self._rows, ROW.itemsize * int(self._bounds_of(entries)[-1]))
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _check_room(self, needed: int) -> None:
+    def _check_room(self, needed: float) -> None:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
@@ -213,13 +243,29 @@ def _check(content: bytes, row: NDArray[np.float16]) -> int:
     return zlib.crc32(row.data, zlib.crc32(content, zlib.crc32(str(row.shape).encode())))
 
 
-def _digest(value: Any) -> bytes:
-    """The SHA-256 of the file that a value names, or of the value itself as text."""
+def _as_row(value: Any, features: Tensor) -> NDArray[np.float16]:
+    """The features of a value as they are stored. Raises UserError if they are infinite or NaN."""
+    if features.dtype != torch.float16:
+        raise TypeError(f"expected features in float16, got {features.dtype}")
+    row = np.ascontiguousarray(features.numpy(), ROW)
+    if not np.isfinite(row).all():
+        raise UserError(
+            f"expected features of {value} that float16 can hold, got infinity or NaN; check that "
+            "the encoder's weights are those of a trained network"
+        )
+    return row
+
+
+def _digest_of_file(value: Any) -> bytes:
+    """The SHA-256 of the file that a value names; without one, of the value itself as text."""
     try:
-        content = Path(value).read_bytes()
+        return hashlib.sha256(Path(value).read_bytes()).digest()
     except (OSError, ValueError):
-        content = str(value).encode()
-    return hashlib.sha256(content).digest()
+        return _digest_of_text(value)
+
+
+def _digest_of_text(value: Any) -> bytes:
+    return hashlib.sha256(str(value).encode()).digest()
 
 
 def _append(path: Path, content: bytes) -> None:

@@ -61,6 +61,7 @@ class Audio:
     """
 
     accepts = (bytes, Sound)  # input types of a prediction, besides paths
+    measurement_files = (CACHE_FILE,)
 
     def __init__(
         self,

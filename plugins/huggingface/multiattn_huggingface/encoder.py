@@ -5,7 +5,7 @@ Letters: B inputs, K layers that are kept, n layers of the model, S slots, D wid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -42,10 +42,11 @@ class HuggingFaceEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.train_from = train_from
+        self.frozen = train_from is None
         self.network, self.family = build_network(spec, modality)
         self.layers = len(self.network.get_submodule(self.family.layers))
         self.layer = self._checked(layer, train_from)
+        self.feature_settings: Mapping[str, object] = {"layer": self.layer}
         last = self.layers if self.layer == "all" else self.layer
         self._trained = [freeze(self.network, self.family, train_from, last)]  # no submodules
         if gradient_checkpointing:
@@ -112,8 +113,3 @@ class HuggingFaceEncoder(nn.Module):
                 f"got {train_from}; lower it, or leave it out to freeze the model"
             )
         return chosen
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the real slots: (B, S, D), zero elsewhere, and (B, S) -> (B, D)."""
-    return values.sum(1) / mask.sum(1, keepdim=True).clamp(min=1).to(values.dtype)

@@ -82,6 +82,11 @@ class _MediaReader:
         """The Python objects that the inner reader takes."""
         return tuple(getattr(self._of, "accepts", ()))
 
+    @property
+    def measurement_files(self) -> tuple[str, ...]:
+        """As the inner reader."""
+        return tuple(getattr(self._of, "measurement_files", ()))
+
     def measure(self, value: Any) -> int:
         """As the inner reader."""
         return int(self._of.measure(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn import Encoder, Reader, Record, hookimpl
+from multiattn import Encoder, Reader, Recipe, Record, hookimpl
 
 AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm", ".aac")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
@@ -12,7 +12,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".a
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield an encoder and its reader for texts, recordings and images."""
+    """Yield an encoder and its reader for texts, recordings and images, and recipes with them."""
     yield Encoder(
         name="hf-text",
         target="multiattn_huggingface.text_encoder:TextEncoder",
@@ -54,4 +54,14 @@ def multiattn_components() -> Iterator[Record]:
         produces="hf-image",
         suffixes=IMAGES,
         summary="an image at the size of a pretrained model",
+    )
+    yield Recipe(
+        name="asr",
+        target="multiattn_huggingface:recipes/asr",
+        summary="AN4 with the encoder of Whisper, frozen or tuned",
+    )
+    yield Recipe(
+        name="summarization",
+        target="multiattn_huggingface:recipes/summarization",
+        summary="AESLC with MiniLM",
     )

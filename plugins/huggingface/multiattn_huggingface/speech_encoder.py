@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,17 +17,24 @@ from pydantic import NonNegativeInt
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn import Memory, Probability, Time, UserError
+from multiattn import Probability, Time, UserError
 from multiattn.layers import length_mask
-from multiattn_huggingface.encoder import HuggingFaceEncoder, Layer, masked_mean
+from multiattn_huggingface.encoder import Layer
 from multiattn_huggingface.families import SpeechModelSpec
+from multiattn_huggingface.sequence_encoder import BiLSTM, SequenceEncoder
 from multiattn_huggingface.spectrogram import WhisperSpectrogram
 
 HUNDREDTHS_PER_SECOND = 100
 NORMALISATION_EPSILON = 1e-7  # as in Wav2Vec2FeatureExtractor
 
 
-class SpeechEncoder(HuggingFaceEncoder):
+class SpeechBiLSTM(BiLSTM):
+    """As ``BiLSTM``. joined: how many neighbouring slots become one before the first layer."""
+
+    joined: Literal[1, 2, 4] = 1
+
+
+class SpeechEncoder(SequenceEncoder):
     """The encoder of Whisper, wav2vec 2.0 or HuBERT; what they compute of a waveform is inside.
 
     Whisper's input is padded to 30 s, as in its training; slots past a recording's end are cut
@@ -36,7 +43,8 @@ class SpeechEncoder(HuggingFaceEncoder):
     layer, train_from: see ``HuggingFaceEncoder``.
     gradient_checkpointing: recompute the layers in the backward pass: less memory, more time.
     projection_dim: width of a linear layer with ReLU applied to each slot; 0: no such layer.
-    dropout: on the slots; not on the summary, which is their mean.
+    bilstm: layers of its own above the model.
+    dropout: on the slots; not on the summary, which is their mean, or the final states of the LSTM.
     Raises UserError for a model of another kind and for layers that it does not have.
     """
 
@@ -48,6 +56,7 @@ class SpeechEncoder(HuggingFaceEncoder):
         train_from: NonNegativeInt | None = None,
         gradient_checkpointing: bool = False,
         projection_dim: NonNegativeInt = 0,
+        bilstm: SpeechBiLSTM | None = None,
         dropout: Probability = 0.0,
     ) -> None:
         super().__init__(
@@ -59,6 +68,7 @@ class SpeechEncoder(HuggingFaceEncoder):
             projection_dim=projection_dim,
             dropout=dropout,
         )
+        self.add_bilstm(bilstm, 1 if bilstm is None else bilstm.joined)
         config: Any = self.network.config
         processor = json.loads(input_spec.processor)
         self.rate = input_spec.sample_rate_hz
@@ -70,20 +80,21 @@ class SpeechEncoder(HuggingFaceEncoder):
         else:
             self.hop = math.prod(config.conv_stride)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
-        """Encode waveforms (B, L) in [-1, 1] with lengths (B,) in samples."""
+    def outputs(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The layers in use, (B, S, K, D), for waveforms (B, L) in [-1, 1]."""
         waveforms = inputs * length_mask(lengths, inputs.size(1))
         counts = self._count(lengths)
         encode = self._encode if self.spectrogram is None else self._encode_whisper
-        values = self.mixed(encode(waveforms, lengths, counts))
-        mask = length_mask(counts, values.size(1))
-        slots = self.slots_of(values) * mask.unsqueeze(2)
-        layout = Time(self.hop / self.rate)
-        return Memory(self.dropout(slots), mask, layout, masked_mean(slots, mask))
+        return encode(waveforms, lengths, counts).transpose(1, 2), counts
+
+    def layout(self) -> Time:
+        """A slot is a stretch of time."""
+        return Time(self.joined * self.hop / self.rate)
 
     def slots(self, size: int) -> int:
         """The slots of a recording of ``size`` hundredths of a second, rounded up."""
-        return int(self._count(torch.tensor(size * self.rate // HUNDREDTHS_PER_SECOND)))
+        slots = int(self._count(torch.tensor(size * self.rate // HUNDREDTHS_PER_SECOND)))
+        return math.ceil(slots / self.joined)
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
         """Noise of three lengths."""

@@ -6,7 +6,7 @@ Letters: B images, H = W pixels per side, h × w cells, S = h · w; K and D as i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -64,8 +64,6 @@ class VisionEncoder(HuggingFaceEncoder):
         self.size = input_spec.size
         _check_size(self.network.config, self.size)
         processor = json.loads(input_spec.processor)
-        self.frozen = train_from is None
-        self.feature_settings: Mapping[str, object] = {"layer": self.layer}
         self.scale = float(processor.get("rescale_factor", 1 / 255))
         for name, key, neutral in (("mean", "image_mean", 0.0), ("deviation", "image_std", 1.0)):
             values = processor.get(key) if processor.get("do_normalize", True) else None

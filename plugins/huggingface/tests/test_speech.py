@@ -85,7 +85,7 @@ def test_slots_are_the_librarys_hidden_states(saved, family):
     folder, sounds = saved(family), waves()
     wanted = official(folder, family, sounds)
     for layer in (-1, 0, 2):
-        memory = encoder_of(folder, layer=layer)(*batch(sounds))
+        memory = encoder_of(folder, layer=layer, train_from=0)(*batch(sounds))
         assert memory.layout.kind == "time"
         for row, states in enumerate(wanted):
             values = memory.values[row][memory.mask[row]]
@@ -198,7 +198,7 @@ def test_another_reader_reads_at_the_models_rate_or_is_refused(saved):
 def test_whisper_tiny_gives_the_librarys_states(real_corpus):
     folder = real_corpus("weights/whisper-tiny.en-encoder")
     sounds = waves((40_000, 16_000))
-    memory = encoder_of(folder)(*batch(sounds))
+    memory = encoder_of(folder, train_from=0)(*batch(sounds))
     assert memory.mask.sum(1).tolist() == [125, 50]
     extractor = transformers.WhisperFeatureExtractor.from_pretrained(folder)
     given = extractor(sounds, sampling_rate=RATE, return_tensors="pt").input_features

@@ -54,7 +54,7 @@ def test_slots_are_the_librarys_hidden_states(saved, family):
     given.pop("token_type_ids", None)
     wanted = official(**given, output_hidden_states=True)
     for layer in (-1, 0, 2):
-        memory = encoder_of(reader, layer=layer)(*batch(reader))
+        memory = encoder_of(reader, layer=layer, train_from=0)(*batch(reader))
         assert memory.layout.kind == "tokens"
         assert torch.equal(memory.mask, given["attention_mask"].bool())
         hidden = wanted.hidden_states[layer] * memory.mask.unsqueeze(2)
@@ -200,7 +200,7 @@ def test_a_tokenizer_without_padding_is_refused(saved, save_tokenizer, tmp_path)
 def test_minilm_gives_the_librarys_states(real_corpus):
     folder = real_corpus("weights/all-MiniLM-L6-v2")
     reader = reader_of(folder)
-    encoder = encoder_of(reader)
+    encoder = encoder_of(reader, train_from=0)
     texts = ["The girl who bought the red apple opens the window.", "Yes."]
     given = transformers.AutoTokenizer.from_pretrained(folder)(
         texts, padding=True, return_tensors="pt"
