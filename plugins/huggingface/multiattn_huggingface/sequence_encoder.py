@@ -45,8 +45,8 @@ class SequenceEncoder(HuggingFaceEncoder):
     in any batch.
     """
 
-    bilstm: BiLSTMLayers | None = None
-    joined = 1
+    bilstm: BiLSTMLayers | None
+    joined: int
 
     def outputs(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The layers in use, (B, S, K, D), and the slots of each input, (B,)."""
@@ -58,8 +58,8 @@ class SequenceEncoder(HuggingFaceEncoder):
 
     def add_bilstm(self, settings: BiLSTM | None, joined: int = 1) -> None:
         """Put these layers on the slots, ``joined`` neighbours of which become one before."""
+        self.joined, self.bilstm = joined, None
         if settings is not None:
-            self.joined = joined
             self.bilstm = BiLSTMLayers(joined * self.out_dim, settings)
             self.out_dim = self.summary_dim = 2 * settings.hidden_dim
 
