@@ -22,7 +22,11 @@ from multiattn.run_folder import RunFolder
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 
-PAGES = [README, *sorted((ROOT / "recipes").glob("*/README.md"))]
+PAGES = [
+    README,
+    *sorted((ROOT / "recipes").glob("*/README.md")),
+    *sorted((ROOT / "plugins").glob("*/*/recipes/README.md")),
+]
 COMMAND = re.compile(r"^(?:    )?(?:pip install uv && uv run )?(multiattn [a-z].*)$", re.MULTILINE)
 DISTRIBUTIONS = (
     *("multiattn", "multiattn-text", "multiattn-audio", "multiattn-image"),
@@ -111,9 +115,9 @@ def test_every_run_in_a_command_is_where_another_command_puts_it(words, host):
 
 def test_every_shipped_recipe_is_in_the_readme_of_its_folder():
     for file in recipe_files(load_host()):
-        if file.distribution == "multiattn":
-            readme = (file.path.parent / "README.md").read_text("utf-8")
-            assert f"multiattn run {file.name}" in readme
+        folder = file.path.parent
+        page = folder / "README.md" if file.distribution == "multiattn" else folder.parent / "README.md"
+        assert f"multiattn run {file.name}" in page.read_text("utf-8")
 
 
 def test_every_shipped_recipe_is_without_mistakes(host):

@@ -138,6 +138,7 @@ class Trainer:
         """Train to the end. Raises UserError when memory runs out or the loss is not finite."""
         if self.finished:
             return
+        self.job.model.train()  # for encoders that keep frozen parts in evaluation mode
         clock = time.perf_counter()
         for step, batches in self._batches():
             self._train(self.progress.step + 1, batches)

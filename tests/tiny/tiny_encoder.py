@@ -59,14 +59,23 @@ class Frozen(nn.Module):
 
 
 class FrozenSequence(nn.Module):
-    """A slot of fixed numbers per letter, and a layer on them that learns."""
+    """A slot of fixed numbers per letter, and a layer on them that learns.
+
+    The fixed part has dropout, which must never be active.
+    """
 
     def __init__(self, input_spec: Any, *, dim: int = 8, dropout: float = 0.1) -> None:
         super().__init__()
         self.out_dim, self.summary_dim, self.frozen = dim, 0, True
         self.embedding = nn.Embedding(input_spec.vocabulary_size, dim).requires_grad_(False)
+        self.embedding_dropout = nn.Dropout(0.5)
         self.layer = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
+
+    def train(self, mode: bool = True) -> FrozenSequence:
+        super().train(mode)
+        self.embedding_dropout.eval()
+        return self
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Memory:
         return self.forward_sequence(*self.sequence_features(inputs, lengths))
@@ -75,7 +84,7 @@ class FrozenSequence(nn.Module):
     def sequence_features(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         for letters, length in zip(inputs, lengths.tolist(), strict=True):
             note(letters[:length])
-        features = self.embedding(inputs).cumsum(1)  # (B, S, D)
+        features = self.embedding_dropout(self.embedding(inputs)).cumsum(1)  # (B, S, D)
         return features.half() * length_mask(lengths, inputs.size(1)).unsqueeze(2), lengths
 
     def forward_sequence(self, features: Tensor, lengths: Tensor) -> Memory:

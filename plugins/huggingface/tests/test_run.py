@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 import multiattn
 from multiattn.cli import app
+from multiattn_huggingface.text_encoder import TextEncoder
 
 pytest.importorskip("multiattn_text")
 
@@ -67,6 +70,33 @@ def test_a_finished_run_needs_the_model_no_more(data, tmp_path):
     prediction = predictor("a dog runs .")
     assert isinstance(prediction.text, str)
     assert prediction.attention["english"].shape[1] == 7  # with both special tokens
+
+
+def test_a_run_with_cached_features_is_a_run_without_to_the_bit(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MULTIATTN_CACHE", str(tmp_path / "cache"))
+    computed = []
+    outputs = TextEncoder.outputs
+
+    def counted(self, inputs, lengths):
+        computed.append(len(inputs))
+        return outputs(self, inputs, lengths)
+
+    monkeypatch.setattr(TextEncoder, "outputs", counted)
+    encoder = "sources.english.encoder={name: hf-text, layer: all, bilstm: {hidden_dim: 4}}"
+    weights, counts = [], []
+    for name, cache in (("plain", "false"), ("filling", "true"), ("reading", "true")):
+        computed.clear()
+        words = ["train", tmp_path / "recipe.yaml", "--data", data, "--out", tmp_path / name]
+        for override in (encoder, "training.groups=[]", f"sources.english.cache={cache}"):
+            words += ["--set", override]
+        result = invoke(*words)
+        assert result.exit_code == 0, result.output
+        weights.append(load_file(tmp_path / name / "model.safetensors"))
+        counts.append(sum(computed))
+    for other in weights[1:]:
+        assert all(torch.equal(weights[0][name], other[name]) for name in weights[0])
+    texts, attention_maps = 4, 1
+    assert counts[1:] == [texts + attention_maps, attention_maps]
 
 
 def test_a_mistake_in_a_model_is_one_sentence_with_exit_code_2(data, tmp_path):

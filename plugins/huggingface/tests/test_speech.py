@@ -11,9 +11,10 @@ import torch
 import transformers
 
 from multiattn import UserError, load_host
+from multiattn.protocols import SequenceFeatureEncoder
 from multiattn.registry.schema import Named
 from multiattn_huggingface.media_readers import SpeechReader
-from multiattn_huggingface.speech_encoder import SpeechEncoder
+from multiattn_huggingface.speech_encoder import SpeechBiLSTM, SpeechEncoder
 
 pytest.importorskip("multiattn_audio")
 soundfile = pytest.importorskip("soundfile")
@@ -103,6 +104,47 @@ def test_a_batch_of_recordings_equals_each_alone(saved, family):
         alone = encoder(*batch([sound]))
         values = together.values[row][together.mask[row]]
         torch.testing.assert_close(values, alone.values[0], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", SPEECH)
+def test_the_features_of_a_recording_are_the_same_in_any_batch(saved, family):
+    encoder, sounds = encoder_of(saved(family), layer="all"), waves()
+    assert isinstance(encoder, SequenceFeatureEncoder)
+    assert encoder.frozen
+    together, slots = encoder.sequence_features(*batch(sounds))
+    assert together.dtype == torch.float16
+    for row, sound in enumerate(sounds):
+        alone, (count,) = encoder.sequence_features(*batch([sound]))
+        assert torch.equal(together[row, :count], alone[0])
+        assert not together[row, count:].any()
+    memory = encoder.forward_sequence(together, slots)
+    assert torch.equal(memory.values, encoder(*batch(sounds)).values)
+    assert not encoder_of(saved(family), train_from=0).frozen
+
+
+def test_lstm_layers_above_the_model_learn_from_features_and_join_neighbouring_slots(saved):
+    above = SpeechBiLSTM(hidden_dim=6, layers=2, joined=2, masks=2, mask_share=0.5)
+    encoder = encoder_of(saved("whisper"), layer="all", bilstm=above)
+    plain, sounds = encoder_of(saved("whisper")), waves()
+    together = encoder(*batch(sounds))
+    assert together.values.size(2) == encoder.out_dim == encoder.summary_dim == 12
+    assert together.layout.seconds_per_slot == 2 * plain(*batch(sounds)).layout.seconds_per_slot
+    slots = plain(*batch(sounds)).mask.sum(1).tolist()
+    assert together.mask.sum(1).tolist() == [-(-count // 2) for count in slots]
+    assert encoder.slots(29) == -(-plain.slots(29) // 2)
+    for row, sound in enumerate(sounds):
+        alone = encoder(*batch([sound]))
+        values = together.values[row][together.mask[row]]
+        torch.testing.assert_close(values, alone.values[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(together.summary[row], alone.summary[0], atol=1e-5, rtol=0)
+    features = encoder.sequence_features(*batch(sounds))
+    first, second = (encoder.train().forward_sequence(*features) for _ in range(2))
+    assert not torch.equal(first.values, second.values)  # other spans are masked
+    first.values.square().sum().backward()
+    learning = {name for name, leaf in encoder.named_parameters() if leaf.requires_grad}
+    assert {name for name, leaf in encoder.named_parameters() if leaf.grad is not None} == learning
+    assert {name.split(".")[0] for name in learning} == {"bilstm", "layer_weights"}
 
 
 @torch.no_grad()

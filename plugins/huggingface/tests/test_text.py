@@ -77,6 +77,22 @@ def test_a_batch_of_texts_equals_each_text_alone(saved, family):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("family", TEXTS)
+def test_the_features_of_a_text_are_the_same_in_any_batch(saved, family):
+    reader = reader_of(saved(family))
+    encoder = encoder_of(reader, layer="all")
+    together, lengths = encoder.sequence_features(*batch(reader))
+    assert together.dtype == torch.float16
+    for row, text in enumerate(SENTENCES):
+        alone, (count,) = encoder.sequence_features(*batch(reader, [text]))
+        assert torch.equal(together[row, :count], alone[0])
+    memory = encoder.forward_sequence(together, lengths)
+    assert torch.equal(memory.values, encoder(*batch(reader)).values)
+    exact = encoder_of(reader, layer="all", train_from=0)(*batch(reader))
+    torch.testing.assert_close(memory.values, exact.values, atol=2e-3, rtol=1e-3)
+
+
+@torch.no_grad()
 def test_a_weighted_sum_begins_as_the_mean_of_all_layers(saved):
     reader = reader_of(saved("bert"))
     ids, lengths = batch(reader, SENTENCES[:1])
