@@ -76,10 +76,10 @@ def test_a_folder_without_recordings_is_a_mistake(speech, tmp_path):
         list(speech.parse([str(tmp_path)], []))
 
 
-@pytest.fixture
-def text() -> InputParser:
+@pytest.fixture(params=["text", "hf-text"])
+def text(request) -> InputParser:
     reader = records.Reader(
-        name="text", target="a:B", summary="s", produces="text", suffixes=(".txt",)
+        name="text", target="a:B", summary="s", produces=request.param, suffixes=(".txt",)
     )
     return InputParser({"en": reader})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import tiny_runs
 
 from multiattn.data.features.cache import CACHE_VARIABLE
-from multiattn.data.features.key import _requirements, folder_name
+from multiattn.data.features.key import _digests_of_learned_files, _requirements, folder_name
 from multiattn.data.features.store import FORMAT
 from multiattn.registry.discovery import versions
 
@@ -41,6 +41,31 @@ def test_a_cache_made_before_the_change_is_found_and_gives_the_same_training(tmp
     assert len((tmp_path / "computed").read_text().splitlines()) == ATTENTION_MAPS
     plain = tiny_runs.trained(start(tmp_path, "plain"))
     assert tiny_runs.log_of(cached) == tiny_runs.log_of(plain)
+
+
+class Timed:
+    """Fitted: it keeps a threshold, on which its tensors depend, and how long inputs are."""
+
+    measurement_files = ("durations.txt",)
+
+    def __init__(self, threshold: str, durations: str) -> None:
+        self._texts = {"threshold.txt": threshold, "durations.txt": durations}
+
+    def fit(self, values, tokenizer) -> None: ...
+
+    def load(self, folder, tokenizer) -> None: ...
+
+    def save(self, folder: Path) -> None:
+        (folder / "inner").mkdir()
+        for name, text in self._texts.items():
+            (folder / "inner" / name).write_text(text)
+
+
+def test_what_a_reader_measured_is_no_part_of_the_key():
+    key = _digests_of_learned_files(Timed("1", "one input"))
+    assert [*key] == ["inner/threshold.txt"]
+    assert key == _digests_of_learned_files(Timed("1", "another input"))
+    assert key != _digests_of_learned_files(Timed("2", "one input"))
 
 
 def test_packages_of_an_extra_are_no_part_of_the_key(monkeypatch):
