@@ -34,6 +34,7 @@ def test_everything_that_the_core_uses_of_a_reader_is_in_its_protocols():
     protocols = (required_protocol("reader"), *optional_protocols("reader"))
     contract = {name for protocol in protocols for name in get_protocol_members(protocol)}
     on_record = {field.name for field in fields(Reader)} | set(Named.model_fields) | {"record"}
+    on_record |= set(vars(Reader))
     used = {
         name
         for path in CORE.rglob("*.py")

@@ -116,7 +116,8 @@ def test_every_run_in_a_command_is_where_another_command_puts_it(words, host):
 def test_every_shipped_recipe_is_in_the_readme_of_its_folder():
     for file in recipe_files(load_host()):
         folder = file.path.parent
-        page = folder / "README.md" if file.distribution == "multiattn" else folder.parent / "README.md"
+        of_the_core = file.distribution == "multiattn"
+        page = (folder if of_the_core else folder.parent) / "README.md"
         assert f"multiattn run {file.name}" in page.read_text("utf-8")
 
 

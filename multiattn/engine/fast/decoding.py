@@ -120,7 +120,7 @@ class ExponentialAdditive(nn.Module):
     def prepare(self, memory: Memory, value_projection: Tensor | None = None) -> Keys:
         keys, values = self.attention.key(memory.values), memory.values
         if value_projection is not None:
-            values = packed_linear(values, value_projection)
+            values = packed_linear(values, value_projection.contiguous())  # may be a part of one
         if not within_limit(keys):
             return Keys(keys, values, memory.mask)
         return ExponentialKeys(doubled_exponential(keys), values, memory.mask)
