@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multiattn.data.corpus import Example
+    from multiattn.data.media import StoredMedia
     from multiattn.data.rows import Row
     from multiattn.data.tokenizer import Tokenizer
     from multiattn.engine.batch import Batch
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "multiattn.data.corpus": ("Example",),
+    "multiattn.data.media": ("StoredMedia",),
     "multiattn.data.rows": ("Row",),
     "multiattn.data.tokenizer": ("Tokenizer",),
     "multiattn.engine.batch": ("Batch",),
@@ -131,6 +133,7 @@ __all__ = [
     "Scorer",
     "Slot",
     "State",
+    "StoredMedia",
     "Strict",
     "Time",
     "TimedWord",

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from multiattn.data.media import StoredMedia
 from multiattn.data.rows import Row
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch, Inputs, Targets
@@ -33,8 +34,9 @@ CACHED_BYTES = 512 * 2**20
 class Reader(Protocol):
     """The target of a ``Reader`` record: turns a raw value into a tensor.
 
-    A value from a corpus is a text or a path; from Python a reader may accept other types (bytes,
-    arrays). spec: what an encoder must know about its input, passed on as ``input_spec``.
+    A value from a corpus is a text or a path; a reader may accept other types, from a corpus
+    (``StoredMedia``) or from Python (bytes, arrays). spec: what an encoder must know about its
+    input, passed on as ``input_spec``.
     """
 
     @property
@@ -64,7 +66,7 @@ class Reader(Protocol):
 class FittedReader(Protocol):
     """A reader fitted on the training split; its fitted state is kept in the run folder."""
 
-    def fit(self, values: Iterable[str], tokenizer: Tokenizer) -> None:
+    def fit(self, values: Iterable[Any], tokenizer: Tokenizer) -> None:
         """Fit to these values. tokenizer: the target's, for readers that share it."""
 
     def save(self, folder: Path) -> None:
@@ -115,7 +117,10 @@ class TokenizingReader(Protocol):
 
 @runtime_checkable
 class ObjectReader(Protocol):
-    """A reader that accepts Python objects of these types besides texts and paths."""
+    """A reader that accepts objects of these types besides texts and paths.
+
+    One that accepts ``StoredMedia`` takes the media of datasets.
+    """
 
     accepts: tuple[type, ...]
 
@@ -182,7 +187,7 @@ class _Source:
         self._random = is_random(reader)
         # Features are read from a memory-mapped file, which the system already caches.
         self._kept = _TensorCache(0 if self._features else CACHED_BYTES)
-        self._lengths: dict[str, int] = {}  # an image with five captions is measured once
+        self._lengths: dict[Any, int] = {}  # an image with five captions is measured once
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Inputs | None:
         items, present = [], []
@@ -197,7 +202,7 @@ class _Source:
         return Inputs(values, lengths, torch.tensor(present), self._features)
 
     def measure(self, row: Row) -> int:
-        value: str | None = row.sources[self._name]
+        value = row.sources[self._name]
         if value is None:
             return 0
         if value not in self._lengths:
@@ -266,14 +271,14 @@ class _Target:
 
 
 class _TensorCache:
-    """Keeps the tensor made for each text or path, up to ``limit`` bytes in total."""
+    """Keeps the tensor made for each text, path or stored media, up to ``limit`` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._room = limit
-        self._tensors: dict[str, Tensor] = {}
+        self._tensors: dict[str | StoredMedia, Tensor] = {}
 
     def get(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
-        if not isinstance(key, str):
+        if not isinstance(key, str | StoredMedia):
             return make()
         if key in self._tensors:
             return self._tensors[key]

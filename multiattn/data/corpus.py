@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from multiattn.errors import UserError
 from multiattn.recipe.settings import CorpusSettings, SourceSettings
@@ -15,15 +15,15 @@ from multiattn.registry.host import Host
 
 @dataclass(frozen=True)
 class Example:
-    """One row of a corpus: raw values, which are texts or paths of files.
+    """One row of a corpus: raw values, which are texts, paths of files, or ``StoredMedia``.
 
     ``fields`` holds every field that the corpus lists; ``None`` where this row has no value.
-    A field with several values (five captions of a photograph) is a tuple of them.
+    A field with several texts (five captions of a photograph) is a tuple of them.
     ``meta`` is what results may be grouped by: speaker, file and line.
     """
 
     id: str
-    fields: Mapping[str, str | tuple[str, ...] | None]
+    fields: Mapping[str, Any]
     meta: Mapping[str, str] = field(default_factory=dict)
 
 

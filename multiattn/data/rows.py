@@ -6,7 +6,7 @@ only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -173,14 +173,20 @@ def _rows(
     return list(rows.values())
 
 
-def _sources(example: Example, fields: Fields) -> dict[str, str | None]:
-    values: dict[str, str | None] = {}
+def _sources(example: Example, fields: Fields) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for name, field_name in fields.sources.items():
         value = _field(example, field_name)
         if isinstance(value, tuple):
             raise UserError(
                 f"expected one value for source {name!r} in the field {field_name!r} of example "
                 f"{shown(example.id)}, got {len(value)}; only a target may have several"
+            )
+        if not isinstance(value, Hashable):
+            raise UserError(
+                f"expected a text, a path or StoredMedia in the field {field_name!r} of example "
+                f"{shown(example.id)}, got {type(value).__name__}, which has no hash; let the "
+                "corpus give StoredMedia(name, load), whose load returns it"
             )
         values[name] = value
     return values
@@ -191,7 +197,7 @@ def _location(example: Example) -> str:
     return ", ".join(part for part in (file, line and f"line {line}") if part)
 
 
-def _field(example: Example, name: str) -> str | tuple[str, ...] | None:
+def _field(example: Example, name: str) -> Any:
     if name not in example.fields:
         raise UserError(
             f"expected a field {shown(name)} in the corpus, got {', '.join(example.fields)}; "

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from multiattn.data.corpus import BadRowError, Corpus, Example, GroupedCorpus
+from multiattn.data.media import StoredMedia
 from multiattn.data.rows import BadRowPolicy, BadRows, Fields, Row, evaluation_rows, training_rows
 from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import RecipeSettings, SplitNames
@@ -83,12 +84,12 @@ class Splits:
         """The examples of a split. Raises UserError for a bad row unless these are skipped."""
         return self._read(split).examples
 
-    def values(self, split: str, field: str) -> Iterator[str]:
-        """Every text or path of a field; examples that lack it are left out."""
+    def values(self, split: str, field: str) -> Iterator[Any]:
+        """Every text, path or stored content of a field; examples that lack it are left out."""
         for example in self.examples(split):
             value = example.fields.get(field)
             if value is not None:
-                yield from (value,) if isinstance(value, str) else value
+                yield from value if isinstance(value, tuple) else (value,)
 
     def training_rows(self, split: str) -> tuple[Sequence[Row], BadRows]:
         """A row per target text, and what was skipped. Raises UserError."""
@@ -196,7 +197,7 @@ class Splits:
         ]
 
 
-def _note(example: Example, name: str) -> str | tuple[str, ...] | None:
+def _note(example: Example, name: str) -> Any:
     return None if name == ID else example.meta.get(name) or example.fields.get(name)
 
 
@@ -221,8 +222,10 @@ def cut_groups(group_of: Iterable[str], sizes: Mapping[str, str | int]) -> dict[
     return taken
 
 
-def _portable(value: str | tuple[str, ...]) -> str:
-    """A value without the folders of this machine."""
+def _portable(value: str | tuple[str, ...] | StoredMedia) -> str:
+    """A value without the folders of this machine; the digest of stored content."""
+    if isinstance(value, StoredMedia):
+        return value.digest.hex()
     texts = (value,) if isinstance(value, str) else value
     names = (PurePath(text).name if PurePath(text).is_absolute() else text for text in texts)
     return "\n".join(names)

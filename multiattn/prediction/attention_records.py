@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multiattn.data.media import StoredMedia
+
 Span = tuple[str, int, int]  # a word and the tokens [first, end) that spell it
 
 
@@ -45,7 +47,9 @@ class AttentionRecord:
 
 
 def display_value(value: Any) -> str:
-    """A raw input for JSON: a text or a path unchanged, any other value described."""
+    """A raw input for JSON: a text or a path unchanged, any other value named or described."""
+    if isinstance(value, StoredMedia):
+        return value.name
     return value if isinstance(value, str) else f"<{type(value).__name__}>"
 
 

@@ -183,7 +183,9 @@ def _examples(
         references = (target,) if isinstance(target, str) else target
         pictures = tuple(attention_image(record, renderers) for record in prediction.records())
         given = {
-            name: _relative_path(value, folder) if name in media else display_value(value)
+            name: _relative_path(value, folder)
+            if name in media and isinstance(value, str)
+            else display_value(value)
             for name, value in prediction.inputs.items()
         }
         examples.append(ReportExample(example.id, given, prediction.text, references, pictures))

@@ -1,6 +1,7 @@
 """Leakage: examples or files of an evaluated split that training has seen.
 
-An example is shared if all its sources and targets are; a photograph or a recording if its file is.
+An example is shared if all its sources and targets are; a photograph or a recording if its file is,
+or if its content is where a dataset stores it.
 A sentence that occurs twice with different translations is no leak.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from multiattn.data.corpus import Example, media_fields, media_sources, open_corpus
+from multiattn.data.media import StoredMedia
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe
@@ -61,8 +63,9 @@ def shared_with_ancestors(
 ) -> Iterator[str]:
     """A sentence per split and run that gave weights to this one and was trained on its files.
 
-    fields: those that hold files. Files are the same if name and content are, wherever they lie. A
-    run, or a corpus, that is no longer there is reported and passed over.
+    fields: those that hold files. Files are the same if name and content are, wherever they lie,
+    and stored media if their content is. A run, or a corpus, that is no longer there is reported
+    and passed over.
     """
     if initial_run is None:
         return
@@ -93,26 +96,35 @@ def _ancestors(folder: str) -> Iterator[Path]:
         parent = run.read_start().get("init") if run.start.exists() else None
 
 
-def _training_files(run: RunFolder, host: Host) -> dict[str, list[Path]]:
-    """The files of a run's training split, by name."""
+def _training_files(run: RunFolder, host: Host) -> dict[str | StoredMedia, list[Path]]:
+    """The files of a run's training split by name; stored media as keys without any."""
     settings = load_recipe(run.require().recipe, (), host)
     corpus = open_corpus(settings.corpus, host, run.read_start()["data"])
     splits = Splits(corpus, settings, bad_rows="skip")
     examples = splits.examples(splits.names.train)
-    files: dict[str, list[Path]] = {}
+    files: dict[str | StoredMedia, list[Path]] = {}
     for file in _files(examples, media_fields(settings.corpus.name, host)):
-        files.setdefault(file.name, []).append(file)
+        if isinstance(file, StoredMedia):
+            files[file] = []
+        else:
+            files.setdefault(file.name, []).append(file)
     return files
 
 
-def _files(examples: Iterable[Example], fields: Collection[str]) -> list[Path]:
-    """Every file that the examples name in these fields."""
-    values = [example.fields.get(name) for example in examples for name in fields]
-    return [Path(value) for value in values if isinstance(value, str)]
+def _files(examples: Iterable[Example], fields: Collection[str]) -> list[Path | StoredMedia]:
+    """Every file that the examples name in these fields, and their stored media."""
+    values = (item for example in examples for item in example.fields.items())
+    return [
+        value if isinstance(value, StoredMedia) else Path(value)
+        for name, value in values
+        if isinstance(value, StoredMedia) or (name in fields and isinstance(value, str))
+    ]
 
 
-def _contains(files: Mapping[str, list[Path]], file: Path) -> bool:
+def _contains(files: Mapping[str | StoredMedia, list[Path]], file: Path | StoredMedia) -> bool:
     """Whether the file is among them, itself or as a copy."""
+    if isinstance(file, StoredMedia):
+        return file in files
     return any(
         other == file
         or (other.is_file() and file.is_file() and filecmp.cmp(other, file, shallow=False))

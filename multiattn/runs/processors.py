@@ -13,13 +13,15 @@ from typing import Any
 from multiattn.data.collation import (
     FittedReader,
     JointReader,
+    ObjectReader,
     PretrainedReader,
     TokenizingReader,
 )
+from multiattn.data.media import StoredMedia
 from multiattn.data.rows import Fields
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shown
 from multiattn.files import atomic_replace, damage_as_user_error
 from multiattn.recipe.settings import RecipeSettings, SourceSettings, TargetSettings
 from multiattn.registry.host import Host
@@ -84,6 +86,7 @@ def fit_processors(
     readers look for their model.
     """
     readers = _build_readers(sources, host)
+    _check_values(readers, splits)
     if run is not None:
         run.check_fitted()
     tokenizer = _tokenizer(target, readers, splits, run)
@@ -116,6 +119,26 @@ def load_processors(
 
 def _build_readers(sources: Mapping[str, SourceSettings], host: Host) -> dict[str, Any]:
     return {name: host.build("reader", source.reader) for name, source in sources.items()}
+
+
+def _check_values(readers: Mapping[str, Any], splits: Splits) -> None:
+    """Raise UserError if stored media are the target, or go to a reader that does not take them."""
+    takes = {
+        f"source {shown(name)}": (splits.fields.sources[name], _accepts_stored_media(reader))
+        for name, reader in readers.items()
+    }
+    takes["target"] = (splits.fields.target, False)
+    for what, (field, accepts) in takes.items():
+        first = next(splits.values(splits.names.train, field), None)
+        if isinstance(first, StoredMedia) and not accepts:
+            raise UserError(
+                f"expected texts for the {what}, got images or recordings in the field "
+                f"{shown(field)} of the corpus; correct `field` or the reader in the recipe"
+            )
+
+
+def _accepts_stored_media(reader: Any) -> bool:
+    return isinstance(reader, ObjectReader) and StoredMedia in reader.accepts
 
 
 def _tokenizer(

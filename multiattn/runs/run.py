@@ -10,6 +10,7 @@ from functools import cache
 from rich.console import Console
 
 from multiattn.data.corpus import open_corpus
+from multiattn.data.media import StoredMedia
 from multiattn.data.splits import Splits
 from multiattn.registry.host import Host
 from multiattn.runs.build import TrainingSetup
@@ -70,7 +71,9 @@ def _example_input(splits: Splits) -> str:
     first = splits.examples(splits.names.test)[0]
     values = {source: first.fields[field] for source, field in splits.fields.sources.items()}
     quoted = {
-        source: shlex.quote(" ".join(str(value).split(" ")[:EXAMPLE_WORDS]))
+        source: "FILE"
+        if isinstance(value, StoredMedia)
+        else shlex.quote(" ".join(str(value).split(" ")[:EXAMPLE_WORDS]))
         for source, value in values.items()
         if value is not None
     }

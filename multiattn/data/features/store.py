@@ -31,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from multiattn.data.media import content_digest
 from multiattn.errors import UserError
 from multiattn.files import acquired_lock, flush_to_disk, truncate, write_json
 
@@ -58,7 +59,7 @@ class FeatureStore:
     ) -> None:
         self.folder = folder
         self._made_of = made_of
-        self._digest = _digest_of_text if texts else _digest_of_file
+        self._digest = _digest_of_text if texts else content_digest
         self._sequences = sequences
         self._entry = SEQUENCE_ENTRY if sequences else ENTRY
         self._contents: dict[Any, bytes] = {}
@@ -254,14 +255,6 @@ def _as_row(value: Any, features: Tensor) -> NDArray[np.float16]:
             "the encoder's weights are those of a trained network"
         )
     return row
-
-
-def _digest_of_file(value: Any) -> bytes:
-    """The SHA-256 of the file that a value names; without one, of the value itself as text."""
-    try:
-        return hashlib.sha256(Path(value).read_bytes()).digest()
-    except (OSError, ValueError):
-        return _digest_of_text(value)
 
 
 def _digest_of_text(value: Any) -> bytes:

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveFloat
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn import Tokenizer, UserError
+from multiattn import StoredMedia, Tokenizer, UserError
 from multiattn_audio.recordings.checks import Checks, check_header, check_samples
 from multiattn_audio.recordings.decoding import (
     Header,
@@ -50,7 +50,7 @@ class AudioSpec:
 
 
 class Audio:
-    """Reads a recording (a path, the bytes of a file, or a ``Sound``) as one channel at one rate.
+    """Reads a recording (path, bytes, ``Sound``, part of a dataset) as one channel at one rate.
 
     sample_rate_hz: higher rates are converted; lower ones are refused unless ``checks.upsample``.
     speed_perturbation: speed factors for training, drawn uniformly; they change the pitch too
@@ -60,7 +60,7 @@ class Audio:
     checks: the limits beyond which a recording is refused.
     """
 
-    accepts = (bytes, Sound)  # input types of a prediction, besides paths
+    accepts = (bytes, Sound, StoredMedia)  # besides paths
     measurement_files = (CACHE_FILE,)
 
     def __init__(
@@ -79,14 +79,14 @@ class Audio:
         self._checks = checks
         self._header_cache = HeaderCache()
 
-    def fit(self, values: Iterable[str], target: Tokenizer) -> None:
+    def fit(self, values: Iterable[str | StoredMedia], target: Tokenizer) -> None:
         """Measure the training recordings in parallel threads, which fills the cache.
 
         Bad recordings are ignored here, because ``measure`` refuses them again later. Only one
         process fits a reader; the others load what it saved.
         """
 
-        def measure(value: str) -> None:
+        def measure(value: str | StoredMedia) -> None:
             with suppress(UserError):
                 self.measure(value)
 
@@ -121,7 +121,7 @@ class Audio:
             header = self._read_header(value)
             if self._checks.before_training:
                 self._decode_checked(value, header)
-            if isinstance(value, str):
+            if isinstance(value, str | StoredMedia):
                 self._header_cache.add(value, header)
         slowest = min(1.0, *self._speeds) if self._speeds else 1.0
         samples = resampled_length(header.samples, header.sample_rate_hz * slowest, self._rate)
@@ -153,7 +153,7 @@ class Audio:
         return []
 
     def _cached_header(self, value: Recording) -> Header | None:
-        return self._header_cache.get(value) if isinstance(value, str) else None
+        return self._header_cache.get(value) if isinstance(value, str | StoredMedia) else None
 
     def _read_header(self, value: Recording) -> Header:
         header = read_header(value, self._raw)

@@ -33,11 +33,13 @@ DEFAULT_IMAGE_SIZE = 224
 class _MediaReader:
     """Reads with another reader; knows the model.
 
-    modality: that of the encoder. processor: the part of ``processor_config.json``.
+    modality: that of the encoder. processor: the part of ``processor_config.json``. default: the
+    inner reader, where the recipe names none.
     """
 
     modality: str
     processor: str
+    default: str
 
     def __init__(self, model: str, revision: str, of: Callable[..., Any] | None) -> None:
         self._model = model
@@ -52,7 +54,7 @@ class _MediaReader:
         """Look for the model below this folder; called before ``fit``."""
         self._data_root = data_root
 
-    def fit(self, values: Iterable[str], target: Tokenizer) -> None:
+    def fit(self, values: Iterable[Any], target: Tokenizer) -> None:
         """Read the model's configuration, and fit the inner reader. Raises UserError."""
         self._open(find_settings(self._model, self._revision, self._data_root))
         if isinstance(self._of, FittedReader):
@@ -79,8 +81,9 @@ class _MediaReader:
 
     @property
     def accepts(self) -> tuple[type, ...]:
-        """The Python objects that the inner reader takes."""
-        return tuple(getattr(self._of, "accepts", ()))
+        """The objects that the inner reader takes."""
+        of = load_host().target("reader", self.default) if self._of is None else self._of
+        return tuple(getattr(of, "accepts", ()))
 
     @property
     def measurement_files(self) -> tuple[str, ...]:
@@ -106,8 +109,8 @@ class _MediaReader:
         labels: Sequence[str] = self._of.labels(value)
         return labels
 
-    def default_reader(self) -> Any:
-        """The inner reader, where the recipe names none."""
+    def default_settings(self) -> Mapping[str, int]:
+        """The settings of the inner reader, where the recipe names none."""
         raise NotImplementedError
 
     def _open(self, folder: Path) -> None:
@@ -116,7 +119,8 @@ class _MediaReader:
         self._processor = read_processor(folder, self.processor)
         self._folder = folder
         if self._of is None:
-            self._of = self.default_reader()
+            target = load_host().target("reader", self.default)
+            self._of = target(**self.default_settings())
 
 
 class SpeechReader(_MediaReader):
@@ -129,6 +133,7 @@ class SpeechReader(_MediaReader):
 
     modality = "speech"
     processor = "feature_extractor"
+    default = "audio"
 
     def __init__(
         self,
@@ -163,9 +168,9 @@ class SpeechReader(_MediaReader):
                 raise too_long(size / HUNDREDTHS_PER_SECOND, limit)
         return size
 
-    def default_reader(self) -> Any:
-        """The reader ``audio`` of multiattn-audio at the model's rate."""
-        return load_host().target("reader", "audio")(sample_rate_hz=self._rate)
+    def default_settings(self) -> Mapping[str, int]:
+        """The model's rate."""
+        return {"sample_rate_hz": self._rate}
 
     @property
     def _rate(self) -> int:
@@ -182,6 +187,7 @@ class VisionReader(_MediaReader):
 
     modality = "vision"
     processor = "image_processor"
+    default = "image"
 
     def __init__(
         self,
@@ -199,9 +205,9 @@ class VisionReader(_MediaReader):
         size = getattr(self._of.spec, "size", self._size)
         return VisionModelSpec(config, processor, self._model, self._revision, size)
 
-    def default_reader(self) -> Any:
-        """The reader ``image`` of multiattn-image at the model's size."""
-        return load_host().target("reader", "image")(size=self._size)
+    def default_settings(self) -> Mapping[str, int]:
+        """The model's size."""
+        return {"size": self._size}
 
     @property
     def _size(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn import Encoder, Reader, Recipe, Record, hookimpl
+from multiattn import Corpus, Encoder, Reader, Recipe, Record, hookimpl
 
 AUDIO = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".webm", ".aac")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
@@ -12,7 +12,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".a
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield an encoder and its reader for texts, recordings and images, and recipes with them."""
+    """Yield an encoder and its reader for each kind of input, the corpus, and recipes."""
     yield Encoder(
         name="hf-text",
         target="multiattn_huggingface.text_encoder:TextEncoder",
@@ -54,6 +54,12 @@ def multiattn_components() -> Iterator[Record]:
         produces="hf-image",
         suffixes=IMAGES,
         summary="an image at the size of a pretrained model",
+    )
+    yield Corpus(
+        name="hf-dataset",
+        target="multiattn_huggingface.corpus.hf_dataset:HuggingFaceDataset",
+        summary="a dataset of the Hugging Face hub, of `save_to_disk` or of parquet files",
+        paper="Lhoest et al. 2021, Datasets: a community library for natural language processing",
     )
     yield Recipe(
         name="asr",

@@ -29,9 +29,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from multiattn import UserError
+from multiattn import StoredMedia, UserError
 
-ImageInput = str | Path | bytes | PIL.Image.Image | NDArray[np.uint8]
+ImageInput = str | Path | bytes | PIL.Image.Image | NDArray[np.uint8] | StoredMedia
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
 MAX_MEGAPIXELS = 100.0  # 300 MB once decoded; twice what most cameras produce
@@ -106,13 +106,14 @@ def centre_square(
 def _open_image(image: ImageInput, max_megapixels: float) -> Iterator[PIL.Image.Image]:
     """Open an image, reading only its header. Pillow's errors within the block are UserErrors."""
     name = describe_input(image)
-    if isinstance(image, PIL.Image.Image | np.ndarray):
-        opened = _from_array(image) if isinstance(image, np.ndarray) else image
+    content: Any = image.load() if isinstance(image, StoredMedia) else image
+    if isinstance(content, PIL.Image.Image | np.ndarray):
+        opened = _from_array(content) if isinstance(content, np.ndarray) else content
         with _pillow_errors_as_user_errors(name):
             _check_size(opened, name, max_megapixels)
             yield opened
         return
-    with _open_binary(image) as file, _pillow_errors_as_user_errors(name):
+    with _open_binary(content) as file, _pillow_errors_as_user_errors(name):
         opened = _detect_format(file, name)(file)
         _check_size(opened, name, max_megapixels)
         yield opened

@@ -1,4 +1,4 @@
-"""Reads images, from a file, bytes or an array, as squares of pixels.
+"""Reads images, from a file, bytes, an array or a dataset, as squares of pixels.
 
 Letters: R images in a batch, H = W pixels per side.
 """
@@ -15,6 +15,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from multiattn import StoredMedia
 from multiattn_image.augmentation import Augmentation, augment, build_transform
 from multiattn_image.image_files import (
     MAX_MEGAPIXELS,
@@ -36,7 +37,7 @@ class ImageSpec:
 
 
 class ImageReader:
-    """Reads an image from a path, the bytes of a file, a PIL image, or an array of uint8.
+    """Reads an image from a path, bytes, a dataset, a PIL image or an array of uint8.
 
     An array is (H, W) for grey, (H, W, 3) for RGB or (H, W, 4) for RGB with opacity.
 
@@ -47,7 +48,7 @@ class ImageReader:
     max_megapixels: a larger image is refused before it is decoded.
     """
 
-    accepts = (bytes, PIL.Image.Image, np.ndarray)  # input types of a prediction, besides paths
+    accepts = (bytes, PIL.Image.Image, np.ndarray, StoredMedia)  # besides paths
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from multiattn import UserError
+from multiattn import StoredMedia, UserError
 from multiattn_audio.recordings.completeness import check_complete, with_pad_bytes
 from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
 from multiattn_audio.recordings.media import EXTRA, MediaFile, can_read_media
@@ -59,7 +59,7 @@ class Sound:
         return f"Sound({np.shape(self.samples)}, {self.sample_rate_hz} Hz)"
 
 
-Recording = str | Path | bytes | Sound
+Recording = str | Path | bytes | Sound | StoredMedia
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ def recording_name(recording: Recording) -> str:
 
 def read_header(recording: Recording, raw: RawFormat) -> Header:
     """Read the header only. Raises UserError for a recording that is missing or unreadable."""
-    if isinstance(recording, Sound):
-        samples = _as_two_dimensional(recording)
-        return Header(len(samples), recording.sample_rate_hz, samples.shape[1])
-    with _open_recording(recording, raw) as file:
+    content = _loaded(recording)
+    if isinstance(content, Sound):
+        samples = _as_two_dimensional(content)
+        return Header(len(samples), content.sample_rate_hz, samples.shape[1])
+    with _open_recording(content, raw, recording_name(recording)) as file:
         return Header(file.frames, file.samplerate, file.channels)
 
 
@@ -100,15 +101,16 @@ def decode(recording: Recording, raw: RawFormat) -> Samples:
     Raises UserError for a recording that is missing, unreadable, or noticeably shorter than its
     header says.
     """
-    if isinstance(recording, Sound):
-        return _to_full_scale(_as_two_dimensional(recording))
-    with _open_recording(recording, raw) as file:
+    content, name = _loaded(recording), recording_name(recording)
+    if isinstance(content, Sound):
+        return _to_full_scale(_as_two_dimensional(content))
+    with _open_recording(content, raw, name) as file:
         if isinstance(file, MediaFile):
             return file.samples()
         samples: Samples = file.read(dtype="float32", always_2d=True)  # (L, C)
         # libsndfile guesses the length of MP3 in a WAV from the size of the whole file
         if file.format == "MP3" or not file.subtype.startswith("MPEG"):
-            name, rate = recording_name(recording), file.samplerate
+            rate = file.samplerate
             check_complete(len(samples) / rate, file.frames / rate, name)
     return samples
 
@@ -118,9 +120,16 @@ def mix_down(samples: Samples) -> Samples:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
+def _loaded(recording: Recording) -> str | Path | bytes | Sound:
+    """What a dataset stores; any other recording unchanged."""
+    content: str | Path | bytes | Sound
+    content = recording.load() if isinstance(recording, StoredMedia) else recording
+    return content
+
+
 @contextmanager
 def _open_recording(
-    recording: str | Path | bytes, raw: RawFormat
+    recording: str | Path | bytes, raw: RawFormat, name: str
 ) -> Iterator[soundfile.SoundFile | MediaFile]:
     """Open a file or bytes with libsndfile or, failing that, FFmpeg; errors become UserErrors."""
     if not isinstance(recording, str | Path | bytes):
@@ -128,7 +137,6 @@ def _open_recording(
             "expected a path, bytes or Sound(samples, sample_rate_hz), got "
             f"{type(recording).__name__}; an array alone has no sampling rate"
         )
-    name = recording_name(recording)
     source = recording if isinstance(recording, bytes) else Path(recording)
     options: dict[str, Any] = {}
     if isinstance(source, Path):

@@ -1,8 +1,8 @@
 """A cache of the headers of recordings that passed their checks.
 
 The file has one line of JSON per recording, appended as soon as the recording has passed, so that a
-killed process loses at most the line that it was writing. A recording counts as unchanged while its
-path, size and modification time stay the same.
+killed process loses at most the line that it was writing. A file counts as unchanged while its
+path, size and modification time stay the same; a recording in a dataset is known by its content.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from multiattn import StoredMedia
 from multiattn_audio.recordings.decoding import Header
 
-Identity = tuple[str, int, int]  # path, bytes, modification time in nanoseconds
+Identity = tuple[str, int, int]  # path, bytes, modification time in nanoseconds; or digest, 0, 0
 
 
 @dataclass
@@ -35,14 +36,14 @@ class HeaderCache:
                 continue
         return cls(file, headers)
 
-    def get(self, path: str) -> Header | None:
+    def get(self, recording: str | StoredMedia) -> Header | None:
         """Return the header of a recording; None if it is not cached or has changed."""
-        identity = _identity(path)
+        identity = _identity(recording)
         return None if identity is None else self.headers.get(identity)
 
-    def add(self, path: str, header: Header) -> None:
+    def add(self, recording: str | StoredMedia, header: Header) -> None:
         """Add a recording. If the file cannot be written, the cache stays in memory only."""
-        identity = _identity(path)
+        identity = _identity(recording)
         if identity is None:
             return
         self.headers[identity] = header
@@ -59,12 +60,14 @@ class HeaderCache:
         file.write_text(text, encoding="utf-8")
 
 
-def _identity(path: str) -> Identity | None:
+def _identity(recording: str | StoredMedia) -> Identity | None:
+    if isinstance(recording, StoredMedia):
+        return recording.digest.hex(), 0, 0
     try:
-        status = Path(path).stat()
+        status = Path(recording).stat()
     except OSError:
         return None
-    return path, status.st_size, status.st_mtime_ns
+    return recording, status.st_size, status.st_mtime_ns
 
 
 def _line(identity: Identity, header: Header) -> str:

@@ -1,0 +1,1 @@
+"""The corpus ``hf-dataset``: datasets of the Hugging Face hub, of a folder, of parquet files."""

@@ -1,0 +1,142 @@
+"""Opens a dataset: of the hub, as ``save_to_disk`` wrote it, or in parquet files.
+
+No code of a dataset is ever run: the library ``datasets`` has none since its version 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from multiattn import UserError
+from multiattn_huggingface.model_files import HUB_NAME, HUB_TIMEOUT_SECONDS
+
+SAVED_DATASET, SAVED_SPLITS = "state.json", "dataset_dict.json"  # what ``save_to_disk`` writes
+COMMIT = re.compile("[0-9a-f]{40}")
+
+
+def open_folder(folder: Path) -> Mapping[str, Any]:
+    """The splits in a folder, by name. Raises UserError."""
+    import datasets
+
+    saved = any((folder / file).is_file() for file in (SAVED_DATASET, SAVED_SPLITS))
+    if not saved and next(folder.rglob("*.parquet"), None) is None:
+        raise UserError(
+            f"expected a dataset that `save_to_disk` wrote, or parquet files, in {folder}, got "
+            "neither; correct corpus.folder, or name a dataset of the hub as corpus.dataset"
+        )
+    try:
+        with _without_bars():
+            if saved:
+                return _by_split(datasets.load_from_disk(folder))
+            return _by_split(datasets.load_dataset("parquet", data_dir=str(folder)))
+    except Exception as error:  # of pyarrow, of datasets and of the system
+        raise UserError(
+            f"expected a dataset in {folder}, got one that cannot be read ({_reason(error)}); "
+            "write or fetch it again"
+        ) from error
+
+
+def open_hub(name: str, config: str | None, revision: str | None) -> Mapping[str, Any]:
+    """The splits of a dataset on the hub, downloaded or, without a connection, from the cache.
+
+    Raises UserError.
+    """
+    import datasets
+
+    if not HUB_NAME.fullmatch(name):
+        raise UserError(
+            f"expected the name of a dataset on the Hugging Face hub, such as user/name, as "
+            f"corpus.dataset, got {name!r}; leave it out for a dataset in corpus.folder"
+        )
+    unreachable = _unreachable(name, revision)
+    try:
+        with _offline(unreachable is not None):
+            loaded = datasets.load_dataset(f"hf://datasets/{name}", config, revision=revision)
+    except Exception as error:  # the hub's, its HTTP client's and the system's have no common base
+        raise _refusal(name, config, revision, unreachable or error) from error
+    splits = _by_split(loaded)
+    if unreachable is not None and revision is not None and not _is_of(splits, name, revision):
+        raise _refusal(name, config, revision, unreachable)
+    return splits
+
+
+def _refusal(
+    name: str, config: str | None, revision: str | None, error: BaseException
+) -> UserError:
+    named = [f"configuration {config}"] * bool(config) + [f"revision {revision}"] * bool(revision)
+    which = f"{name} ({', '.join(named)})" if named else name
+    return UserError(
+        f"expected the dataset {which} on the Hugging Face hub or in its cache, got neither "
+        f"({_reason(error)}); correct its name, accept its terms on its page and log in with "
+        "`hf auth login` if it is gated, or, without internet access, put a copy into a folder "
+        "and name that as corpus.folder"
+    )
+
+
+def _unreachable(name: str, revision: str | None) -> Exception | None:
+    """Why the hub cannot be asked; None if it answers, be it with a refusal. Tries only once."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(name, revision=revision, timeout=HUB_TIMEOUT_SECONDS)
+    except HfHubHTTPError:
+        return None
+    except Exception as error:  # of the HTTP client and of the system, or that offline mode is set
+        return error
+    return None
+
+
+@contextmanager
+def _offline(offline: bool) -> Iterator[None]:
+    """Let ``datasets`` look only into its cache; it would otherwise try again for minutes."""
+    from datasets import config
+
+    before = config.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = before or offline
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before
+
+
+def _is_of(splits: Mapping[str, Any], name: str, revision: str) -> bool:
+    """Whether cached splits are of this revision: without a connection, any may be found."""
+    from huggingface_hub import try_to_load_from_cache
+
+    commit: object = revision
+    if not COMMIT.fullmatch(revision):
+        card = try_to_load_from_cache(name, "README.md", revision=revision, repo_type="dataset")
+        commit = Path(card).parent.name if isinstance(card, str) else None
+    files = [Path(file["filename"]) for split in splits.values() for file in split.cache_files]
+    return all(commit in file.parts for file in files)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars for what is only read."""
+    import datasets
+
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def _by_split(loaded: Any) -> Mapping[str, Any]:
+    import datasets
+
+    if isinstance(loaded, datasets.Dataset):
+        return {str(loaded.split or "train"): loaded}
+    return {str(name): split for name, split in loaded.items()}
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
