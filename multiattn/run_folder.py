@@ -13,6 +13,8 @@ from typing import Any, NoReturn, Self
 from multiattn.errors import UserError
 from multiattn.files import acquired_lock, damage_as_user_error
 
+GROWING = ".jsonl"  # the ending of files that readers add to, such as checked recordings
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -57,12 +59,15 @@ class RunFolder:
         return self.path / "sources" / name
 
     def fitted_digests(self) -> dict[str, str]:
-        """SHA-256 of each file of the fitted tokenizer and readers, by its path in the folder."""
+        """SHA-256 of each file of the fitted tokenizer and readers, by its path in the folder.
+
+        Files to which a reader adds what it finds out later (``.jsonl``) are left out.
+        """
         files = [
             file
             for folder in (self.tokenizer.parent, self.path / "sources")
             for file in folder.rglob("*")
-            if file.is_file()
+            if file.is_file() and file.suffix != GROWING
         ]
         return {
             file.relative_to(self.path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
@@ -76,7 +81,11 @@ class RunFolder:
         """
         recorded = self.read_start().get("fitted", {}) if self.start.exists() else {}
         actual = self.fitted_digests() if recorded else {}
-        changed = [name for name in recorded if actual.get(name) != recorded[name]]
+        changed = [
+            name
+            for name in recorded
+            if actual.get(name) != recorded[name] and not name.endswith(GROWING)
+        ]
         if changed:
             raise UserError(
                 f"expected the tokenizer and readers that the run in {self.path} was trained "

@@ -70,7 +70,7 @@ class FittedReader(Protocol):
         """Fit to these values. tokenizer: the target's, for readers that share it."""
 
     def save(self, folder: Path) -> None:
-        """Write the fitted state into an empty folder."""
+        """Write the fitted state into an empty folder; only a file ``*.jsonl`` may grow later."""
 
     def load(self, folder: Path, tokenizer: Tokenizer) -> None:
         """Read what ``save`` wrote. Raises UserError if it is damaged."""

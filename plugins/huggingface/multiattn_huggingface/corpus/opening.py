@@ -57,23 +57,29 @@ def open_hub(name: str, config: str | None, revision: str | None) -> Mapping[str
         with _offline(unreachable is not None):
             loaded = datasets.load_dataset(f"hf://datasets/{name}", config, revision=revision)
     except Exception as error:  # the hub's, its HTTP client's and the system's have no common base
-        raise _refusal(name, config, revision, unreachable or error) from error
+        raise _refusal((name, config, revision), error, unreachable) from error
     splits = _by_split(loaded)
     if unreachable is not None and revision is not None and not _is_of(splits, name, revision):
-        raise _refusal(name, config, revision, unreachable)
+        raise _refusal((name, config, revision), unreachable, unreachable)
     return splits
 
 
 def _refusal(
-    name: str, config: str | None, revision: str | None, error: BaseException
+    wanted: tuple[str, str | None, str | None], error: BaseException, unreachable: Exception | None
 ) -> UserError:
+    name, config, revision = wanted
     named = [f"configuration {config}"] * bool(config) + [f"revision {revision}"] * bool(revision)
     which = f"{name} ({', '.join(named)})" if named else name
+    if unreachable is None:
+        return UserError(
+            f"expected the dataset {which} on the Hugging Face hub, got: {_reason(error)}; correct "
+            "the corpus's dataset, config or revision, or, if it is gated, accept its terms on its "
+            "page and log in with `hf auth login`"
+        )
     return UserError(
-        f"expected the dataset {which} on the Hugging Face hub or in its cache, got neither "
-        f"({_reason(error)}); correct its name, accept its terms on its page and log in with "
-        "`hf auth login` if it is gated, or, without internet access, put a copy into a folder "
-        "and name that as corpus.folder"
+        f"expected the dataset {which} in the hub's cache or on the Hugging Face hub, got no copy "
+        f"and no connection ({_reason(unreachable)}); without internet access, put a copy into a "
+        "folder and name that as corpus.folder"
     )
 
 
