@@ -101,6 +101,10 @@ def _find(model: str, revision: str, data_root: Path, patterns: Sequence[str]) -
     folder = data_root / model
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise UserError(
+            f"expected as model a folder, got the file {folder}; name the folder it is in"
+        )
     if not HUB_NAME.fullmatch(model):
         raise UserError(
             f"expected as model a folder (absolute or below the data root, see --data) or a name "

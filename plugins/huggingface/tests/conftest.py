@@ -13,7 +13,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-PRESENT = all(map(importlib.util.find_spec, ("transformers", "multiattn_huggingface")))
+PRESENT = all(map(importlib.util.find_spec, ("transformers", "datasets", "multiattn_huggingface")))
 collect_ignore_glob = [] if PRESENT else ["test_*.py"]
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "dog", "run", "##s", "fast", ".", "the", "cat"]

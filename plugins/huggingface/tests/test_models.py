@@ -217,6 +217,8 @@ def test_listing_the_plugin_imports_neither_torch_nor_transformers():
     script = (
         "import sys; from multiattn.cli import app; from multiattn import load_host;"
         "assert load_host().find('encoder', 'hf-text');"
-        "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
+        "assert load_host().find('corpus', 'hf-dataset');"
+        "heavy = {'torch', 'transformers', 'huggingface_hub', 'datasets', 'pyarrow'};"
+        "assert not heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
