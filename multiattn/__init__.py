@@ -14,8 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiattn.data.corpus import Example
-    from multiattn.data.media import StoredMedia
+    from multiattn.data.corpus import Example, StoredMedia
     from multiattn.data.rows import Row
     from multiattn.data.tokenizer import Tokenizer
     from multiattn.engine.batch import Batch
@@ -56,8 +55,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "multiattn.data.corpus": ("Example",),
-    "multiattn.data.media": ("StoredMedia",),
+    "multiattn.data.corpus": ("Example", "StoredMedia"),
     "multiattn.data.rows": ("Row",),
     "multiattn.data.tokenizer": ("Tokenizer",),
     "multiattn.engine.batch": ("Batch",),

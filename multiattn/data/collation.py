@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from multiattn.data.media import StoredMedia
+from multiattn.data.corpus import StoredMedia
 from multiattn.data.rows import Row
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch, Inputs, Targets

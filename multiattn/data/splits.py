@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Literal
 
-from multiattn.data.corpus import BadRowError, Corpus, Example, GroupedCorpus
-from multiattn.data.media import StoredMedia
+from multiattn.data.corpus import BadRowError, Corpus, Example, GroupedCorpus, StoredMedia
 from multiattn.data.rows import BadRowPolicy, BadRows, Fields, Row, evaluation_rows, training_rows
 from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import RecipeSettings, SplitNames

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multiattn.data.media import StoredMedia
+from multiattn.data.corpus import StoredMedia
 
 Span = tuple[str, int, int]  # a word and the tokens [first, end) that spell it
 

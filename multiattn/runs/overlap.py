@@ -11,8 +11,7 @@ import filecmp
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from multiattn.data.corpus import Example, media_fields, media_sources, open_corpus
-from multiattn.data.media import StoredMedia
+from multiattn.data.corpus import Example, StoredMedia, media_fields, media_sources, open_corpus
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.recipe.loading import load_recipe

@@ -17,7 +17,7 @@ from multiattn.data.collation import (
     PretrainedReader,
     TokenizingReader,
 )
-from multiattn.data.media import StoredMedia
+from multiattn.data.corpus import StoredMedia
 from multiattn.data.rows import Fields
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer

@@ -9,8 +9,7 @@ from functools import cache
 
 from rich.console import Console
 
-from multiattn.data.corpus import open_corpus
-from multiattn.data.media import StoredMedia
+from multiattn.data.corpus import StoredMedia, open_corpus
 from multiattn.data.splits import Splits
 from multiattn.registry.host import Host
 from multiattn.runs.build import TrainingSetup

@@ -31,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from multiattn.data.media import content_digest
+from multiattn.data.corpus import content_digest
 from multiattn.errors import UserError
 from multiattn.files import acquired_lock, flush_to_disk, truncate, write_json
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import pickle
@@ -311,8 +312,9 @@ def recipe(tmp_path):
     path = tmp_path / "recipe.yaml"
 
     def write(change=lambda settings: None):
-        change(settings)
-        path.write_text(yaml.safe_dump(settings))
+        changed = copy.deepcopy(settings)
+        change(changed)
+        path.write_text(yaml.safe_dump(changed))
         return path
 
     return write

@@ -9,8 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from multiattn.data.corpus import Example
-from multiattn.data.media import StoredMedia, content_digest
+from multiattn.data.corpus import Example, StoredMedia, content_digest
 from multiattn.data.rows import BadRows, Fields, training_rows
 from multiattn.errors import UserError
 from multiattn.run_folder import RunFolder
