@@ -28,6 +28,20 @@ def multiattn_components() -> Iterator[Record]:
         summary="a text as the ids of a pretrained model's own tokenizer",
     )
     yield Encoder(
+        name="hf-joint-text",
+        target="multiattn_huggingface.joint.encoder:JointTextEncoder",
+        consumes="hf-joint-text",
+        summary="a pretrained text model over the pieces of the target, which can be copied",
+        paper="Peters et al. 2018, Deep contextualized word representations",
+    )
+    yield Reader(
+        name="hf-joint-text",
+        target="multiattn_huggingface.joint.reader:JointTextReader",
+        produces="hf-joint-text",
+        suffixes=(".txt",),
+        summary="a text as ids of the target's tokenizer, aligned with those of a pretrained model",
+    )
+    yield Encoder(
         name="hf-speech",
         target="multiattn_huggingface.speech_encoder:SpeechEncoder",
         consumes="hf-audio",

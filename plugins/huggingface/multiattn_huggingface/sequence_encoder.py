@@ -22,6 +22,8 @@ from multiattn.layers import (
 )
 from multiattn_huggingface.encoder import HuggingFaceEncoder
 
+NOT_COPYABLE = -1
+
 
 class BiLSTM(Strict):
     """Bidirectional LSTM layers over the slots, which a layer norm precedes.
@@ -80,17 +82,23 @@ class SequenceEncoder(HuggingFaceEncoder):
         return pad_sequence(rows, batch_first=True).half(), slots
 
     def forward_sequence(self, features: Tensor, lengths: Tensor) -> Memory:
-        """The memory from the outputs of the layers, (B, S, K, D), and their lengths (B,)."""
-        kept = features.to(self.network.dtype).transpose(1, 2)  # (B, K, S, D)
-        slots = self.slots_of(self.mixed(kept))  # (B, S, D)
-        slots = slots * length_mask(lengths, slots.size(1)).unsqueeze(2)
+        """The memory from ``outputs``, and their lengths (B,)."""
+        slots, symbols = self.own_slots(features)
+        mask = length_mask(lengths, slots.size(1))
+        slots = slots * mask.unsqueeze(2)
+        symbols = None if symbols is None else symbols.masked_fill(~mask, NOT_COPYABLE)
         if self.bilstm is None:
             summary = slots.sum(1) / lengths.unsqueeze(1)
         else:
             slots, lengths = _joined(slots, lengths, self.joined)
             slots, summary = encode_in_groups(self.bilstm, slots, lengths)
         mask = length_mask(lengths, slots.size(1))
-        return Memory(self.dropout(slots), mask, self.layout(), summary)
+        return Memory(self.dropout(slots), mask, self.layout(), summary, symbols)
+
+    def own_slots(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The slots (B, S, D) before any LSTM, and what of them can be copied (B, S)."""
+        kept = features.to(self.network.dtype).transpose(1, 2)  # (B, K, S, D)
+        return self.slots_of(self.mixed(kept)), None
 
 
 class BiLSTMLayers(nn.Module):

@@ -130,3 +130,22 @@ def test_what_is_not_single_precision_on_a_cpu_decodes_as_it_is(monkeypatch):
     monkeypatch.setattr(decoding, "packing_works", lambda: False)
     decoder = build()
     assert for_decoding(decoder) is decoder
+
+
+@torch.no_grad()
+def test_the_part_of_a_weight_that_one_of_two_sources_has_is_multiplied_as_a_whole(
+    memories, monkeypatch
+):
+    """For a slice of columns oneDNN has only its reference loop, which took minutes per batch."""
+    dense = []
+    multiply = decoding.packed_linear
+
+    def watched(rows, weight, bias=None):
+        dense.append(weight.is_mkldnn or weight.is_contiguous())
+        return multiply(rows, weight, bias)
+
+    made = ready(build())
+    monkeypatch.setattr(decoding, "packed_linear", watched)
+    made.begin(memories, 3)
+    assert len(dense) > 2
+    assert all(dense)
