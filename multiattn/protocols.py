@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from multiattn.data.collation import (
         CachedFeatures,
         DeterministicReader,
+        ExampleReader,
         FittedReader,
         JointReader,
         KeepsMeasurements,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         Reader,
         TokenizingReader,
     )
-    from multiattn.data.corpus import Corpus, GroupedCorpus
+    from multiattn.data.corpus import Corpus, ExampleCorpus, GroupedCorpus
     from multiattn.engine.attention import Attention, ContentAttention
     from multiattn.engine.fusion import Fusion
     from multiattn.engine.layouts import Layout
@@ -86,9 +87,10 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
             "JointReader",
             "ObjectReader",
             "CachedFeatures",
+            "ExampleReader",
         ),
     ),
-    "corpus": ("data.corpus", "Corpus", ("GroupedCorpus",)),
+    "corpus": ("data.corpus", "Corpus", ("GroupedCorpus", "ExampleCorpus")),
     "attention": ("engine.attention", "Attention", ("ContentAttention",)),
     "fusion": ("engine.fusion", "Fusion", ()),
     "recurrence": ("engine.recurrence", "Recurrence", ()),
@@ -140,6 +142,8 @@ __all__ = [
     "DetailedMetric",
     "DeterministicReader",
     "Encoder",
+    "ExampleCorpus",
+    "ExampleReader",
     "FeatureEncoder",
     "FittedReader",
     "Fusion",

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
-from unittest import SkipTest
 
 import click
 
@@ -21,7 +21,9 @@ from multiattn.registry.discovery import ALLOW_LIST, PluginEntry, canonical_name
 
 if TYPE_CHECKING:
     from multiattn.registry.host import Plugin
-    from multiattn.testing import Case
+    from multiattn.testing import Case, Result
+
+CHECK_FORMAT = 1  # version of the output of `check --json`
 
 
 @click.group(invoke_without_command=True)
@@ -99,8 +101,9 @@ def _explain(plugin: Plugin) -> None:
 @click.argument(
     "distribution", metavar="DIST", help="A distribution listed by `multiattn plugins`."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print every result, as JSON.")
 @click.pass_obj
-def check(invocation: Invocation, distribution: str) -> None:
+def check(invocation: Invocation, distribution: str, as_json: bool) -> None:
     """Check every component of a distribution against the contract of its kind."""
     from multiattn.testing import cases
 
@@ -111,35 +114,34 @@ def check(invocation: Invocation, distribution: str) -> None:
             f"expected a distribution with plugins, got {shown(distribution)}; "
             f"choose from {', '.join(sorted(known)) or 'none'}"
         )
-    results: Counter[str] = Counter()
-    for subject, checks in groupby(cases(host, canonical_name(distribution)), _subject_of):
-        results += _tried(subject, checks)
-    echo(", ".join(f"{count} {result}" for result, count in sorted(results.items())))
-    if results["failed"]:
+    results = []
+    for component, checks in groupby(cases(host, canonical_name(distribution)), _component_of):
+        own = [case.result() for case in checks]
+        results += own
+        if not as_json:
+            _print_faults(component, own)
+    counts = Counter(result.outcome for result in results)
+    if as_json:
+        listed = [vars(result) for result in results]
+        echo(json.dumps({"format": CHECK_FORMAT, "checks": listed}, ensure_ascii=False, indent=1))
+    else:
+        echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
+    if counts["failed"]:
         raise click.exceptions.Exit(1)
 
 
-def _subject_of(case: Case) -> str:
-    return case.id.rpartition("/")[0]
+def _component_of(case: Case) -> str:
+    return case.component
 
 
-def _tried(subject: str, checks: Iterable[Case]) -> Counter[str]:
-    """Run the checks of one component; print each failure, and each reason to skip once."""
-    from multiattn.testing import reason_of
-
-    results: Counter[str] = Counter()
+def _print_faults(component: str, results: Sequence[Result]) -> None:
+    """Print each failure of a component, and each reason to skip once."""
     skipped: dict[str, list[str]] = {}
-    for case in checks:
-        try:
-            case.run()
-            results["passed"] += 1
-        except SkipTest as skip:
-            skipped.setdefault(str(skip), []).append(case.id)
-            results["skipped"] += 1
-        except Exception as error:
-            echo(f"FAILED {case.id}: {reason_of(error)}")
-            results["failed"] += 1
-    for reason, ids in skipped.items():
-        what = ids[0] if len(ids) == 1 else f"{subject}, {len(ids)} checks"
-        echo(f"skipped {what}: {reason}")
-    return results
+    for result in results:
+        if result.outcome == "failed":
+            echo(f"FAILED {component}/{result.check}: {result.sentence}")
+        elif result.outcome == "skipped":
+            skipped.setdefault(result.sentence, []).append(result.check)
+    for reason, checks in skipped.items():
+        what = f"/{checks[0]}" if len(checks) == 1 else f", {len(checks)} checks"
+        echo(f"skipped {component}{what}: {reason}")

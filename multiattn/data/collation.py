@@ -126,6 +126,17 @@ class ObjectReader(Protocol):
 
 
 @runtime_checkable
+class ExampleReader(Protocol):
+    """A reader that makes values to read, for checks; one of texts is checked on sentences."""
+
+    def example_values(self, folder: Path) -> Sequence[Any]:
+        """Two values or more, of different sizes if sizes differ; files go into ``folder``.
+
+        It is called before ``fit``, with an empty folder.
+        """
+
+
+@runtime_checkable
 class CachedFeatures(Protocol):
     """A reader with ``gives_features = True``: its tensors are what an encoder's frozen part gave.
 

@@ -107,6 +107,15 @@ class GroupedCorpus(Corpus, Protocol):
     group: str
 
 
+@runtime_checkable
+class ExampleCorpus(Protocol):
+    """A corpus of which a tiny example can be written, for checks."""
+
+    @staticmethod
+    def example_folder(folder: Path) -> Mapping[str, Any]:
+        """Write a few examples into an empty folder; return the settings that read them."""
+
+
 def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus:
     """The corpus of a recipe. Raises UserError naming the folder that is missing."""
     folder = data_root / settings.folder

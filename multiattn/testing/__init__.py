@@ -2,9 +2,9 @@
 
 ``cases(host)`` makes one case per component and check. `multiattn check DIST` runs the cases of one
 distribution, and pytest runs all of them, so a registered component is tested automatically. A
-check raises an AssertionError that says what is wrong, or ``unittest.SkipTest`` if a component
-cannot be built without settings, or if an earlier check has found the same fault. Components are
-built with their defaults.
+case raises an AssertionError that says what was promised, what was found and where the promise
+stands, or ``unittest.SkipTest`` if a component cannot be built without settings, or if an earlier
+check has found the same fault. Components are built with their defaults.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from unittest import SkipTest
 
+from multiattn.protocols import required_protocol
 from multiattn.registry.host import Component, Host
 from multiattn.testing import (
     attentions,
+    corpora,
     decoders,
     encoders,
     loading,
     metrics,
     objectives,
+    readers,
     rendering,
 )
 
@@ -30,6 +33,8 @@ Check = Callable[[Host, Component], None]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "encoder": encoders.CHECKS,
+    "reader": readers.CHECKS,
+    "corpus": corpora.CHECKS,
     "attention": (*attentions.CHECKS, *decoders.CHECKS),
     "fusion": decoders.CHECKS,
     "recurrence": decoders.CHECKS,
@@ -52,29 +57,62 @@ NEEDED: dict[str, tuple[Check, ...]] = {
 }
 
 
+# The protocols that a check is about, where it is not the one that its kind requires.
+PROTOCOLS: dict[Check, str] = {}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one check of one component or plugin, with the reason unless it passed."""
+
+    component: str
+    check: str
+    outcome: Literal["passed", "failed", "skipped"]
+    sentence: str = ""
+
+
 @dataclass(frozen=True)
 class Case:
-    """One check of one component or plugin; call ``run`` to run it."""
+    """One check of one component (``kind/dist/name``) or plugin; call ``run`` to run it."""
 
-    id: str
+    component: str
+    check: str
     run: Callable[[], None]
+
+    @property
+    def id(self) -> str:
+        """Component and check, a name for the case."""
+        return f"{self.component}/{self.check}"
+
+    def result(self) -> Result:
+        """Run the case, and say what came of it."""
+        try:
+            self.run()
+        except SkipTest as reason:
+            return Result(self.component, self.check, "skipped", str(reason))
+        except AssertionError as error:
+            return Result(self.component, self.check, "failed", str(error))
+        return Result(self.component, self.check, "passed")
 
 
 @dataclass(frozen=True)
 class _Subject:
     """A plugin or a component, and its checks: what one of them has found no other reports.
 
-    arguments: those of each check. needed: checks, in order, without which no later one is run.
-    found: each reason for which a check has failed, with the name of the first such check.
+    arguments: those of each check. see: where the contract stands. needed: checks, in order,
+    without which no later one is run. found: each reason for which a check has failed, with the
+    name of the first such check.
     """
 
+    label: str
     arguments: tuple[Any, ...]
+    see: str
     needed: Sequence[Callable[..., None]]
     found: dict[str, str] = field(default_factory=dict)
 
-    def cases(self, label: str, others: Sequence[Callable[..., None]]) -> list[Case]:
+    def cases(self, others: Sequence[Callable[..., None]]) -> list[Case]:
         return [
-            Case(f"{label}/{check.__name__}", functools.partial(self._run, check))
+            Case(self.label, check.__name__, functools.partial(self._run, check))
             for check in (*self.needed, *others)
         ]
 
@@ -89,10 +127,17 @@ class _Subject:
         except SkipTest:
             raise
         except Exception as error:
-            first = self.found.setdefault(reason_of(error), check.__name__)
+            reason = reason_of(error)
+            first = self.found.setdefault(reason, check.__name__)
             if first != check.__name__:
                 raise SkipTest(f"fails as {first} does") from error
-            raise
+            raise AssertionError(self._with_reference(check, reason)) from error
+
+    def _with_reference(self, check: Callable[..., None], reason: str) -> str:
+        """The reason, and where to read what the check is about."""
+        protocol = PROTOCOLS.get(check)
+        see = self.see if protocol is None else f"multiattn.protocols.{protocol}"
+        return reason if "; see " in reason else f"{reason}; see {see}"
 
     def _fails(self, check: Callable[..., None]) -> bool:
         try:
@@ -115,13 +160,22 @@ def cases(host: Host, distribution: str | None = None) -> list[Case]:
     found: list[Case] = []
     for plugin in host.plugins:
         if distribution in (None, plugin.found.distribution):
-            subject = _Subject((plugin,), (loading.it_loads,))
-            found += subject.cases(
-                f"plugin/{plugin.found.label}", (loading.entry_module_imports_no_torch,)
-            )
+            label = f"plugin/{plugin.found.label}"
+            subject = _Subject(label, (plugin,), "multiattn.Record", (loading.it_loads,))
+            found += subject.cases((loading.entry_module_imports_no_torch,))
     for row in host.rows:
         if distribution in (None, row.distribution):
             kind = row.record.kind
-            subject = _Subject((host, row), NEEDED.get(kind, loading.TARGET_CHECKS))
-            found += subject.cases(f"{kind}/{row.full_name}", CHECKS.get(kind, ()))
+            needed = NEEDED.get(kind, loading.TARGET_CHECKS)
+            label = f"{kind}/{row.full_name}"
+            subject = _Subject(label, (host, row), _contract_of(row), needed)
+            found += subject.cases(CHECKS.get(kind, ()))
     return found
+
+
+def _contract_of(row: Component) -> str:
+    """Where to read what a component of its kind must do."""
+    protocol = required_protocol(row.record.kind)
+    if protocol is None:
+        return f"multiattn.{type(row.record).__name__}"
+    return f"multiattn.protocols.{protocol.__name__}"

@@ -5,6 +5,7 @@ Letters: B batch, S slots, D memory width, T target steps, V vocabulary.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,11 +38,12 @@ def expect(condition: bool, sentence: str) -> None:
 def expect_close(
     actual: Tensor, wanted: Tensor, sentence: str, tolerance: float = TOLERANCE
 ) -> None:
-    """Raise an AssertionError if two tensors differ by more than the tolerance."""
+    """Raise an AssertionError, with the greatest difference, if two tensors are not close."""
 
     def said(detail: str) -> str:
-        figures = detail.partition("not close!")[2] or detail
-        return f"{sentence}, got: {' '.join(figures.split())}"
+        greatest = re.search(r"Greatest absolute (difference: .*?) \(up to", detail)
+        figures = greatest.group(1) if greatest else " ".join(detail.split())
+        return f"{sentence}, got {figures.replace('difference:', 'a difference of')}"
 
     torch.testing.assert_close(actual, wanted, rtol=tolerance, atol=tolerance, msg=said)
 

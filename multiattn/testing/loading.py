@@ -37,7 +37,8 @@ def it_loads(plugin: Plugin) -> None:
     """A broken plugin fails the check with its own error."""
     if plugin.error is not None:
         raise AssertionError(
-            f"expected {plugin.found.label} to load, got {plugin.reason}"
+            f"expected {plugin.found.label} to load, got {plugin.reason}; see `multiattn plugins "
+            f"why {plugin.found.label}`"
         ) from plugin.error
 
 

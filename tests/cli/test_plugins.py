@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -145,11 +146,28 @@ def test_check_of_a_broken_plugin_names_its_error(install):
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         "FAILED plugin/missing-module/plugin/it_loads: expected missing-module/plugin to load, got "
-        "ModuleNotFoundError: No module named 'a_module_that_nobody_installed'",
+        "ModuleNotFoundError: No module named 'a_module_that_nobody_installed'; see `multiattn "
+        "plugins why missing-module/plugin`",
         "skipped plugin/missing-module/plugin/entry_module_imports_no_torch: not run, as it_loads "
         "fails",
         "1 failed, 1 skipped",
     ]
+
+
+def test_check_gives_every_result_as_json(install):
+    install("missing_module")
+    done = multiattn("check", "missing-module", "--json")
+    assert done.exit_code == 1
+    printed = json.loads(done.stdout)
+    assert printed["format"] == 1
+    failed, skipped = printed["checks"]
+    assert "a_module_that_nobody_installed" in failed.pop("sentence")
+    assert failed == {
+        "component": "plugin/missing-module/plugin",
+        "check": "it_loads",
+        "outcome": "failed",
+    }
+    assert (skipped["outcome"], skipped["sentence"]) == ("skipped", "not run, as it_loads fails")
 
 
 def test_check_says_once_that_an_encoders_spec_has_no_type(install):

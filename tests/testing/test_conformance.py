@@ -12,8 +12,8 @@ import multiattn.protocols
 from multiattn.protocols import required_protocol
 from multiattn.registry.host import load_host
 from multiattn.registry.records import KINDS
-from multiattn.testing import CHECKS, NEEDED, cases, reason_of
-from multiattn.testing.loading import has_methods_of_its_protocols
+from multiattn.testing import CHECKS, NEEDED, PROTOCOLS, cases, reason_of
+from multiattn.testing.loading import TARGET_CHECKS, has_methods_of_its_protocols
 
 CASES = cases(load_host())
 
@@ -25,9 +25,17 @@ def test_every_registered_component_keeps_its_contract(case):
 
 def test_every_kind_has_a_protocol_and_every_check_is_of_a_kind():
     assert [kind for kind in KINDS if required_protocol(kind) is None] == ["recipe"]
-    assert CHECKS.keys() <= KINDS.keys()
+    assert CHECKS.keys() == KINDS.keys()
     assert NEEDED.keys() <= KINDS.keys()
-    assert [kind for kind in KINDS if kind not in CHECKS] == ["reader", "corpus"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_checks_beyond_those_of_its_signature(kind):
+    assert set(CHECKS[kind]) - set(TARGET_CHECKS)
+
+
+def test_the_protocols_that_checks_refer_to_exist():
+    assert set(PROTOCOLS.values()) <= set(multiattn.protocols.__all__)
 
 
 def broken(install, distribution: str, component: str = "", check: str = "") -> set[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import soundfile
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Generator, Tensor
@@ -37,6 +38,7 @@ from multiattn_audio.recordings.header_cache import HeaderCache
 from multiattn_audio.recordings.resampling import resample, resampled_length
 
 HUNDREDTHS_PER_SECOND = 100
+VOWEL_HZ = 120  # of the example recordings
 CACHE_FILE = "durations.jsonl"
 DEFAULT_RAW = RawFormat()
 DEFAULT_CHECKS = Checks()
@@ -151,6 +153,16 @@ class Audio:
     def labels(self, value: Recording) -> list[str]:
         """Slots have no labels: the memory's layout says how many seconds each one covers."""
         return []
+
+    def example_values(self, folder: Path) -> list[str]:
+        """Write a vowel of three lengths, at this reader's rate."""
+        paths = [str(folder / f"{hundredths}.wav") for hundredths in (30, 12, 47)]
+        for path in paths:
+            times = np.arange(int(Path(path).stem) * self._rate // HUNDREDTHS_PER_SECOND)
+            phases = 2 * np.pi * VOWEL_HZ * times / self._rate
+            vowel = sum(np.sin(overtone * phases) / overtone**2 for overtone in range(1, 4))
+            soundfile.write(path, 0.2 * vowel, self._rate)
+        return paths
 
     def _cached_header(self, value: Recording) -> Header | None:
         return self._header_cache.get(value) if isinstance(value, str | StoredMedia) else None

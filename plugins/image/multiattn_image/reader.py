@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -100,6 +101,14 @@ class ImageReader:
     def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Stack images to a batch: (R, 3, H, W), with lengths (R,) of 1."""
         return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
+
+    def example_values(self, folder: Path) -> list[str]:
+        """Write three images of one colour each, of different sizes."""
+        paths = [str(folder / f"{colour}.png") for colour in ("red", "green", "blue")]
+        for index, path in enumerate(paths):
+            size = (self._size + 40 * index, self._size // 2)
+            PIL.Image.new("RGB", size, Path(path).stem).save(path)
+        return paths
 
     def labels(self, value: ImageInput) -> list[str]:
         """Slots have no labels: the memory's layout says which grid cells they are."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from multiattn import Example, UserError
 from multiattn.corpora import (
@@ -29,6 +29,7 @@ from multiattn.corpora import (
     table_path,
     table_splits,
 )
+from multiattn_text.example_files import ENGLISH, GERMAN, write_lines, write_multi30k, write_table
 
 
 class Parallel:
@@ -49,6 +50,12 @@ class Parallel:
                     f"expected a file name with {{split}} for the field {field!r}, "
                     f"got {pattern!r}; write for example {{split}}.{field}"
                 )
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, Any]:
+        """Write two splits of three lines in two languages."""
+        write_lines(folder, {"en": ENGLISH, "de": GERMAN})
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """List the splits that have a file for every field."""
@@ -98,6 +105,11 @@ class Multi30k:
         self._text_folder = folder / "tok" if variant == "tok" else folder
         self._image_folder = (folder / photographs).resolve()
 
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, Any]:
+        """Write two splits of three lines; the last has no photograph."""
+        return write_multi30k(folder, folder)
+
     def splits(self) -> tuple[str, ...]:
         """List the splits that have both languages."""
         patterns = {language: f"{{split}}.{language}" for language in self.languages}
@@ -135,6 +147,12 @@ class Table:
         self._fields = dict(fields)
         self._id = id
 
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, Any]:
+        """Write two tables of three rows in two languages."""
+        write_table(folder, {"en": ENGLISH, "de": GERMAN})
+        return {"fields": {"en": "en", "de": "de"}}
+
     def splits(self) -> tuple[str, ...]:
         """List the splits that have a table in the folder."""
         return table_splits(self._folder)
@@ -162,6 +180,15 @@ class Aeslc:
 
     def __init__(self, folder: Path) -> None:
         self._table = Table(folder, fields={name: name for name in self.columns}, id="id")
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, Any]:
+        """Write two splits of three e-mails; the last has no annotations."""
+        notes = (["a hat", "hats"], ["run, dog", "dogs"], None)
+        ids = ("first", "second", "third")
+        columns = {"id": ids, "source": ENGLISH, "subject": ENGLISH, "annotations": notes}
+        write_table(folder, columns)
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """List the splits that have a table in the folder."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from multiattn import Example, UserError
 from multiattn.corpora import OnBadRow
 from multiattn_text.corpora import Multi30k
+from multiattn_text.example_files import write_multi30k
 from multiattn_text.masked_words import MASKED_WORDS
 
 
@@ -38,6 +39,11 @@ class MaskedMulti30k:
 
     def __init__(self, folder: Path, *, photographs: str = "../flickr8k") -> None:
         self._multi30k = Multi30k(folder, variant="tok", photographs=photographs)
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two splits of three lines; the last has no photograph."""
+        return write_multi30k(folder, folder / "tok")
 
     def splits(self) -> tuple[str, ...]:
         """List the splits of Multi30k, those of its pictured lines, and those to compare."""

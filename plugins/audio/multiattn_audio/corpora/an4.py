@@ -22,6 +22,7 @@ from multiattn_audio.corpora.recording_examples import (
     missing_recording,
     recording_example,
     recording_files,
+    write_recordings,
 )
 
 
@@ -40,6 +41,15 @@ class An4:
         self._folder = folder
         self._manifest = Manifest(folder)
         self._as_released = (folder / "etc").is_dir()
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two recordings in the layout as released."""
+        write_recordings(*(folder / f"wav/an4_clstk/fash/an251-{name}.wav" for name in "ab"))
+        (folder / "etc").mkdir()
+        lines = "<s> GO </s> (an251-a)\nSTOP (an251-b)\n"
+        (folder / "etc/an4_train.transcription").write_text(lines)
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the manifests, or of the released splits."""

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from multiattn import Example
 from multiattn.corpora import OnBadRow, TableRow, table_examples, table_path
-from multiattn_audio.corpora.recording_examples import missing_recording, recording_example
+from multiattn_audio.corpora.recording_examples import (
+    missing_recording,
+    recording_example,
+    write_recordings,
+    write_table,
+)
 
 
 class CommonVoice:
@@ -17,6 +22,14 @@ class CommonVoice:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two clips, listed in a table."""
+        clips = write_recordings(folder / "clips/a.wav", folder / "clips/b.wav")
+        rows = [{"client_id": "eve", "path": clip.name, "sentence": "Go!"} for clip in clips]
+        write_table(folder / "dev.tsv", *rows)
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the tables that list clips; a release has other tables too."""

@@ -19,6 +19,7 @@ from multiattn_audio.corpora.recording_examples import (
     recording_example,
     recording_files,
     subfolders,
+    write_recordings,
 )
 from multiattn_audio.recordings.formats import SUFFIXES
 
@@ -32,6 +33,13 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two recordings, each with its transcript beside it."""
+        for path in write_recordings(folder / "train/a.wav", folder / "train/deep/b.wav"):
+            path.with_suffix(".txt").write_text("go on\n")
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the folders that hold recordings; ``.`` if some lie outside of these."""

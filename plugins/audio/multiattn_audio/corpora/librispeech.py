@@ -18,6 +18,7 @@ from multiattn_audio.corpora.recording_examples import (
     missing_recording,
     recording_example,
     subfolders,
+    write_recordings,
 )
 
 
@@ -31,6 +32,14 @@ class Librispeech:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two recordings of one chapter."""
+        chapter = folder / "dev-clean/84/1"
+        write_recordings(chapter / "84-1-0.flac", chapter / "84-1-1.flac")
+        (chapter / "84-1.trans.txt").write_text("84-1-0 GO ON\n84-1-1 STOP\n")
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the folders that hold transcripts."""

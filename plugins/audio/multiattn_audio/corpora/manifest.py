@@ -18,7 +18,12 @@ from multiattn.corpora import (
     table_path,
     table_splits,
 )
-from multiattn_audio.corpora.recording_examples import missing_recording, recording_example
+from multiattn_audio.corpora.recording_examples import (
+    missing_recording,
+    recording_example,
+    write_recordings,
+    write_table,
+)
 from multiattn_audio.recordings.decoding import read_header
 from multiattn_audio.recordings.formats import RawFormat
 
@@ -51,6 +56,15 @@ class Manifest:
         self._folder = folder
         self._raw = raw
         self._columns = column_names(self.names, columns)
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two recordings, listed in a table."""
+        write_recordings(folder / "a.wav", folder / "b.wav")
+        rows = (("a.wav", "one", "0.1", "eve"), ("b.wav", "two", "0.1", "bob"))
+        names = ("audio", "text", "seconds", "speaker")
+        write_table(folder / "train.tsv", *(dict(zip(names, row, strict=True)) for row in rows))
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the tables in the folder."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
+import soundfile
 
 from multiattn import Example
 from multiattn.corpora import BadRowError, FileLine
@@ -54,3 +57,17 @@ def recording_files(folder: Path) -> Iterable[Path]:
 def _has_sound_beside(path: Path) -> bool:
     others = (suffix for suffix in SUFFIXES if suffix not in MEDIA_SUFFIXES)
     return any(path.with_suffix(suffix).is_file() for suffix in others)
+
+
+def write_recordings(*paths: Path) -> list[Path]:
+    """Write a tenth of a second of silence to each, for the examples of a corpus."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(1_600, np.int16), 16_000)
+    return list(paths)
+
+
+def write_table(path: Path, *rows: Mapping[str, str]) -> None:
+    """Write a table with a header row: tabs between the cells."""
+    lines = [[*rows[0]], *([*row.values()] for row in rows)]
+    path.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")

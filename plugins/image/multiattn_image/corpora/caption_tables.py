@@ -18,6 +18,7 @@ from multiattn_image.corpora.captioned_images import (
     ImageFolder,
     captioned_example,
     merge_by_image,
+    write_images,
 )
 
 
@@ -35,6 +36,15 @@ class CaptionTables:
     def __init__(self, folder: Path, *, columns: Mapping[str, str] | None = None) -> None:
         self._folder = folder
         self._columns = column_names(self.known_columns, columns)
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two images, one of them with two captions."""
+        first, second = write_images(folder)
+        rows = (first, "red"), (second, "blue"), (second, "all blue")
+        lines = ["image\tcaption", *("\t".join(row) for row in rows)]
+        (folder / "train.tsv").write_text("\n".join(lines) + "\n")
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the tables in the folder."""

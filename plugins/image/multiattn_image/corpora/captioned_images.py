@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import PIL.Image
+
 from multiattn import Example
 from multiattn.corpora import BadRowError, FileLine
 
@@ -66,6 +68,14 @@ def first_folder(parent: Path, names: Sequence[str]) -> Path:
 def has_any_file(folder: Path, names: Sequence[str]) -> bool:
     """Whether the folder holds one of these files, plain or gzipped."""
     return any((folder / f"{name}{suffix}").is_file() for name in names for suffix in ("", ".gz"))
+
+
+def write_images(folder: Path) -> tuple[str, str]:
+    """Write two small images, for the examples of a corpus; return their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for colour in ("red", "blue"):
+        PIL.Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
+    return "red.png", "blue.png"
 
 
 def _list_file_names(folder: Path) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from multiattn_image.corpora.captioned_images import (
     first_folder,
     has_any_file,
     merge_by_image,
+    write_images,
 )
 
 
@@ -36,6 +38,17 @@ class CocoCaptions:
         self._folder = folder
         self._annotations = first_folder(folder, ["annotations"])
         self._images = folder / images if images else first_folder(folder, ["images"])
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two images, one of them with two captions."""
+        names = write_images(folder / "val2014")
+        images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
+        captions = ((0, "all red"), (1, "blue"), (1, "all blue"))
+        annotations = [{"image_id": number, "caption": caption} for number, caption in captions]
+        content = {"images": images, "annotations": annotations}
+        (folder / "captions_val2014.json").write_text(json.dumps(content))
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """The splits of COCO's files, and Karpathy's where his file exists."""

@@ -27,6 +27,7 @@ from multiattn_image.corpora.captioned_images import (
     first_folder,
     has_any_file,
     merge_by_image,
+    write_images,
 )
 
 
@@ -63,6 +64,15 @@ class Flickr8k:
                 f"expected no `images` for tables, whose paths are relative to {folder}, got "
                 f"{images!r}; remove the setting"
             )
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, str]:
+        """Write two images with two captions each, in the layout as released."""
+        names = write_images(folder / "Flicker8k_Dataset")
+        lines = [f"{name}#{number}\tone colour" for name in names for number in range(2)]
+        (folder / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n")
+        (folder / "Flickr_8k.trainImages.txt").write_text("\n".join(names) + "\n")
+        return {}
 
     def splits(self) -> tuple[str, ...]:
         """Names of the tables; without any, the splits of the layout."""
