@@ -21,7 +21,9 @@ from multiattn.testing import (
     attentions,
     corpora,
     decoders,
+    devices,
     encoders,
+    features,
     loading,
     metrics,
     objectives,
@@ -31,15 +33,22 @@ from multiattn.testing import (
 
 Check = Callable[[Host, Component], None]
 
+_DECODER_CHECKS = (*decoders.CHECKS, *devices.DECODER_CHECKS)
+
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "encoder": encoders.CHECKS,
+    "encoder": (
+        *encoders.CHECKS,
+        *features.CHECKS,
+        *features.SLOT_CHECKS,
+        *devices.ENCODER_CHECKS,
+    ),
     "reader": readers.CHECKS,
     "corpus": corpora.CHECKS,
-    "attention": (*attentions.CHECKS, *decoders.CHECKS),
-    "fusion": decoders.CHECKS,
-    "recurrence": decoders.CHECKS,
-    "output": decoders.CHECKS,
-    "decoder": decoders.CHECKS,
+    "attention": (*attentions.CHECKS, *_DECODER_CHECKS),
+    "fusion": _DECODER_CHECKS,
+    "recurrence": _DECODER_CHECKS,
+    "output": _DECODER_CHECKS,
+    "decoder": _DECODER_CHECKS,
     "objective": objectives.OBJECTIVE_CHECKS,
     "scorer": objectives.SCORER_CHECKS,
     "metric": (loading.target_imports_no_torch, *metrics.METRIC_CHECKS),
@@ -49,7 +58,6 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "recipe": (loading.recipes_load,),
 }
 
-
 # The checks that the others of a kind rely on: a target that can be called, and called rightly.
 NEEDED: dict[str, tuple[Check, ...]] = {
     "encoder": (*loading.TARGET_CHECKS, encoders.spec_can_be_made_from_its_type),
@@ -58,7 +66,14 @@ NEEDED: dict[str, tuple[Check, ...]] = {
 
 
 # The protocols that a check is about, where it is not the one that its kind requires.
-PROTOCOLS: dict[Check, str] = {}
+PROTOCOLS: dict[Check, str] = {
+    **dict.fromkeys(features.CHECKS, "FeatureEncoder"),
+    **dict.fromkeys(features.SLOT_CHECKS, "SlotCountingEncoder"),
+    readers.saved_reader_reads_the_same: "FittedReader",
+    readers.reader_that_is_not_random_ignores_the_generator: "DeterministicReader",
+    objectives.count_is_known_before_the_loss: "CountedObjective",
+    corpora.groups_are_a_field_or_a_note: "GroupedCorpus",
+}
 
 
 @dataclass(frozen=True)

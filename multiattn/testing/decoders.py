@@ -112,6 +112,28 @@ def batching_changes_no_score(host: Host, row: Component) -> None:
         expect_close(alone[0], together[index], "expected the same scores in a batch as alone")
 
 
+def training_mixes_no_scores(host: Host, row: Component) -> None:
+    """In training too, scores depend on their own input: so a step can be cut into shards."""
+    decoder, memories = decoder_of(host, row).train(), memories_of()
+    others = tree_map(_all_but_the_first_turned, memories)
+    scores = []
+    for given in (memories, others):
+        torch.manual_seed(4)
+        with torch.no_grad():
+            scores.append(target_log_probabilities(decoder, given)[0])
+    expect_close(
+        scores[1],
+        scores[0],
+        "expected the scores of an input in training mode not to depend on the others; normalise "
+        "by layer or group instead of by batch",
+    )
+
+
+def _all_but_the_first_turned(leaf: Tensor) -> Tensor:
+    """The same masks and symbols, and the values of all inputs but the first times -1."""
+    return torch.cat([leaf[:1], -leaf[1:]]) if leaf.is_floating_point() else leaf
+
+
 def inputs_begun_together_are_independent(host: Host, row: Component) -> None:
     """Nothing of an input is kept on ``self``: two batches may be decoded in turns."""
     batches = memories_of(), select(memories_of(seed=5), [2, 0, 1])
@@ -187,6 +209,7 @@ CHECKS = (
     padding_changes_no_score,
     batch_order_changes_no_score,
     batching_changes_no_score,
+    training_mixes_no_scores,
     inputs_begun_together_are_independent,
     indexing_a_state_equals_recomputing_it,
     every_decoder_parameter_gets_a_gradient,

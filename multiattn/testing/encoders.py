@@ -176,6 +176,28 @@ def _expect_same(memory: Memory, together: Memory, indices: Sequence[int]) -> No
             expect_close(memory.summary[row], together.summary[index], "expected the same summary")
 
 
+def training_mixes_no_inputs(host: Host, row: Component) -> None:
+    """In training too, a memory depends on its own input: so a step can be cut into shards."""
+    encoder = encoder_of(host, row).train()
+    inputs, lengths = example_of(encoder)
+    others = torch.cat([inputs[:1], inputs[1:].flip(1)])  # the first input is the same
+    first, second = (_first_in_training(encoder, each, lengths) for each in (inputs, others))
+    for actual, wanted in zip(second, first, strict=True):
+        expect_close(
+            actual,
+            wanted,
+            "expected the memory of an input in training mode not to depend on the others; "
+            "normalise by layer or group instead of by batch, or keep the statistics frozen",
+        )
+
+
+def _first_in_training(encoder: Any, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+    """The memory of the first input, with the same random numbers at every call."""
+    torch.manual_seed(4)
+    with torch.no_grad():
+        return tuple(part[0] for part in parts(encoder(inputs, lengths)))
+
+
 def every_encoder_parameter_gets_a_gradient(host: Host, row: Component) -> None:
     """Gradients of slots and summary together; frozen parameters need none."""
     expect_gradients(_subject(host, row))
@@ -219,6 +241,7 @@ CHECKS = (
     padding_changes_no_memory,
     batch_order_changes_no_memory,
     batching_changes_no_memory,
+    training_mixes_no_inputs,
     every_encoder_parameter_gets_a_gradient,
     encoder_state_dict_is_complete,
     decoder_overfits_one_batch_through_it,

@@ -67,12 +67,29 @@ def _statistics(metric: Any, part: Sequence[int]) -> NDArray[np.number]:
 
 
 def _expect_rows(actual: NDArray[np.number], wanted: NDArray[np.number]) -> None:
-    expect(
-        actual.shape == wanted.shape and np.allclose(actual, wanted, rtol=1e-9, equal_nan=True),
-        "expected the same statistics of an example whatever the others are, got "
-        f"{actual.tolist()} instead of {wanted.tolist()}; if words are weighted by their corpus, "
-        "give the metric a method `fitted`",
-    )
+    sentence = "expected the same statistics of an example whatever the others are, got"
+    advice = "if words are weighted by their corpus, give the metric a method `fitted`"
+    shapes = f"{actual.shape} instead of {wanted.shape}"
+    expect(actual.shape == wanted.shape, f"{sentence} rows of shape {shapes}; {advice}")
+    for own, alone in zip(actual.tolist(), wanted.tolist(), strict=True):
+        same = np.allclose(own, alone, rtol=1e-9, equal_nan=True)
+        expect(same, f"{sentence} {own} instead of {alone}; {advice}")
+
+
+def an_empty_output_has_a_value(host: Host, row: Component) -> None:
+    """A model may write nothing: statistics and value are numbers then, not NaN."""
+    metric = build(host, "metric", row.full_name)
+    hypotheses = ["", "two birds sat in the tree"]
+    references = [["a cat sat on the old red mat today"], ["two birds sang in the tall green tree"]]
+    rows = np.asarray(metric.statistics(hypotheses, references), float)
+    for count in (1, 2):  # the empty output alone, and with the other
+        value = metric.aggregate(rows[:count].sum(0), count)[row.record.name]
+        expect(
+            bool(np.isfinite(rows).all() and np.isfinite(value)),
+            f"expected numbers for the outputs {hypotheses[:count]!r}, got the statistics "
+            f"{rows[:count].tolist()} and the value {value}; count an empty output as one without "
+            "a right word",
+        )
 
 
 def error_details_name_examples_by_id(host: Host, row: Component) -> None:
@@ -125,6 +142,7 @@ def normaliser_is_idempotent(host: Host, row: Component) -> None:
 METRIC_CHECKS = (
     metric_has_its_own_value_and_prefers_correct_outputs,
     statistics_of_a_part_are_part_of_the_statistics,
+    an_empty_output_has_a_value,
     error_details_name_examples_by_id,
     metric_shows_its_tokens_and_warnings,
 )

@@ -1,4 +1,4 @@
-"""Metrics of which an example's statistics depend on the other examples."""
+"""Metrics of which an example's statistics depend on the other examples, or are not numbers."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from multiattn import Metric, hookimpl
 
 @hookimpl
 def multiattn_components():
-    for name in ("Centred", "Counting"):
+    for name in ("Centred", "Counting", "Ratio"):
         yield Metric(
             name=name.lower(),
             target=f"dependent_statistics:{name}",
-            summary="has statistics that depend on other examples",
+            summary="has statistics that are wrong",
             higher_is_better=True,
             unit="0-1",
         )
@@ -47,3 +47,21 @@ class Counting:
 
     def signature(self):
         return "counting"
+
+
+class Ratio:
+    """Right words over the words of the output, of which there may be none."""
+
+    def statistics(self, hypotheses, references):
+        rows = []
+        for output, (reference, *_) in zip(hypotheses, references, strict=True):
+            words = output.split()
+            right = sum(word in reference.split() for word in words)
+            rows.append([np.float64(right) / len(words) if words else np.nan])
+        return np.array(rows)
+
+    def aggregate(self, sums, count):
+        return {"ratio": float(sums[0]) / count}
+
+    def signature(self):
+        return "ratio"

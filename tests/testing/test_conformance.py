@@ -151,6 +151,11 @@ def test_statistics_that_depend_on_other_examples_are_found_by_one_check(install
     assert failed == {"statistics_of_a_part_are_part_of_the_statistics"}
 
 
+def test_a_metric_that_is_not_a_number_on_an_empty_output_is_found_by_one_check(install):
+    failed = broken(install, "dependent_statistics", "/ratio/")
+    assert failed == {"an_empty_output_has_a_value"}
+
+
 @pytest.mark.parametrize("component", ["frozen-in-init", "features-in-init"])
 def test_what_is_set_in_a_constructor_is_no_fault(install, component):
     assert broken(install, "set_in_init", f"/{component}/") == set()

@@ -52,7 +52,7 @@ def test_a_reader_that_is_wrong_fails_one_check(install, component, check, sente
     failed = failures(install, "faulty_readers", component)
     assert failed.keys() == {check}
     assert sentence in failed[check]
-    assert failed[check].endswith("; see multiattn.protocols.Reader")
+    assert "; see multiattn.protocols." in failed[check]
 
 
 def test_a_reader_that_is_right_passes_all_checks(install):
