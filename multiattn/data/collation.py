@@ -12,9 +12,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -26,13 +27,15 @@ from multiattn.errors import UserError
 from multiattn.seeds import derive
 from multiattn.symbols import EOS, PAD, UNK
 
-# Deterministic tensors are kept after the first read, up to this size per source or target.
+# Deterministic arrays are kept after the first read, up to this size per source or target.
 CACHED_BYTES = 512 * 2**20
+
+Item = TypeVar("Item", NDArray[Any], Tensor)
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """The target of a ``Reader`` record: turns a raw value into a tensor.
+    """The target of a ``Reader`` record: turns a raw value into an array.
 
     A value from a corpus is a text or a path; a reader may accept other types, from a corpus
     (``StoredMedia``) or from Python (bytes, arrays). spec: what an encoder must know about its
@@ -55,11 +58,11 @@ class Reader(Protocol):
         the reader can tell without reading it in full.
         """
 
-    def read(self, value: Any, generator: torch.Generator | None = None) -> Tensor:
-        """Return the tensor (L, …); a generator is given in training only. Raises UserError."""
+    def read(self, value: Any, generator: torch.Generator | None = None) -> NDArray[Any]:
+        """Return the array (L, …); a generator is given in training only. Raises UserError."""
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pad R items (L, …) to (R, L, …) and return the lengths (R,) too."""
+    def collate(self, items: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
+        """Pad R arrays (L, …) to a tensor (R, L, …) and return the lengths (R,) too."""
 
 
 @runtime_checkable
@@ -96,7 +99,7 @@ class PretrainedReader(Protocol):
 
 @runtime_checkable
 class DeterministicReader(Protocol):
-    """A reader with ``random = False``: it ignores the generator, so tensors may be cached."""
+    """A reader with ``random = False``: it ignores the generator, so arrays may be cached."""
 
     random: bool
 
@@ -138,7 +141,7 @@ class ExampleReader(Protocol):
 
 @runtime_checkable
 class CachedFeatures(Protocol):
-    """A reader with ``gives_features = True``: its tensors are what an encoder's frozen part gave.
+    """A reader with ``gives_features = True``: it reads tensors that an encoder's frozen part gave.
 
     They go to ``FeatureEncoder.forward_features``.
     """
@@ -147,7 +150,7 @@ class CachedFeatures(Protocol):
 
 
 def is_random(reader: object) -> bool:
-    """Whether reading a value twice may give different tensors; by default it may."""
+    """Whether reading a value twice may give different arrays; by default it may."""
     return not isinstance(reader, DeterministicReader) or reader.random
 
 
@@ -188,7 +191,7 @@ class Collator:
 
 
 class _Source:
-    """Reads one source of a batch, and caches tensors that are the same at every read."""
+    """Reads one source of a batch, and keeps arrays that are the same at every read."""
 
     def __init__(self, name: str, reader: Reader, seed: int | None) -> None:
         self._name = name
@@ -197,7 +200,7 @@ class _Source:
         self._features = isinstance(reader, CachedFeatures) and reader.gives_features
         self._random = is_random(reader)
         # Features are read from a memory-mapped file, which the system already caches.
-        self._kept = _TensorCache(0 if self._features else CACHED_BYTES)
+        self._kept = _ItemCache(0 if self._features else CACHED_BYTES)
         self._lengths: dict[Any, int] = {}  # an image with five captions is measured once
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Inputs | None:
@@ -220,7 +223,7 @@ class _Source:
             self._lengths[value] = self._reader.measure(value)
         return self._lengths[value]
 
-    def _read(self, value: Any, example_id: str, epoch: int) -> Tensor:
+    def _read(self, value: Any, example_id: str, epoch: int) -> Any:
         if self._seed is None or not self._random:
             return self._kept.get(value, lambda: self._reader.read(value))
         seed = derive(self._seed, epoch, example_id, "source", self._name)
@@ -234,7 +237,7 @@ class _Target:
         self.lossy: list[str] = []  # descriptions of rows whose target decodes differently
         self._tokenizer = tokenizer
         self._seed = seed if tokenizer.settings.sampling else None
-        self._kept = _TensorCache(CACHED_BYTES)
+        self._kept = _ItemCache(CACHED_BYTES)
 
     def __call__(self, rows: Sequence[Row], epoch: int) -> Targets:
         items = [self._encode(row, epoch) for row in rows]
@@ -281,20 +284,21 @@ class _Target:
         return torch.tensor([*self._tokenizer.encode(text, generator), EOS])
 
 
-class _TensorCache:
-    """Keeps the tensor made for each text, path or stored media, up to ``limit`` bytes."""
+class _ItemCache:
+    """Keeps what is made of each text, path or stored media, up to ``limit`` bytes in total."""
 
     def __init__(self, limit: int) -> None:
         self._room = limit
-        self._tensors: dict[str | StoredMedia, Tensor] = {}
+        self._items: dict[str | StoredMedia, Any] = {}
 
-    def get(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
+    def get(self, key: Any, make: Callable[[], Item]) -> Item:
         if not isinstance(key, str | StoredMedia):
             return make()
-        if key in self._tensors:
-            return self._tensors[key]
-        tensor = make()
-        if tensor.nbytes <= self._room:
-            self._room -= tensor.nbytes
-            self._tensors[key] = tensor
-        return tensor
+        if key in self._items:
+            kept: Item = self._items[key]
+            return kept
+        item = make()
+        if item.nbytes <= self._room:
+            self._room -= item.nbytes
+            self._items[key] = item
+        return item

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import SkipTest
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,6 +93,17 @@ def _example_values(reader: Any, row: Component, folder: Path) -> Sequence[Any]:
         "no example values are known; give the reader a method `example_values(folder)`, see "
         "multiattn.protocols.ExampleReader"
     )
+
+
+def values_are_read_as_arrays(host: Host, row: Component) -> None:
+    """``read`` needs no torch, so that an exported model can do without; ``collate`` does."""
+    with example_reader(host, row) as example:
+        for value, item in zip(example.values, example.items(), strict=True):
+            expect(
+                isinstance(item, np.ndarray) and item.ndim > 0 and len(item) > 0,
+                f"expected read to give a numpy array (L, …) of {value!r}, L at least 1, got "
+                f"{type(item).__name__}",
+            )
 
 
 def reading_twice_gives_the_same(host: Host, row: Component) -> None:
@@ -319,6 +331,7 @@ def _attempt(reader: Any, value: str) -> bool:
 
 
 CHECKS = (
+    values_are_read_as_arrays,
     reading_twice_gives_the_same,
     reader_that_is_not_random_ignores_the_generator,
     collate_pads_at_the_end_and_keeps_lengths,

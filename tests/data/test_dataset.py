@@ -47,10 +47,11 @@ class Letters:
 
     def read(self, value, generator=None):
         self.reads += 1
-        return torch.tensor([ord(letter) for letter in value])
+        return np.array([ord(letter) for letter in value])
 
     def collate(self, items):
-        return pad_sequence(list(items), batch_first=True), torch.tensor([len(i) for i in items])
+        letters = [torch.from_numpy(item) for item in items]
+        return pad_sequence(letters, batch_first=True), torch.tensor([len(i) for i in items])
 
 
 class Noisy(Letters):
@@ -61,8 +62,10 @@ class Noisy(Letters):
     def read(self, value, generator=None):
         if value == "unreadable":
             raise UserError("expected a picture in unreadable, got none; replace it")
-        clean = super().read(value).float()
-        return clean if generator is None else clean + torch.rand(len(value), generator=generator)
+        clean = super().read(value).astype(np.float32)
+        if generator is None:
+            return clean
+        return clean + torch.rand(len(value), generator=generator).numpy()
 
     def measure(self, value) -> int:
         return len(self.read(value))

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from multiattn import Reader, hookimpl
 
 NAMES = ("Right", "Numbering", "Mislabelled", "Noisy", "Unseeded", "Forgetful", "Leading")
-NAMES += ("Overlong", "Characters", "Raising", "Missing", "Silent")
+NAMES += ("Tensors", "Overlong", "Characters", "Raising", "Missing", "Silent")
 
 
 @hookimpl
@@ -45,10 +46,11 @@ class Right:
         return len(value.split()) + 1
 
     def read(self, value, generator=None):
-        return torch.tensor([*map(self.number, value.split()), len(self.words) + 1])
+        return np.array([*map(self.number, value.split()), len(self.words) + 1])
 
     def collate(self, items):
-        return pad_sequence(list(items), True), torch.tensor([len(item) for item in items])
+        ids = [torch.tensor(item) for item in items]
+        return pad_sequence(ids, True), torch.tensor([len(item) for item in items])
 
     def labels(self, value):
         return [f"▁{word}" for word in value.split()] + ["</s>"]
@@ -68,7 +70,7 @@ class Noisy(Right):
     def read(self, value, generator=None):
         ids = super().read(value)
         if generator is not None:
-            ids[torch.rand(len(ids), generator=generator) < 0.5] = 0
+            ids[torch.rand(len(ids), generator=generator).numpy() < 0.5] = 0
         return ids
 
 
@@ -77,7 +79,7 @@ class Unseeded(Right):
 
     def read(self, value, generator=None):
         ids = super().read(value)
-        return torch.where(torch.rand(len(ids)) < 0.5, 0, ids)
+        return np.where(torch.rand(len(ids)).numpy() < 0.5, 0, ids)
 
 
 class Forgetful(Right):
@@ -87,8 +89,16 @@ class Forgetful(Right):
 
 class Leading(Right):
     def collate(self, items):
-        padded, lengths = super().collate([item.flip(0) for item in items])
+        padded, lengths = super().collate([item[::-1].copy() for item in items])
         return padded.flip(1), lengths
+
+
+class Tensors(Right):
+    def read(self, value, generator=None):
+        return torch.tensor(super().read(value))
+
+    def collate(self, items):
+        return super().collate([np.asarray(item) for item in items])
 
 
 class Overlong(Right):

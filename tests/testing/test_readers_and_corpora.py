@@ -33,6 +33,7 @@ def failures(install, distribution: str, component: str) -> dict[str, str]:
         ("unseeded", "reading_twice_gives_the_same", "draw random numbers from the generator"),
         ("forgetful", "saved_reader_reads_the_same", "after save and load, got another"),
         ("leading", "collate_pads_at_the_end_and_keeps_lengths", "pad at the end"),
+        ("tensors", "values_are_read_as_arrays", "expected read to give a numpy array"),
         ("overlong", "collate_pads_at_the_end_and_keeps_lengths", "[7, 3, 12, 5] of the items"),
         ("characters", "measure_is_the_size_of_what_is_read", "expected measure to give the"),
         (

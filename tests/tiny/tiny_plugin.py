@@ -131,18 +131,19 @@ class Letters:
         return len(value)
 
     def read(self, value: str, generator: Any = None) -> Any:
-        import torch
+        import numpy as np
 
         if "!" in value:
             raise UserError(f"expected letters, got {value!r}; leave the ! out")
         known = [self._known.index(letter) + 1 if letter in self._known else 0 for letter in value]
-        return torch.tensor(known)
+        return np.array(known, np.int64)
 
     def collate(self, items: Sequence[Any]) -> tuple[Any, Any]:
         import torch
 
         lengths = torch.tensor([len(item) for item in items])
-        return torch.nn.utils.rnn.pad_sequence(list(items), batch_first=True), lengths
+        letters = [torch.from_numpy(item) for item in items]
+        return torch.nn.utils.rnn.pad_sequence(letters, batch_first=True), lengths
 
     def labels(self, value: str) -> list[str]:
         return [f"▁{letter}" if letter in self._known else "<unk>" for letter in value]

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -138,9 +139,9 @@ class FeatureCache:
             console.print(f"{line}{self.store.folder}", markup=False, emoji=False, soft_wrap=True)
 
     def _compute(
-        self, items: Mapping[Any, Tensor | UserError], device: torch.device, expected: int
+        self, items: Mapping[Any, NDArray[Any] | UserError], device: torch.device, expected: int
     ) -> None:
-        good = {value: item for value, item in items.items() if isinstance(item, Tensor)}
+        good = {value: item for value, item in items.items() if not isinstance(item, UserError)}
         if not good:
             return
         inputs, lengths = self.reader.collate(list(good.values()))
@@ -251,17 +252,17 @@ def _without(named: Named, key: str) -> Named:
 
 def _read_ahead(
     reader: Reader, values: Sequence[Any], batch_size: int
-) -> Iterator[dict[Any, Tensor | UserError]]:
+) -> Iterator[dict[Any, NDArray[Any] | UserError]]:
     """Read ``batch_size`` values at a time, in threads, while the previous batch is computed."""
 
-    def read(value: Any) -> Tensor | UserError:
+    def read(value: Any) -> NDArray[Any] | UserError:
         try:
             return reader.read(value)
         except UserError as error:
             return error
 
     groups = [values[start : start + batch_size] for start in range(0, len(values), batch_size)]
-    waiting: deque[dict[Any, Future[Tensor | UserError]]] = deque()
+    waiting: deque[dict[Any, Future[NDArray[Any] | UserError]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for group in [*groups, None]:
             if group is not None:

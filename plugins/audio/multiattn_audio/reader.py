@@ -129,7 +129,7 @@ class Audio:
         samples = resampled_length(header.samples, header.sample_rate_hz * slowest, self._rate)
         return math.ceil(samples * HUNDREDTHS_PER_SECOND / self._rate)
 
-    def read(self, value: Recording, generator: Generator | None = None) -> Tensor:
+    def read(self, value: Recording, generator: Generator | None = None) -> Samples:
         """Read a recording as a waveform (L,) in [-1, 1], float32, channels averaged.
 
         A generator is passed in training only; it draws the speed. Raises UserError for a recording
@@ -143,12 +143,13 @@ class Audio:
             samples = self._decode_checked(value, header)
         waveform = mix_down(samples)  # (L',)
         waveform = resample(waveform, header.sample_rate_hz * self._speed(generator), self._rate)
-        return torch.from_numpy(np.clip(waveform, -1.0, 1.0))
+        return np.clip(waveform, -1.0, 1.0)
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[Samples]) -> tuple[Tensor, Tensor]:
         """Pad waveforms with zeros to a batch: (B, L), lengths (B,) in samples."""
         lengths = torch.tensor([len(item) for item in items])
-        return pad_sequence(list(items), batch_first=True), lengths
+        waveforms = [torch.from_numpy(item) for item in items]
+        return pad_sequence(waveforms, batch_first=True), lengths
 
     def labels(self, value: Recording) -> list[str]:
         """Slots have no labels: the memory's layout says how many seconds each one covers."""

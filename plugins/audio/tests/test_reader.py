@@ -38,8 +38,8 @@ def test_paths_bytes_and_arrays_give_the_same_waveform(recording, tmp_path):
     content = (tmp_path / "voice.flac").read_bytes()
     for value in (recording, tmp_path / "voice.flac", content, Sound(samples, rate)):
         waveform = Audio().read(value)
-        assert waveform.dtype == torch.float32
-        assert np.array_equal(waveform.numpy(), samples)
+        assert waveform.dtype == np.float32
+        assert np.array_equal(waveform, samples)
         assert Audio().measure(value) == 52
 
 
@@ -53,7 +53,7 @@ def test_a_waveform_has_the_readers_rate_and_one_channel(voice, rate):
     )
     waveform = reader.read(Sound(stereo, rate))
     assert waveform.shape == (3_200,)
-    assert np.abs(waveform.numpy() - expected).max() < 1e-6
+    assert np.abs(waveform - expected).max() < 1e-6
 
 
 def test_a_lower_rate_is_refused_unless_upsampling_is_allowed(voice):
@@ -69,12 +69,12 @@ def test_the_generator_draws_the_speed_in_training(voice):
     sine = Sound(np.float32(0.3 * np.sin(2 * np.pi * 500 * times)), 16_000)
     draws = [reader.read(sine, seeded(seed)) for seed in range(30)]
     repeated = [reader.read(sine, seeded(seed)) for seed in range(30)]
-    assert all(torch.equal(left, right) for left, right in zip(draws, repeated, strict=True))
+    assert all(np.array_equal(left, right) for left, right in zip(draws, repeated, strict=True))
     lengths = [len(waveform) for waveform in draws]
     assert set(lengths) == {math.ceil(16_000 / speed) for speed in SPEEDS}
     for waveform in draws:
         speed = 16_000 / len(waveform)
-        spectrum = np.abs(np.fft.rfft(waveform[:8_000].numpy() * np.hanning(8_000)))
+        spectrum = np.abs(np.fft.rfft(waveform[:8_000] * np.hanning(8_000)))
         assert spectrum.argmax() * 2 == pytest.approx(500 * speed, abs=2)  # bins of 2 Hz
     assert len(reader.read(sine)) == 16_000
 
@@ -82,7 +82,7 @@ def test_the_generator_draws_the_speed_in_training(voice):
 def test_only_speed_perturbation_makes_a_reader_random(recording):
     assert Audio(speed_perturbation=SPEEDS).random
     assert not Audio().random
-    assert torch.equal(Audio().read(recording, seeded(0)), Audio().read(recording))
+    assert np.array_equal(Audio().read(recording, seeded(0)), Audio().read(recording))
 
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 44_100])
@@ -99,7 +99,7 @@ def test_the_measured_length_is_that_of_the_longest_waveform(voice, rate, speeds
 
 def test_a_waveform_stays_within_full_scale():
     square = np.float32(np.sign(np.sin(np.arange(48_000) / 60))) * np.float32(0.99)
-    assert Audio().read(Sound(square, 48_000)).abs().max() <= 1.0
+    assert np.abs(Audio().read(Sound(square, 48_000))).max() <= 1.0
 
 
 def test_a_batch_is_padded_with_silence_after_each_recording(voice):
@@ -108,7 +108,7 @@ def test_a_batch_is_padded_with_silence_after_each_recording(voice):
     assert lengths.tolist() == [3_200, 8_000, 4_800]
     assert inputs.shape == (3, 8_000)
     for row, item in zip(inputs, items, strict=True):
-        assert torch.equal(row[: len(item)], item)
+        assert np.array_equal(row[: len(item)], item)
         assert not row[len(item) :].any()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from multiattn import Slot, Tokenizer, UserError, load_host
@@ -94,12 +95,12 @@ class _MediaReader:
         """As the inner reader."""
         return int(self._of.measure(value))
 
-    def read(self, value: Any, generator: Generator | None = None) -> Tensor:
+    def read(self, value: Any, generator: Generator | None = None) -> NDArray[Any]:
         """As the inner reader."""
-        item: Tensor = self._of.read(value, generator)
+        item: NDArray[Any] = self._of.read(value, generator)
         return item
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
         """As the inner reader."""
         values, lengths = self._of.collate(items)
         return values, lengths

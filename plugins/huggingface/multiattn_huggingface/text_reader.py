@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import PositiveInt
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -71,15 +73,16 @@ class TextReader:
         """Count the ids, special ones included. Raises UserError for a text that is too long."""
         return len(self._ids(value))
 
-    def read(self, value: str, generator: Generator | None = None) -> Tensor:
+    def read(self, value: str, generator: Generator | None = None) -> NDArray[np.int64]:
         """Encode a text: (L,) ids. Raises UserError for a text that is too long."""
-        return torch.tensor(self._ids(value))
+        return np.array(self._ids(value), np.int64)
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
         """Pad a batch of texts with the model's padding: ids (B, L), lengths (B,)."""
         lengths = torch.tensor([len(item) for item in items])
+        ids = [torch.from_numpy(item) for item in items]
         padding = self._pieces.pad_token_id
-        return pad_sequence(list(items), batch_first=True, padding_value=padding), lengths
+        return pad_sequence(ids, batch_first=True, padding_value=padding), lengths
 
     def labels(self, value: str) -> list[str]:
         """Name each slot: a piece as it stands in the text, ``▁`` before a word's first one.

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import torch
+from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -84,7 +85,7 @@ class ImageReader:
         check_image(value, self._max_megapixels)
         return 1
 
-    def read(self, value: ImageInput, generator: Generator | None = None) -> Tensor:
+    def read(self, value: ImageInput, generator: Generator | None = None) -> NDArray[np.uint8]:
         """The pixels (3, H, W), uint8.
 
         A generator is given in training only; it determines the augmentation. Raises UserError for
@@ -95,12 +96,12 @@ class ImageReader:
             image = centre_square(image, self._size, self._interpolation)
         else:
             image = augment(image, self._transform, generator)
-        pixels: Tensor = pil_to_tensor(image)  # (3, H, W)
+        pixels: NDArray[np.uint8] = pil_to_tensor(image).numpy()  # (3, H, W)
         return pixels
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, Tensor]:
         """Stack images to a batch: (R, 3, H, W), with lengths (R,) of 1."""
-        return torch.stack(list(items)), torch.ones(len(items), dtype=torch.long)
+        return torch.from_numpy(np.stack(items)), torch.ones(len(items), dtype=torch.long)
 
     def example_values(self, folder: Path) -> list[str]:
         """Write three images of one colour each, of different sizes."""

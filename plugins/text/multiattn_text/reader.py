@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -73,7 +75,7 @@ class Text:
         """Count the ids, including EOS. With subword sampling a text may have more."""
         return len(self.tokenizer.encode(value)) + 1
 
-    def read(self, value: str, generator: Generator | None = None) -> Tensor:
+    def read(self, value: str, generator: Generator | None = None) -> NDArray[np.int64]:
         """Encode a text: (L,) ids, the last one EOS.
 
         A generator is given in training; the tokenizer samples subwords with it.
@@ -82,12 +84,13 @@ class Text:
         if generator is not None:
             seed = torch.randint(2**62, (), generator=generator)
             sampler = random.Random(int(seed))  # noqa: S311
-        return torch.tensor([*self.tokenizer.encode(value, sampler), EOS])
+        return np.array([*self.tokenizer.encode(value, sampler), EOS], np.int64)
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
         """Pad a batch of texts: ids (B, L), lengths (B,)."""
         lengths = torch.tensor([len(item) for item in items])
-        return pad_sequence(list(items), batch_first=True, padding_value=PAD), lengths
+        ids = [torch.from_numpy(item) for item in items]
+        return pad_sequence(ids, batch_first=True, padding_value=PAD), lengths
 
     def labels(self, value: str) -> list[str]:
         """Name each slot: the subwords of the text, then EOS."""
