@@ -19,6 +19,9 @@ from multiattn.errors import UserError
 from multiattn.registry.host import Component, Host
 from multiattn.testing.fixtures import build, expect
 
+BY_ID = "id"  # the group of a corpus whose every example is one of its own
+NO_VALUES = (Path, int, float)  # neither texts nor media
+
 
 @dataclass(frozen=True)
 class CorpusExample:
@@ -111,19 +114,19 @@ def _declared(row: Component) -> Mapping[str, str]:
 
 def _wanted(kind: str | None) -> str:
     if kind is None:
-        return "a text or a path"
+        return "a text, a path as a text, or decoded media"
     return "a text" if kind == "text" else f"the path of a file ({kind})"
 
 
 def _is(value: Any, declared: Mapping[str, str], field: str) -> bool:
     kind = declared.get(field)
     if kind is None:
-        return isinstance(value, str)
+        return not isinstance(value, NO_VALUES)
     if kind == "text":
         return isinstance(value, str) and not _is_file(value)
     if isinstance(value, str):
         return _is_file(value)
-    return not isinstance(value, Path | int | float)
+    return not isinstance(value, NO_VALUES)
 
 
 def _is_file(value: str) -> bool:
@@ -182,7 +185,7 @@ def groups_are_a_field_or_a_note(host: Host, row: Component) -> None:
         if not isinstance(example.corpus, GroupedCorpus):
             return
         group = example.corpus.group
-        known = {
+        known = {BY_ID} | {
             name
             for examples in example.splits.values()
             for each in examples

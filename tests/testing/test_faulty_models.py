@@ -29,7 +29,7 @@ def results(install):
             "unequal",
             "features_and_the_rest_equal_the_encoder",
             "FeatureEncoder",
-            "expected forward to equal forward_features(features(...)), got a difference of ",
+            "expected forward to equal forward_features of what features gives, got a ",
         ),
         (
             "learning",

@@ -71,7 +71,7 @@ def test_a_reader_that_is_right_passes_all_checks(install):
         ("pathless", "values_are_of_the_declared_kind", "the path of a file (audio) in the field"),
         ("numeric", "values_are_of_the_declared_kind", "a text in the field 'note'"),
         ("everything", "an_unknown_split_raises_a_user_error", "a split that does not exist"),
-        ("ungrouped", "groups_are_a_field_or_a_note", "['note', 'sound'], got 'singer'"),
+        ("ungrouped", "groups_are_a_field_or_a_note", "['id', 'note', 'sound'], got 'singer'"),
     ],
 )
 def test_a_corpus_that_is_wrong_fails_one_check(install, component, check, sentence):

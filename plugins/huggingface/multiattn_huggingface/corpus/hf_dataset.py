@@ -11,7 +11,7 @@ from typing import Any
 from multiattn import Example, StoredMedia, UserError
 from multiattn.corpora import FileLine, OnBadRow, TableRow, collect_examples
 from multiattn_huggingface.corpus.columns import Cell, read_cells, require_columns
-from multiattn_huggingface.corpus.opening import open_folder, open_hub
+from multiattn_huggingface.corpus.opening import open_folder, open_hub, without_bars
 
 BY_ID = "id"  # no cut but between rows
 
@@ -46,6 +46,16 @@ class HuggingFaceDataset:
         self._hub = (dataset, config, revision)
         self._id = id
         self.group = group
+
+    @staticmethod
+    def example_folder(folder: Path) -> dict[str, Any]:
+        """Save a dataset of two splits, each of two rows."""
+        from datasets import Dataset, DatasetDict
+
+        rows = Dataset.from_dict({"name": ["a", "b"], "text": ["a dog .", "two birds ."]})
+        with without_bars():
+            DatasetDict({"train": rows, "test": rows}).save_to_disk(folder)
+        return {"fields": {"text": "text"}, "id": "name", "group": "name"}
 
     @cached_property
     def _splits(self) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ def open_folder(folder: Path) -> Mapping[str, Any]:
             "neither; correct corpus.folder, or name a dataset of the hub as corpus.dataset"
         )
     try:
-        with _without_bars():
+        with without_bars():
             if saved:
                 return _by_split(datasets.load_from_disk(folder))
             return _by_split(datasets.load_dataset("parquet", data_dir=str(folder)))
@@ -123,7 +123,7 @@ def _is_of(splits: Mapping[str, Any], name: str, revision: str) -> bool:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """No progress bars for what is only read."""
     import datasets
 
