@@ -1,4 +1,7 @@
-"""`multiattn plugins new`: create a small distribution that passes `multiattn check`."""
+"""`multiattn plugins new`: create a small distribution that passes `multiattn check`.
+
+Its files are those of ``skeletons/shared`` and of ``skeletons/KIND``, under the user's names.
+"""
 
 from __future__ import annotations
 
@@ -12,87 +15,36 @@ import click
 
 from multiattn.cli.options import PATH
 from multiattn.errors import UserError, shown
+from multiattn.registry.records import KINDS
 
 SKELETONS = Path(__file__).parent / "skeletons"
-KINDS = tuple(sorted(path.stem for path in SKELETONS.glob("[!_]*.py")))
-FIELDS = {
-    "encoder": 'consumes="text",',
-    "metric": 'higher_is_better=True,\n        unit="0-1",',
-}
-
-PROJECT = """\
-[build-system]
-requires = ["hatchling>=1.27"]
-build-backend = "hatchling.build"
-
-[project]
-name = "{name}"
-version = "0.1.0"
-requires-python = ">=3.11"
-dependencies = ["multiattn"]
-
-[project.entry-points."multiattn.v1"]
-{name} = "{package}.plugin"
-
-[tool.hatch.build.targets.wheel]
-packages = ["{package}"]
-"""
-
-PLUGIN = '''\
-"""The components of {name}. Strings only: a target is imported when a recipe builds it."""
-
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-from multiattn import {record}, Record, hookimpl
-
-
-@hookimpl
-def multiattn_components() -> Iterator[Record]:
-    """Yield a record for each component."""
-    yield {record}(
-        name="{name}",
-        target="{package}.{kind}:{attribute}",
-        summary="say in one line what it does",
-        {fields}
-    )
-'''
-
-TEST = '''\
-"""Run the conformance suite on this plugin."""
-
-import pytest
-from multiattn import load_host
-from multiattn.testing import cases
-
-CASES = cases(load_host(), "{name}")
-
-
-@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_it_keeps_its_contract(case):
-    case.run()
-'''
+MODALITY = "modality"  # a plugin with every component that a new kind of input needs
+CHOICES = (*KINDS, MODALITY)
+BESIDE_THE_PACKAGE = ("README.md", "pyproject.toml", "tests")
 
 
 @click.command()
 @click.argument("name", help="Name of the distribution and of its first component.")
 @click.option(
-    "--kind", metavar="KIND", default="encoder", help=f"Kind of the component: {', '.join(KINDS)}."
+    "--kind",
+    metavar="KIND",
+    default="encoder",
+    help=f"Kind of the component: {', '.join(KINDS)}; or {MODALITY}, all that a new kind of input "
+    "needs, with a recipe that trains.",
 )
 @click.option(
     "--in", "folder", metavar="DIR", type=PATH, default=Path(), help="Where to create its folder."
 )
 def new(name: str, kind: str, folder: Path) -> None:
-    """Create a plugin: an installable folder with one working component for you to change."""
+    """Create a plugin: an installable folder with a working component for you to change."""
     from multiattn.registry.host import NAME_PATTERN
 
     if not NAME_PATTERN.fullmatch(name):
         raise UserError(
             f"expected a name of lower-case letters, digits and hyphens, got {shown(name)}"
         )
-    if kind not in KINDS:
-        raise UserError(f"expected one of {', '.join(KINDS)} as --kind, got {shown(kind)}")
+    if kind not in CHOICES:
+        raise UserError(f"expected one of {', '.join(CHOICES)} as --kind, got {shown(kind)}")
     if keyword.iskeyword(_package(name)) or importlib.util.find_spec(_package(name)) is not None:
         raise UserError(
             f"expected a name that Python has no use for, got {name!r}, a keyword or a module that "
@@ -111,6 +63,7 @@ def new(name: str, kind: str, folder: Path) -> None:
         ) from error
     install = f"pip install -e {shlex.quote(str(root))}"
     click.echo(f"created {root}; now `{install}`, then `multiattn check {name}`")
+    click.echo(f"what to change: {root / 'README.md'}")
 
 
 def _package(name: str) -> str:
@@ -119,25 +72,32 @@ def _package(name: str) -> str:
 
 def _files(name: str, kind: str) -> dict[str, str]:
     """The content of every file of the new distribution, by its relative path."""
-    package = _package(name)
-    component = (SKELETONS / f"{kind}.py").read_text("utf-8")
-    attribute = "".join(part.capitalize() for part in name.split("-"))
-    if re.search(rf"\b{attribute}\b", component) or keyword.iskeyword(attribute):
-        attribute += kind.capitalize()  # the template uses the name
-    words = {
-        "name": name,
-        "package": package,
-        "kind": kind,
-        "record": kind.capitalize(),
-        "attribute": attribute,
-        "fields": FIELDS.get(kind, ""),
-    }
-    component = component.replace("class Example", f"class {attribute}")
-    lines = PLUGIN.format(**words).splitlines(keepends=True)
+    templates = _templates("shared") | _templates(kind)
+    component = SKELETONS / MODALITY / f"{kind}.py"
+    if component.is_file():
+        templates.setdefault(component.name, component)
     return {
-        "pyproject.toml": PROJECT.format(**words),
-        f"{package}/__init__.py": "",
-        f"{package}/plugin.py": "".join(line for line in lines if line.strip() or line == "\n"),
-        f"{package}/{kind}.py": component.replace('"example', f'"{name}'),
-        "tests/test_conformance.py": TEST.format(**words),
+        path if path.startswith(BESIDE_THE_PACKAGE) else f"{_package(name)}/{path}": _named(
+            template.read_text("utf-8"), name, kind
+        )
+        for path, template in templates.items()
     }
+
+
+def _templates(folder: str) -> dict[str, Path]:
+    """The files of a folder of skeletons, by their relative path."""
+    files = [path for path in (SKELETONS / folder).rglob("*") if path.is_file()]
+    return {
+        path.relative_to(SKELETONS / folder).as_posix(): path
+        for path in files
+        if path.parent.name != "__pycache__"
+    }
+
+
+def _named(template: str, name: str, kind: str) -> str:
+    """Put the user's names in place of the template's; ``my-encoder`` becomes ``MyEncoder``."""
+    title = "".join(part.capitalize() for part in name.split("-"))
+    text = re.sub(r"MyPlugin(\w*)", lambda found: title.removesuffix(found[1]) + found[1], template)
+    for word, own in {"my-plugin": name, "my_plugin": _package(name), "KIND": kind}.items():
+        text = text.replace(word, own)
+    return text

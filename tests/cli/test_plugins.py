@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from multiattn.cli import app
-from multiattn.cli.new import KINDS
 from multiattn.testing import CHECKS
 
 EMPTY_PLUGIN = """
@@ -217,47 +215,6 @@ def test_check_of_an_unknown_distribution_is_a_mistake(install):
     done = multiattn("check", "ill-behaved")
     assert done.exit_code == 2
     assert "choose from well-behaved" in done.stderr
-
-
-NAMES = [(f"my-{kind}", kind) for kind in KINDS]
-
-
-@pytest.mark.parametrize(("name", "kind"), [*NAMES, ("memory", "encoder"), ("keys", "attention")])
-def test_a_new_plugin_passes_the_conformance_suite(install, tmp_path, monkeypatch, name, kind):
-    made = multiattn("plugins", "new", name, "--kind", kind, "--in", str(tmp_path))
-    assert made.exit_code == 0, made.stderr
-    install(core=True)
-    monkeypatch.syspath_prepend(tmp_path / name)
-    package = name.replace("-", "_")
-    metadata = tmp_path / name / f"{package}-0.1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
-    project = (tmp_path / name / "pyproject.toml").read_text()
-    assert f'{name} = "{package}.plugin"' in project
-    (metadata / "entry_points.txt").write_text(f"[multiattn.v1]\n{name} = {package}.plugin\n")
-    monkeypatch.setenv("MULTIATTN_PLUGINS", f"multiattn,{name}")
-    importlib.invalidate_caches()
-    done = multiattn("check", name)
-    assert done.exit_code == 0, done.stdout
-    assert "failed" not in done.stdout
-    assert "skipped" not in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["My Plugin"], "expected a name of lower-case letters"),
-        (["mine", "--kind", "spaceship"], f"expected one of {', '.join(KINDS)} as --kind"),
-        (["taken"], "expected a new folder"),
-        *[([name], "a keyword or a module that is there") for name in ("class", "json", "torch")],
-        (["x" * 300], "a name that no file can have"),
-    ],
-)
-def test_a_new_plugin_that_cannot_be_is_one_sentence(tmp_path, arguments, expected):
-    (tmp_path / "taken").mkdir()
-    done = multiattn("plugins", "new", *arguments, "--in", str(tmp_path))
-    assert done.exit_code == 2
-    assert expected in done.stderr
 
 
 def test_the_same_plugin_file_twice_is_one_plugin(install, tmp_path):

@@ -1,9 +1,10 @@
 """An attention that scores by the distance between query and key: nearer keys get more weight.
 
-Letters: B batch, N queries, S slots, A width.
-"""
+Change how ``forward`` computes the scores, and what ``prepare`` computes for them once per input.
 
-from __future__ import annotations
+Protocol: ``multiattn.protocols.Attention``. In a recipe: ``decoder: {attention: my-plugin}``.
+Letters: B batch, N queries, S slots, A width, Q query width, D memory width, C context width.
+"""
 
 import torch
 from pydantic import PositiveInt
@@ -13,7 +14,7 @@ from multiattn import Memory
 from multiattn.layers import Keys, attend, project_values
 
 
-class Example(nn.Module):
+class MyPluginAttention(nn.Module):
     """Keyword-only parameters are the settings of a recipe, checked against their types."""
 
     recurrent = False  # no history is carried from one step to the next
