@@ -224,7 +224,7 @@ def test_plugins_and_skeletons_import_only_the_public_modules() -> None:
         for module in imported_modules(path)
         if module not in PUBLIC_MODULES and not is_beside(path, module)
     ]
-    assert len(PLUGIN_PACKAGES) == 4
+    assert len(PLUGIN_PACKAGES) == 5
     assert not offenders, describe(offenders)
 
 

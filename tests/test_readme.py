@@ -30,7 +30,7 @@ PAGES = [
 COMMAND = re.compile(r"^(?:    )?(?:pip install uv && uv run )?(multiattn [a-z].*)$", re.MULTILINE)
 DISTRIBUTIONS = (
     *("multiattn", "multiattn-text", "multiattn-audio", "multiattn-image"),
-    "multiattn-huggingface",
+    *("multiattn-huggingface", "multiattn-sensors"),
 )
 
 

@@ -1,0 +1,97 @@
+"""The reader: normalised by the training series, the same after saving and loading."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from multiattn import UserError
+from multiattn_sensors.reader import SeriesReader
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Three series of two channels with a large offset and scale; the last channel is constant."""
+    generator = np.random.default_rng(3)
+    found = []
+    for length in (50, 7, 20):
+        noise = generator.normal([1e6, -3.0], [0.5, 20.0], (length, 2))
+        np.save(tmp_path / f"{length}.npy", np.column_stack([noise, np.full(length, 9.81)]))
+        found.append(str(tmp_path / f"{length}.npy"))
+    return found
+
+
+def fitted(paths, **settings):
+    reader = SeriesReader(**settings)
+    reader.fit(paths, None)
+    return reader
+
+
+def test_the_training_samples_have_mean_0_and_deviation_1_together(paths):
+    reader = fitted(paths)
+    samples = torch.cat([reader.read(path) for path in paths]).double()
+    assert samples.mean(0).abs().max() < 1e-6
+    torch.testing.assert_close(
+        samples.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0], dtype=torch.double)
+    )
+
+
+def test_bad_series_do_not_count_and_are_refused_when_they_are_measured(paths, tmp_path):
+    bad = str(tmp_path / "bad.npy")
+    np.save(bad, np.full((5, 3), np.nan))
+    reader = fitted([bad, *paths])
+    torch.testing.assert_close(reader.read(paths[0]), fitted(paths).read(paths[0]))
+    with pytest.raises(UserError, match="finite"):
+        reader.measure(bad)
+
+
+def test_without_any_readable_training_series_it_says_so():
+    with pytest.raises(UserError, match="a readable training series"):
+        fitted(["nowhere.npy"])
+
+
+def test_the_names_of_the_first_training_series_are_the_channels_of_all(tmp_path):
+    for name, header in (("one", "x,y"), ("two", "y,x"), ("three", "x,z")):
+        (tmp_path / f"{name}.csv").write_text(f"{header}\n1,2\n3,5\n", "utf-8")
+    one, two, three = (str(tmp_path / f"{name}.csv") for name in ("one", "two", "three"))
+    reader = fitted([one])
+    assert reader.spec.channels == ("x", "y")
+    mean, deviation = torch.tensor([2.0, 3.5]), torch.tensor([1.0, 1.5])
+    torch.testing.assert_close(
+        reader.read(two), (torch.tensor([[2.0, 1.0], [5.0, 3.0]]) - mean) / deviation
+    )
+    with pytest.raises(UserError, match="the column 'y'"):
+        reader.read(three)
+
+
+def test_a_loaded_reader_reads_the_same(paths, tmp_path):
+    reader = fitted(paths, channels=("x", "y", "z"), sample_rate_hz=50)
+    (tmp_path / "saved").mkdir()
+    reader.save(tmp_path / "saved")
+    other = SeriesReader(channels=("x", "y", "z"), sample_rate_hz=50)
+    other.load(tmp_path / "saved", None)
+    assert other.spec == reader.spec
+    assert torch.equal(other.read(paths[1]), reader.read(paths[1]))
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "{}", "[]", json.dumps({"channels": ["x"], "mean": 1, "deviation": []})]
+)
+def test_damaged_statistics_are_a_user_error(content, tmp_path):
+    if content is not None:
+        (tmp_path / "statistics.json").write_text(content, "utf-8")
+    with pytest.raises(UserError, match=r"statistics\.json"):
+        SeriesReader().load(tmp_path, None)
+
+
+def test_a_batch_is_padded_with_zeros(paths):
+    reader = fitted(paths)
+    items = [reader.read(path) for path in paths]
+    values, lengths = reader.collate(items)
+    assert lengths.tolist() == [50, 7, 20] == [reader.measure(path) for path in paths]
+    assert values.shape == (3, 50, 3)
+    assert torch.equal(values[1, :7], items[1])
+    assert not values[1, 7:].any()
