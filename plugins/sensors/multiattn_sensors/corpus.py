@@ -20,7 +20,8 @@ class SeriesFolder:
     """Series in a table per split: ``SPLIT.jsonl``, ``SPLIT.csv`` or ``SPLIT.tsv``, or .gz.
 
     Columns: ``series`` (a path, absolute or relative to the folder) and ``text``. Optional: ``id``
-    (by default the split and the line number).
+    (by default the split and the line number). Series lie in a folder of their own, as a CSV file
+    beside the tables is taken for one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,9 +30,11 @@ class SeriesFolder:
     @staticmethod
     def example_folder(folder: Path) -> dict[str, str]:
         """Write a split of two series."""
+        (folder / "series").mkdir()
         for name in ("one", "two"):
-            (folder / f"{name}.csv").write_text("x,y\n0.5,1\n1.5,-1\n", "utf-8")
-        (folder / "train.csv").write_text("series,text\none.csv,one\ntwo.csv,two\n", "utf-8")
+            (folder / "series" / f"{name}.csv").write_text("x,y\n0.5,1\n1.5,-1\n", "utf-8")
+        table = "series,text\nseries/one.csv,a first\nseries/two.csv,a second\n"
+        (folder / "train.csv").write_text(table, "utf-8")
         return {}
 
     def splits(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Reads a series as a normalised tensor.
+"""Reads a series as a normalised array.
 
 Letters: R series in a batch, L samples, C channels.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import PositiveFloat
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -38,7 +39,7 @@ class SeriesReader:
     sample_rate_hz: of every series. A CSV file with a column ``seconds`` must agree.
     """
 
-    random = False  # ``read`` ignores the generator, so tensors are kept
+    random = False  # ``read`` ignores the generator, so what it gives is kept
 
     def __init__(
         self, *, channels: tuple[str, ...] = (), sample_rate_hz: PositiveFloat = 100.0
@@ -94,14 +95,14 @@ class SeriesReader:
         """Count the samples. The file is read in full, so that a bad one is found in time."""
         return len(self._read(value))
 
-    def read(self, value: str, generator: Generator | None = None) -> Tensor:
-        """Read a series (L, C) in float32. Raises UserError for an unusable file."""
-        return torch.from_numpy((self._read(value) - self._mean) / self._deviation).float()
+    def read(self, value: str, generator: Generator | None = None) -> NDArray[np.float32]:
+        """Read a series (L, C). Raises UserError for an unusable file."""
+        return ((self._read(value) - self._mean) / self._deviation).astype(np.float32)
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
         """Pad series with zeros to a batch: (R, L, C), lengths (R,)."""
         lengths = torch.tensor([len(item) for item in items])
-        return pad_sequence(list(items), batch_first=True), lengths
+        return pad_sequence([torch.from_numpy(item) for item in items], batch_first=True), lengths
 
     def labels(self, value: str) -> list[str]:
         """Slots have no labels: the memory's layout says which samples they cover."""
