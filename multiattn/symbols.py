@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-PAD, BOS, EOS, UNK = 0, 1, 2, 3
+PAD = 0
+BOS = 1
+EOS = 2
+UNK = 3
