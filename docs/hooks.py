@@ -45,7 +45,9 @@ def on_config(config: MkDocsConfig) -> None:
             if isinstance(children, list) and "authors/kinds" in children:
                 place = children.index("authors/kinds")
                 section[title] = [
-                    *children[:place], {"Kinds of components": pages}, *children[place + 1 :]
+                    *children[:place],
+                    {"Kinds of components": pages},
+                    *children[place + 1 :],
                 ]
 
 
@@ -70,9 +72,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     in_repository = _path_of(here)
 
     def rewritten(link: re.Match[str]) -> str:
-        target = posixpath.normpath(
-            posixpath.join(posixpath.dirname(in_repository), link[1])
-        )
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), link[1]))
         uri = target.removeprefix("docs/") if target.startswith("docs/") else f"repository/{target}"
         if files.get_file_from_path(uri) is None:
             return link[1]  # mkdocs says what is wrong with it
