@@ -26,9 +26,11 @@ from multiattn.protocols import optional_protocols, required_protocol
 from multiattn.registry.records import KINDS
 
 ROOT = Path(__file__).parents[1]
-MIRRORED = ("*.md", "*/README.md", "*/*/README.md")
+MIRRORED = (
+    *("*.md", "benchmarks/README.md", "data/README.md"),
+    *("plugins/README.md", "plugins/*/README.md", "recipes/*/README.md"),
+)
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(?=[)#])")
-SHOWN_FILES = (".py", ".yaml", ".toml", ".md")
 API = {
     "multiattn": [name for name in multiattn.__all__ if name != "__version__"],
     "multiattn.protocols": ["Layout", "required_protocol", "optional_protocols"],
@@ -69,23 +71,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let links between this folder and the rest of the repository lead to pages of the site."""
     here = page.file.src_uri
-    in_repository = _path_of(here)
+    mirrored = here.startswith("repository/")
+    folder = posixpath.dirname(here.removeprefix("repository/") if mirrored else f"docs/{here}")
 
     def rewritten(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), link[1]))
+        target = posixpath.normpath(posixpath.join(folder, link[1]))
         uri = target.removeprefix("docs/") if target.startswith("docs/") else f"repository/{target}"
         if files.get_file_from_path(uri) is None:
             return link[1]  # mkdocs says what is wrong with it
         return posixpath.relpath(uri, posixpath.dirname(here) or ".")
 
     return LINK.sub(rewritten, markdown)
-
-
-def _path_of(uri: str) -> str:
-    """Where a page of the site lies in the repository."""
-    if uri.startswith("repository/"):
-        return uri.removeprefix("repository/")
-    return f"docs/{uri}"
 
 
 def kind_page(kind: str) -> Iterator[str]:
@@ -107,19 +103,20 @@ def kind_page(kind: str) -> Iterator[str]:
     files = new_plugin(kind)
     if files:
         yield "## A complete example\n"
-        yield f"`multiattn plugins new example --kind {kind}` writes it.\n"
+        yield f"`multiattn plugins new example --kind {kind}` writes it, ready to be installed.\n"
         for path, text in files.items():
             language = path.suffix.removeprefix(".").replace("py", "python")
             yield f'````{language} title="{path.as_posix()}"\n{text.rstrip()}\n````\n'
 
 
 def new_plugin(kind: str) -> dict[Path, str]:
-    """The files of a new plugin; none for a kind that `plugins new` does not make."""
+    """The package of a new plugin; empty for a kind that `plugins new` does not make."""
     with tempfile.TemporaryDirectory() as folder:
         CliRunner().invoke(app, ["plugins", "new", "example", "--kind", kind, "--in", folder])
-        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in SHOWN_FILES)
+        package = Path(folder, "example", "example")
+        paths = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".yaml"))
         texts = {path.relative_to(folder): path.read_text("utf-8") for path in paths}
-    return {path: text for path, text in texts.items() if text.strip()}
+    return {path: text for path, text in texts.items() if path.name != "__init__.py"}
 
 
 def _protocol(protocol: type) -> str:
