@@ -61,11 +61,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, content="\n".join(lines)))
     for path in sorted(path for pattern in MIRRORED for path in ROOT.glob(pattern)):
         if not path.is_relative_to(config.docs_dir):
-            uri = f"repository/{path.relative_to(ROOT).as_posix()}"
-            level = InclusionLevel.NOT_IN_NAV
-            mirror = File.generated(config, uri, abs_src_path=str(path), inclusion=level)
-            files.append(mirror)
+            files.append(_mirror(config, path.relative_to(ROOT).as_posix()))
     return files
+
+
+def _mirror(config: MkDocsConfig, path: str) -> File:
+    """A file of the repository in the site."""
+    return File.generated(
+        config,
+        f"repository/{path}",
+        abs_src_path=str(ROOT / path),
+        inclusion=InclusionLevel.NOT_IN_NAV,
+    )
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -78,7 +85,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(posixpath.join(folder, link[1]))
         uri = target.removeprefix("docs/") if target.startswith("docs/") else f"repository/{target}"
         if files.get_file_from_path(uri) is None:
-            return link[1]  # mkdocs says what is wrong with it
+            if not (ROOT / target).is_file():
+                return link[1]  # mkdocs says what is wrong with it
+            files.append(_mirror(config, target))
         return posixpath.relpath(uri, posixpath.dirname(here) or ".")
 
     return LINK.sub(rewritten, markdown)

@@ -37,7 +37,7 @@ WITH_CODE = [
 def site(tmp_path_factory) -> Path:
     pytest.importorskip("mkdocs", reason="the site is built with it")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "MULTIATTN_PLUGINS": "multiattn"}
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr
