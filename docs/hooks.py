@@ -28,7 +28,8 @@ from multiattn.registry.records import KINDS
 ROOT = Path(__file__).parents[1]
 MIRRORED = (
     *("*.md", "benchmarks/README.md", "data/README.md"),
-    *("plugins/README.md", "plugins/*/README.md", "recipes/*/README.md"),
+    *("plugins/README.md", "plugins/*/README.md"),
+    *("recipes/*/README.md", "plugins/*/*/recipes/README.md"),
 )
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(?=[)#])")
 API = {
