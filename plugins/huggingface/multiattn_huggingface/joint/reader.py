@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import PositiveInt
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -71,7 +72,7 @@ class JointTextReader(TextReader):
         super().measure(self._target.normalised(value))
         return len(self._symbols(value))
 
-    def read(self, value: str, generator: Generator | None = None) -> Tensor:
+    def read(self, value: str, generator: Generator | None = None) -> NDArray[np.int64]:
         """Read a text as (L, 4); -1 where there is nothing.
 
         In each row: a piece of the model; a piece of the target's tokenizer; the first of the
@@ -80,17 +81,18 @@ class JointTextReader(TextReader):
         line, symbols = self._target.normalised(value), self._symbols(value)
         encoded = self._encode(line, return_offsets_mapping=True)
         pieces = encoded["input_ids"]
-        rows = torch.full((max(len(pieces), len(symbols)), 4), NOTHING)
-        rows[: len(pieces), 0] = torch.tensor(pieces)
-        rows[: len(symbols), 1] = torch.tensor(symbols)
+        rows = np.full((max(len(pieces), len(symbols)), 4), NOTHING, np.int64)
+        rows[: len(pieces), 0] = pieces
+        rows[: len(symbols), 1] = symbols
         spans = _shared_pieces(self._ends(symbols), np.array(encoded["offset_mapping"]))
-        rows[: len(symbols), 2:] = torch.from_numpy(spans)
+        rows[: len(symbols), 2:] = spans
         return rows
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def collate(self, items: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
         """Pad a batch of texts: (B, L, 4), lengths (B,)."""
         lengths = torch.tensor([len(item) for item in items])
-        return pad_sequence(list(items), batch_first=True, padding_value=NOTHING), lengths
+        rows = [torch.from_numpy(item) for item in items]
+        return pad_sequence(rows, batch_first=True, padding_value=NOTHING), lengths
 
     def labels(self, value: str) -> list[str]:
         """Name each slot: the pieces of the text, then EOS."""
