@@ -32,12 +32,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from multiattn.data.corpus import content_digest
-from multiattn.errors import UserError
+from multiattn.errors import UserError, shortened
 from multiattn.files import acquired_lock, flush_to_disk, truncate, write_json
 
 ENTRY = np.dtype([("content", "V32"), ("check", "<u4")])
 SEQUENCE_ENTRY = np.dtype([*ENTRY.descr, ("length", "<u4")])
 ROW = np.dtype("<f2")
+VALUE_WIDTH = 200  # in messages; more than most paths
 FORMAT = 2  # version of these files; other versions are never read
 
 
@@ -146,7 +147,7 @@ class FeatureStore:
         row = np.array(self._mapped[first:end]).reshape(self._pattern)
         content, check, *_ = self._known[position]
         if _check(content.tobytes(), row) != check:
-            raise self._damaged(self._rows, f"the original features of {value}")
+            raise self._damaged(self._rows, f"the original features of {_named(value)}")
         return torch.from_numpy(row)
 
     @property
@@ -251,10 +252,15 @@ def _as_row(value: Any, features: Tensor) -> NDArray[np.float16]:
     row = np.ascontiguousarray(features.numpy(), ROW)
     if not np.isfinite(row).all():
         raise UserError(
-            f"expected features of {value} that float16 can hold, got infinity or NaN; check that "
-            "the encoder's weights are those of a trained network"
+            f"expected features of {_named(value)} that float16 can hold, got infinity or NaN; "
+            "check that the encoder's weights are those of a trained network"
         )
     return row
+
+
+def _named(value: Any) -> str:
+    """A value in a message; a long text loses its middle."""
+    return shortened(str(value), VALUE_WIDTH)
 
 
 def _digest_of_text(value: Any) -> bytes:

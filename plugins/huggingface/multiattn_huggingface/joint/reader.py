@@ -82,10 +82,9 @@ class JointTextReader(TextReader):
         encoded = self._encode(line, return_offsets_mapping=True)
         pieces = encoded["input_ids"]
         rows = np.full((max(len(pieces), len(symbols)), 4), NOTHING, np.int64)
-        rows[: len(pieces), 0] = pieces
-        rows[: len(symbols), 1] = symbols
-        spans = _shared_pieces(self._ends(symbols), np.array(encoded["offset_mapping"]))
-        rows[: len(symbols), 2:] = spans
+        rows[: len(pieces), 0], rows[: len(symbols), 1] = pieces, symbols
+        offsets = np.array(encoded["offset_mapping"], np.int64)
+        rows[: len(symbols), 2:] = _shared_pieces(self._ends(symbols), offsets)
         return rows
 
     def collate(self, items: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
@@ -101,7 +100,7 @@ class JointTextReader(TextReader):
     def _symbols(self, value: str) -> list[int]:
         return [*self._target.encode(value), EOS]
 
-    def _ends(self, symbols: Sequence[int]) -> np.ndarray:
+    def _ends(self, symbols: Sequence[int]) -> NDArray[np.int64]:
         """Where each piece ends in the text, in characters; EOS is empty, at the end."""
         spellings = self._target.spellings
         lengths = [1 if symbol == UNK else len(spellings[symbol]) for symbol in symbols]
@@ -117,7 +116,7 @@ class JointTextReader(TextReader):
         self._target = target
 
 
-def _shared_pieces(ends: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _shared_pieces(ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """The range of the model's pieces that share characters with each slot: (S, 2).
 
     ends: (S,) of the slots. offsets: (P, 2) first character and end of the model's pieces; special
