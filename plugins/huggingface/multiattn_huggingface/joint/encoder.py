@@ -95,15 +95,15 @@ class JointTextEncoder(SequenceEncoder):
         return size
 
     def example_inputs(self) -> tuple[Tensor, Tensor]:
-        """Two texts: of 6 and 3 pieces for the model, of 4 and 5 for the target."""
+        """Two texts: of 3 and 6 pieces for the model, of 5 and 4 for the target."""
         rows = torch.full((2, 6, 4), NOTHING)
         sizes = self.network.config.vocab_size, self.embedding.num_embeddings
-        for text, counts in enumerate(((6, 4), (3, 5))):
+        for text, counts in enumerate(((3, 5), (6, 4))):
             for column, (count, size) in enumerate(zip(counts, sizes, strict=True)):
                 rows[text, :count, column] = torch.randint(UNK + 1, size, (count,))
             starts = torch.arange(counts[1]).clamp(max=counts[0] - 1)
             rows[text, : counts[1], 2], rows[text, : counts[1], 3] = starts, starts + 1
-        return rows, torch.tensor([6, 5])
+        return rows, torch.tensor([5, 6])
 
 
 def _longest(ids: Tensor) -> int:
