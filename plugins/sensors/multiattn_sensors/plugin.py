@@ -37,6 +37,6 @@ def multiattn_components() -> Iterator[Record]:
     )
     yield Recipe(
         name="sensors",
-        target="multiattn_sensors:recipes",
+        target="multiattn_sensors:recipes/sensors",
         summary="gestures of a wrist sensor to sentences",
     )
