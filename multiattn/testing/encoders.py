@@ -15,6 +15,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from typing import Any, get_type_hints
+from unittest import SkipTest
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ from multiattn.testing.fixtures import (
     targets_of,
 )
 
+FIRST = torch.tensor([0])
 SIZE = 16  # for integer fields of a spec without a default
 
 
@@ -181,21 +183,24 @@ def training_mixes_no_inputs(host: Host, row: Component) -> None:
     encoder = encoder_of(host, row).train()
     inputs, lengths = example_of(encoder)
     others = torch.cat([inputs[:1], inputs[1:].flip(1)])  # the first input is the same
-    first, second = (_first_in_training(encoder, each, lengths) for each in (inputs, others))
-    for actual, wanted in zip(second, first, strict=True):
-        expect_close(
-            actual,
-            wanted,
-            "expected the memory of an input in training mode not to depend on the others; "
-            "normalise by layer or group instead of by batch, or keep the statistics frozen",
-        )
+    first, second = (_encoded_in_training(encoder, each, lengths) for each in (inputs, others))
+    try:
+        _expect_same(first.select(FIRST), second, [0])
+    except AssertionError as error:
+        if first.mask.shape != second.mask.shape:  # other shapes draw other dropout
+            raise SkipTest("the length of a memory depends on the values of its input") from error
+        raise AssertionError(
+            f"{error}, in training mode; normalise by layer or group instead of by batch, or keep "
+            "the statistics frozen"
+        ) from error
 
 
-def _first_in_training(encoder: Any, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-    """The memory of the first input, with the same random numbers at every call."""
+def _encoded_in_training(encoder: Any, inputs: Tensor, lengths: Tensor) -> Memory:
+    """The memory, with the same random numbers at every call."""
     torch.manual_seed(4)
     with torch.no_grad():
-        return tuple(part[0] for part in parts(encoder(inputs, lengths)))
+        memory: Memory = encoder(inputs, lengths)
+    return memory
 
 
 def every_encoder_parameter_gets_a_gradient(host: Host, row: Component) -> None:

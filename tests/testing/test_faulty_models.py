@@ -24,7 +24,7 @@ def results(install):
 @pytest.mark.parametrize(
     ("component", "check", "protocol", "sentence"),
     [
-        ("normed", "training_mixes_no_inputs", "Encoder", "instead of by batch, or keep"),
+        ("normed", "training_mixes_no_inputs", "Encoder", "in training mode; normalise by"),
         (
             "unequal",
             "features_and_the_rest_equal_the_encoder",
