@@ -43,14 +43,14 @@ class MyPluginReader:
         """Count the time steps. Raises UserError for a file that is no series."""
         return len(self._load(value))
 
-    def read(self, value: str, generator: Generator | None = None) -> Tensor:
+    def read(self, value: str, generator: Generator | None = None) -> NDArray[np.float32]:
         """Read the series (L, C); a generator is given in training. Raises UserError."""
-        return torch.from_numpy(self._load(value))
+        return self._load(value)
 
-    def collate(self, items: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pad series (L, C) with zeros to (R, L, C); return their lengths (R,) too."""
+    def collate(self, items: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+        """Pad series (L, C) with zeros to tensors (R, L, C); return their lengths (R,) too."""
         lengths = torch.tensor([len(item) for item in items])
-        return pad_sequence(list(items), batch_first=True), lengths
+        return pad_sequence([torch.from_numpy(item) for item in items], batch_first=True), lengths
 
     def example_values(self, folder: Path) -> Sequence[str]:
         """Write two series into a folder, for checks; return their paths."""

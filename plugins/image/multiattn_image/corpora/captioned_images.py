@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import PIL.Image
-
 from multiattn import Example
 from multiattn.corpora import BadRowError, FileLine
 
@@ -72,6 +70,8 @@ def has_any_file(folder: Path, names: Sequence[str]) -> bool:
 
 def write_images(folder: Path) -> tuple[str, str]:
     """Write two small images, for the examples of a corpus; return their names."""
+    import PIL.Image  # listing a corpus does not need it
+
     folder.mkdir(parents=True, exist_ok=True)
     for colour in ("red", "blue"):
         PIL.Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
