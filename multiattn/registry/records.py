@@ -40,9 +40,9 @@ class Encoder(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Reader(Record):
-    """Raw value (a path, a sentence) -> tensor.
+    """Raw value (a path, a sentence) -> array.
 
-    produces: the kind of its tensors; ``text``, or a name that ends in ``-text``, if its values are
+    produces: the kind of its arrays; ``text``, or a name that ends in ``-text``, if its values are
         texts and not files. suffixes: the file suffixes it recognises.
     """
 
