@@ -372,3 +372,12 @@ def test_a_mistake_in_the_dataset_is_one_sentence_with_exit_code_2(data, recipe,
     assert result.exit_code == 2
     assert "expected a column of the dataset" in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_column_of_ids_may_be_called_id(tmp_path):
+    rows = {"id": ["x", "y"], "en": ["a dog", "a cat"]}
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(
+        tmp_path / "made"
+    )
+    made = HuggingFaceDataset(tmp_path / "made", fields={"en": "en"}, id="id")
+    assert [example.id for example in made.examples("train")] == ["x", "y"]

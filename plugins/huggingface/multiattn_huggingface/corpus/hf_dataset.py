@@ -76,7 +76,8 @@ class HuggingFaceDataset:
                 "correct `splits` in the recipe"
             )
         dataset = self._splits[split]
-        notes = [name for name in (self._id, self.group) if name not in ("", BY_ID)]
+        notes = [self._id] if self._id else []
+        notes += [self.group] if self.group != BY_ID else []
         columns = require_columns(self._fields, notes, dataset.features)
 
         def example(number: int, cells: Mapping[str, Any]) -> Example:
