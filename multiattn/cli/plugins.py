@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
@@ -116,14 +118,15 @@ def check(invocation: Invocation, distribution: str, as_json: bool) -> None:
         )
     results = []
     for component, checks in groupby(cases(host, canonical_name(distribution)), _component_of):
-        own = [case.result() for case in checks]
+        with contextlib.redirect_stdout(sys.stderr):  # what a component prints is no result
+            own = [case.result() for case in checks]
         results += own
         if not as_json:
             _print_faults(component, own)
     counts = Counter(result.outcome for result in results)
     if as_json:
         listed = [vars(result) for result in results]
-        echo(json.dumps({"format": CHECK_FORMAT, "checks": listed}, ensure_ascii=False, indent=1))
+        echo(json.dumps({"format": CHECK_FORMAT, "checks": listed}, indent=1))
     else:
         echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     if counts["failed"]:

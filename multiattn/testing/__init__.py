@@ -141,7 +141,7 @@ class _Subject:
             check(*self.arguments)
         except SkipTest:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = reason_of(error)
             first = self.found.setdefault(reason, check.__name__)
             if first != check.__name__:
@@ -157,12 +157,12 @@ class _Subject:
     def _fails(self, check: Callable[..., None]) -> bool:
         try:
             check(*self.arguments)
-        except Exception:
+        except (Exception, SystemExit):
             return True
         return False
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Why a check failed, in one line; the name of an exception that no check raised itself."""
     sentence = " ".join(str(error).split())
     if isinstance(error, AssertionError) and sentence:

@@ -171,6 +171,16 @@ def test_check_gives_every_result_as_json(install):
     assert (skipped["outcome"], skipped["sentence"]) == ("skipped", "not run, as it_loads fails")
 
 
+def test_check_goes_on_after_a_component_that_prints_and_exits(install):
+    install("exits_when_called")
+    done = multiattn("check", "exits-when-called", "--json")
+    assert done.exit_code == 1
+    checks = json.loads(done.stdout)["checks"]
+    failed = [check for check in checks if check["outcome"] == "failed"]
+    assert failed[0]["sentence"].startswith("SystemExit: 0; see multiattn.protocols.Normaliser")
+    assert len(checks) > len(failed)
+
+
 def test_check_says_once_that_an_encoders_spec_has_no_type(install):
     install("untyped_spec", core=True)
     shown = multiattn("check", "untyped-spec").stdout
