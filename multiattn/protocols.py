@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         ExampleReader,
         FittedReader,
         JointReader,
-        KeepsMeasurements,
         ObjectReader,
         PretrainedReader,
         Reader,
@@ -80,7 +79,6 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "Reader",
         (
             "FittedReader",
-            "KeepsMeasurements",
             "PretrainedReader",
             "DeterministicReader",
             "TokenizingReader",
@@ -149,7 +147,6 @@ __all__ = [
     "Fusion",
     "GroupedCorpus",
     "JointReader",
-    "KeepsMeasurements",
     "Layout",
     "Metric",
     "NamesDetailsFile",

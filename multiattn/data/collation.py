@@ -73,20 +73,14 @@ class FittedReader(Protocol):
         """Fit to these values. tokenizer: the target's, for readers that share it."""
 
     def save(self, folder: Path) -> None:
-        """Write the fitted state into an empty folder; only a file ``*.jsonl`` may grow later."""
+        """Write the fitted state into an empty folder.
+
+        A file ``*.jsonl``, such as one of measured durations, may grow later: no array depends on
+        it.
+        """
 
     def load(self, folder: Path, tokenizer: Tokenizer) -> None:
         """Read what ``save`` wrote. Raises UserError if it is damaged."""
-
-
-@runtime_checkable
-class KeepsMeasurements(Protocol):
-    """A fitted reader that saves files on which no tensor depends, such as measured durations.
-
-    measurement_files: their names.
-    """
-
-    measurement_files: tuple[str, ...]
 
 
 @runtime_checkable

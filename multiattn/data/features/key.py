@@ -15,11 +15,12 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
-from multiattn.data.collation import FittedReader, KeepsMeasurements
+from multiattn.data.collation import FittedReader
 from multiattn.engine.model import SelectsFeatureSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
 from multiattn.registry.schema import Named
+from multiattn.run_folder import GROWING
 
 
 def feature_dependencies(
@@ -74,11 +75,10 @@ def _digests_of_learned_files(reader: Any) -> dict[str, str]:
     """SHA-256 of each file of the reader's fitted state that matters, by file name."""
     if not isinstance(reader, FittedReader):
         return {}
-    left_out = reader.measurement_files if isinstance(reader, KeepsMeasurements) else ()
     with TemporaryDirectory() as name:
         reader.save(Path(name))
         files = sorted(Path(name).rglob("*"))
-        files = [file for file in files if file.is_file() and file.name not in left_out]
+        files = [file for file in files if file.is_file() and file.suffix != GROWING]
         return {
             str(file.relative_to(name)): hashlib.sha256(file.read_bytes()).hexdigest()
             for file in files

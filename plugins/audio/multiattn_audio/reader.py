@@ -63,7 +63,6 @@ class Audio:
     """
 
     accepts = (bytes, Sound, StoredMedia)  # besides paths
-    measurement_files = (CACHE_FILE,)
 
     def __init__(
         self,

@@ -86,11 +86,6 @@ class _MediaReader:
         of = load_host().target("reader", self.default) if self._of is None else self._of
         return tuple(getattr(of, "accepts", ()))
 
-    @property
-    def measurement_files(self) -> tuple[str, ...]:
-        """As the inner reader."""
-        return tuple(getattr(self._of, "measurement_files", ()))
-
     def measure(self, value: Any) -> int:
         """As the inner reader."""
         return int(self._of.measure(value))

@@ -44,12 +44,10 @@ def test_a_cache_made_before_the_change_is_found_and_gives_the_same_training(tmp
 
 
 class Timed:
-    """Fitted: it keeps a threshold, on which its tensors depend, and how long inputs are."""
-
-    measurement_files = ("durations.txt",)
+    """Fitted: it keeps a threshold, on which its arrays depend, and how long inputs are."""
 
     def __init__(self, threshold: str, durations: str) -> None:
-        self._texts = {"threshold.txt": threshold, "durations.txt": durations}
+        self._texts = {"threshold.txt": threshold, "durations.jsonl": durations}
 
     def fit(self, values, tokenizer) -> None: ...
 
