@@ -22,9 +22,10 @@ import workload as workloads
 from torch import Tensor, nn
 from torch.nn import functional
 
+from multiattn.engine import fast
 from multiattn.engine.attention import Additive, Multiplicative
 from multiattn.engine.attention_wrappers import Location
-from multiattn.engine.batch import Targets
+from multiattn.engine.batch import Inputs, Targets
 from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fast import for_decoding
 from multiattn.engine.layouts import Grid, Time, Tokens
@@ -63,6 +64,35 @@ def beam_search(
     return beam.beam_search(SearchTask(decoder, memories, batch_size, settings))
 
 
+class Encoding:
+    """An encoder's memory of a batch, by the path that ``Model`` takes on this device."""
+
+    def __init__(self, name: str) -> None:
+        self.captured = fast.Captured(name)
+
+    def __call__(self, encode: Any, encoder: Any, values: Tensor, lengths: Tensor) -> Memory:
+        memory: Memory
+        if not self.captured.applies(values.device):
+            memory = encode(values, lengths)
+        else:
+            memory = fast.encode_batch(encode, self.captured, encoder, values, lengths, "all")
+        return memory
+
+
+def collated(batch: dict[str, Any], source: str, lengths: str) -> tuple[Tensor, Targets]:
+    """A source and the targets as a collator would hand them over, kept with the batch.
+
+    For a GPU it rounds up the source's length and packs the targets; both happen before the step.
+    """
+    if "targets" not in batch:
+        targets = Targets(batch["tgt_out"], (batch["tgt_out"] != workloads.PAD).sum(1))
+        inputs = Inputs(batch[source], batch[lengths], torch.arange(len(batch[source])))
+        if batch[source].is_cuda:
+            targets, inputs = targets.packed(), inputs.rounded_up()
+        batch["targets"], batch["source"] = targets, inputs.values
+    return batch["source"], batch["targets"]
+
+
 class Translator(nn.Module):
     """Text encoder and decoder, in the sizes that all toolkits use."""
 
@@ -79,16 +109,18 @@ class Translator(nn.Module):
             recurrence=recurrence,
             attention=attention,
         )
+        self.encoding = Encoding("the encoder")
 
-    def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+    def encode(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """Values and summary, at which the harness splits the computation graph."""
-        memory = self.encoder(batch["src"], batch["src_len"])
+        source, _ = collated(batch, "src", "src_len")
+        memory = self.encoding(self.encoder, self.encoder, source, batch["src_len"])
         return memory.values, memory.summary
 
-    def loss(self, batch: dict[str, Tensor], values: Tensor, summary: Tensor | None) -> Tensor:
+    def loss(self, batch: dict[str, Any], values: Tensor, summary: Tensor | None) -> Tensor:
         """Mean cross-entropy of the target tokens without padding."""
         mask = length_mask(batch["src_len"], values.size(1))
-        targets = Targets(batch["tgt_out"], (batch["tgt_out"] != workloads.PAD).sum(1))
+        _, targets = collated(batch, "src", "src_len")
         output = self.decoder(targets, {"text": Memory(values, mask, Tokens(), summary)})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
         return functional.cross_entropy(output.scores, gold)
@@ -114,15 +146,18 @@ class Transcriber(nn.Module):
             attention=SPEECH_ATTENTIONS[form],
             initial_state="zero",
         )
+        self.encoding = Encoding("the encoder")
 
-    def encode(self, batch: dict[str, Tensor]) -> tuple[Tensor]:
-        """Values, at which the harness splits the computation graph."""
-        return (self.encoder.encode(batch["feats"], batch["feat_len"]).values,)
+    def encode(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Values and mask; at the values the harness splits the computation graph."""
+        features, _ = collated(batch, "feats", "feat_len")
+        encode, lengths = self.encoder.encode, batch["feat_len"]
+        memory = self.encoding(encode, self.encoder, features, lengths)
+        return memory.values, memory.mask
 
-    def loss(self, batch: dict[str, Tensor], values: Tensor) -> Tensor:
-        """Mean cross-entropy of the target tokens; all recordings have the same length."""
-        mask = torch.ones(values.shape[:2], dtype=torch.bool)
-        targets = Targets(batch["tgt_out"], torch.full((len(values),), SPEECH["tgt"]))
+    def loss(self, batch: dict[str, Any], values: Tensor, mask: Tensor) -> Tensor:
+        """Mean cross-entropy of the target tokens."""
+        _, targets = collated(batch, "feats", "feat_len")
         memory = Memory(values, mask, Time(4 * SPEECH["frame_s"]))
         output = self.decoder(targets, {"speech": memory})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
@@ -142,9 +177,13 @@ class Captioner(nn.Module):
             attention=partial(Additive, dim=GRIDS["att"]),
         )
 
-    def loss(self, batch: dict[str, Tensor]) -> Tensor:
+    def loss(self, batch: dict[str, Any]) -> Tensor:
         """Mean cross-entropy of the target tokens; all captions have the same length."""
-        targets = Targets(batch["tgt_out"], torch.full((GRIDS["batch"],), GRIDS["tgt"]))
+        if "targets" not in batch:
+            lengths = torch.full((len(batch["tgt_out"]),), GRIDS["tgt"])
+            targets = Targets(batch["tgt_out"], lengths)
+            batch["targets"] = targets.packed() if lengths.is_cuda else targets
+        targets = batch["targets"]
         output = self.decoder(targets, {"image": grid_memory(batch["grid"])})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
         return functional.cross_entropy(output.scores, gold)

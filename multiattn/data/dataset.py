@@ -202,6 +202,7 @@ def _load_in_order(
         sampler=given,
         num_workers=workers,
         collate_fn=_identity,
+        pin_memory=torch.cuda.is_available(),
         # By default a loader draws a number from the global generator, which dropout uses.
         generator=torch.Generator(),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from multiattn.engine.trees import tree_map
@@ -14,12 +15,29 @@ from multiattn.errors import UserError
 from multiattn.symbols import BOS
 
 
+def rounded_up(length: int) -> int:
+    """The bucket of a length: the next multiple of 4, above 32 of an eighth of a power of two.
+
+    A GPU works on lengths of buckets, so that a few shapes serve a whole training.
+    """
+    step = max(4, 1 << max(0, (length - 1).bit_length() - 4))
+    return -(-length // step) * step
+
+
 @dataclass(frozen=True)
 class Targets:
-    """Target token ids (B, T), int64: words, EOS, then PAD; lengths (B,) include EOS."""
+    """Target token ids (B, T), int64: words, EOS, then PAD; lengths (B,) include EOS.
+
+    packing: may be given; computing it on a GPU means waiting for the GPU.
+    """
 
     tokens: Tensor
     lengths: Tensor
+    packing: Packing | None = None
+
+    def packed(self) -> Targets:
+        """The same targets with their packing."""
+        return self if self.packing else replace(self, packing=Packing.of(self.lengths))
 
     def inputs(self) -> Tensor:
         """(B, T): the decoder inputs that predict ``tokens``, that is BOS and then the words."""
@@ -66,6 +84,18 @@ class Inputs:
     rows: Tensor
     features: bool = False
 
+    def rounded_up(self) -> Inputs:
+        """The same inputs, the longest padded to the length of a bucket.
+
+        Unchanged if no input is as long as the tensor: its second dimension is then no length.
+        """
+        values = self.values
+        if values.dim() < 2 or not len(values) or int(self.lengths.max()) != values.shape[1]:
+            return self
+        extra = rounded_up(values.shape[1]) - values.shape[1]
+        padded = F.pad(values, [0] * (2 * values.dim() - 3) + [extra]) if extra else values
+        return replace(self, values=padded)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -87,8 +117,21 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on another device."""
-        moved: Batch = tree_map(lambda leaf: leaf.to(device), self)
+        device = torch.device(device)
+        batch = self if device.type == "cpu" else self.for_gpu()
+        moved: Batch = tree_map(lambda leaf: leaf.to(device, non_blocking=True), batch)
         return moved
+
+    def pin_memory(self) -> Batch:
+        """Return the same batch for a GPU, in page-locked memory. The data loader calls this."""
+        pinned: Batch = tree_map(lambda leaf: leaf.pin_memory(), self.for_gpu())
+        return pinned
+
+    def for_gpu(self) -> Batch:
+        """Return the same batch with packed targets, and sources as long as a bucket."""
+        targets = None if self.targets is None else self.targets.packed()
+        sources = {name: inputs.rounded_up() for name, inputs in self.sources.items()}
+        return replace(self, targets=targets, sources=sources)
 
     def describe(self) -> str:
         """Describe the batch's size and examples, for an out-of-memory message."""

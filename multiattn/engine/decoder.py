@@ -28,7 +28,7 @@ from multiattn.engine.attention import Additive, AttentionFactory
 from multiattn.engine.batch import Packing, Targets
 from multiattn.engine.fusion import Concat, NoSource
 from multiattn.engine.memory import Memory, MemorySpec
-from multiattn.engine.output_layer import Copies, Linear, OutputFactory, at_least_float32
+from multiattn.engine.output_layer import Linear, OutputFactory, at_least_float32
 from multiattn.engine.recurrence import InputFeeding, LSTMState
 from multiattn.engine.trees import first_rows
 from multiattn.registry.schema import Probability, Slot
@@ -157,14 +157,12 @@ class LSTMDecoder(nn.Module):
         )
         self.output = output(self.recurrence.features_dim, self.embedding)
         self.dropout = nn.Dropout(dropout)
+        self.captured = fast.Captured("the decoder")
 
     def begin(self, memories: Mapping[str, Memory], batch_size: int) -> tuple[Shared, Any]:
         """Return what all steps of an input share, and the state before the first word."""
-        symbols = {
-            name: memory.symbols for name, memory in memories.items() if memory.symbols is not None
-        }
         layers = self.initial_state(memories, batch_size, self.embedding.weight)
-        shared = Shared(self.recurrence.prepare(memories), symbols)
+        shared = Shared(self.recurrence.prepare(memories), _symbols(memories))
         return shared, self.recurrence.begin(layers)
 
     def step(
@@ -189,25 +187,54 @@ class LSTMDecoder(nn.Module):
         """
         if unknown := set(keep) - {"weights"}:
             raise ValueError(f"expected to keep weights or nothing, got {', '.join(unknown)}")
-        packing = Packing.of(targets.lengths)
-        ordered = {name: memory.select(packing.order) for name, memory in memories.items()}
-        shared, state = self.begin(ordered, targets.tokens.size(0))
-        fed = targets.inputs()[packing.rows, packing.steps]  # (M,)
-        if feeding is not None:
-            scores, weights = self._fed(fed, packing, state, shared, feeding)
+        packing = targets.packing or Packing.of(targets.lengths)
+        if feeding is None:
+            scores, weights = self._taught(targets, packing, memories, "weights" in keep)
         else:
+            scores, weights = self._fed(targets, packing, memories, feeding)
+        kept = {"weights": _unpacked(weights, packing)} if "weights" in keep else {}
+        return DecoderOutput(scores, packing.rows, packing.steps, kept)
+
+    def _taught(
+        self,
+        targets: Targets,
+        packing: Packing,
+        memories: Mapping[str, Memory],
+        keep_weights: bool,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Run all steps with teacher forcing: scores (M, V) and per source weights (M, S)."""
+        symbols = _symbols(memories)
+        if self.captured.applies(targets.tokens.device):
+            features, embedded, weights = fast.unroll_batch(
+                self, self.captured, targets, packing, memories, keep_weights or bool(symbols)
+            )
+        else:
+            shared, state = self._begin_in_order(packing, memories)
+            fed = targets.inputs()[packing.rows, packing.steps]  # (M,)
             embedded = self.dropout(self.embedding(fed))  # (M, E)
             features, weights = fast.unroll(
                 self.recurrence, embedded, packing.counts, state, shared.keys
             )
-            scores = self.output(features, embedded, _copies(weights, shared, packing))
-        kept = {"weights": _unpacked(weights, packing)} if "weights" in keep else {}
-        return DecoderOutput(scores, packing.rows, packing.steps, kept)
+        copies = [(weights[name], each[packing.rows]) for name, each in symbols.items()]
+        return self.output(features, embedded, copies), weights
+
+    def _begin_in_order(
+        self, packing: Packing, memories: Mapping[str, Memory]
+    ) -> tuple[Shared, Any]:
+        """Begin with the rows in the order of the packing."""
+        ordered = {name: memory.select(packing.order) for name, memory in memories.items()}
+        return self.begin(ordered, len(packing.order))
 
     def _fed(
-        self, gold: Tensor, packing: Packing, state: Any, shared: Shared, feeding: Feeding
+        self,
+        targets: Targets,
+        packing: Packing,
+        memories: Mapping[str, Memory],
+        feeding: Feeding,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Run step by step, with ``feeding`` choosing each token fed after the first."""
+        shared, state = self._begin_in_order(packing, memories)
+        gold = targets.inputs()[packing.rows, packing.steps]  # (M,)
         scores: list[Tensor] = []
         step_weights: list[dict[str, Tensor]] = []
         for step_gold in torch.split(gold, list(packing.counts)):
@@ -220,9 +247,9 @@ class LSTMDecoder(nn.Module):
         return torch.cat(scores), fast.concatenate_weights(step_weights)
 
 
-def _copies(weights: Mapping[str, Tensor], shared: Shared, packing: Packing) -> Copies:
-    """Weights and symbols (M, S) of the copyable sources."""
-    return [(weights[name], symbols[packing.places]) for name, symbols in shared.symbols.items()]
+def _symbols(memories: Mapping[str, Memory]) -> dict[str, Tensor]:
+    """The symbols (B, S) of the copyable sources."""
+    return {name: memory.symbols for name, memory in memories.items() if memory.symbols is not None}
 
 
 def _unpacked(weights: Mapping[str, Tensor], packing: Packing) -> dict[str, Tensor]:

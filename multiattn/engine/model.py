@@ -5,7 +5,7 @@ Letters: B batch, S slots, D memory width, M real target tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from multiattn.engine import fast
 from multiattn.engine.decoder import DecoderOutput, Feeding
 from multiattn.engine.memory import Memory, MemorySpec, scatter_rows
 
@@ -79,6 +80,21 @@ class SequenceFeatureEncoder(Protocol):
 
 
 @runtime_checkable
+class FrontendEncoder(Protocol):
+    """An encoder that computes features of its inputs first, such as filterbanks of waveforms.
+
+    ``forward`` is ``frontend``, then ``encode``. On a GPU ``encode`` alone runs as a CUDA graph, so
+    the frontend may read values back from the device.
+    """
+
+    def frontend(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, F, …) and their lengths (B,)."""
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Memory:
+        """The rest of the encoder."""
+
+
+@runtime_checkable
 class SelectsFeatureSettings(Protocol):
     """An encoder whose features depend on only some of its settings."""
 
@@ -121,18 +137,21 @@ class Model(nn.Module):
         self.encoders = nn.ModuleDict(dict(encoders))
         self.decoder: Any = decoder
         self.heads = nn.ModuleDict(dict(heads))
+        self.captured = {name: fast.Captured(f"the encoder of {name!r}") for name in encoders}
 
     def encode(self, sources: Mapping[str, Inputs], batch_size: int) -> dict[str, Memory]:
         """One memory of B rows per source; rows of inputs that lack the source are masked."""
         return {
-            name: self._encode(encoder, sources.get(name), batch_size)
+            name: self._encode(encoder, sources.get(name), batch_size, self.captured[name])
             for name, encoder in self.encoders.items()
         }
 
-    def _encode(self, encoder: Any, inputs: Inputs | None, batch_size: int) -> Memory:
+    def _encode(
+        self, encoder: Any, inputs: Inputs | None, batch_size: int, captured: fast.Captured
+    ) -> Memory:
         if inputs is None or not len(inputs.rows):
             return absent_memory(encoder, batch_size, next(self.decoder.parameters()))
-        memory = _memory(encoder, inputs)
+        memory = _memory(encoder, inputs, captured)
         if len(inputs.rows) == batch_size:
             return memory
         return scatter_rows(memory, inputs.rows, batch_size)
@@ -145,16 +164,24 @@ class Model(nn.Module):
         return memories, self.decoder(batch.targets, memories, feeding, keep)
 
 
-def _memory(encoder: Any, inputs: Inputs) -> Memory:
+def _memory(encoder: Any, inputs: Inputs, captured: fast.Captured) -> Memory:
     """The memory of the inputs, or of what the encoder's frozen part made of them."""
-    memory: Memory
-    if not inputs.features:
-        memory = encoder(inputs.values, inputs.lengths)
-    elif isinstance(encoder, SequenceFeatureEncoder):
-        memory = encoder.forward_sequence(inputs.values, inputs.lengths)
-    else:
-        memory = encoder.forward_features(inputs.values)
+    values, lengths, encode, part = inputs.values, inputs.lengths, encoder, "all"
+    if inputs.features and isinstance(encoder, SequenceFeatureEncoder):
+        encode, part = encoder.forward_sequence, "after features"
+    elif inputs.features:
+        encode, part = _after_features(encoder), "after features"
+    elif isinstance(encoder, FrontendEncoder):
+        values, lengths = encoder.frontend(values, lengths)
+        encode, part = encoder.encode, "after frontend"
+    if captured.applies(values.device):
+        return fast.encode_batch(encode, captured, encoder, values, lengths, part)
+    memory: Memory = encode(values, lengths)
     return memory
+
+
+def _after_features(encoder: FeatureEncoder) -> Callable[[Tensor, Tensor], Memory]:
+    return lambda features, _: encoder.forward_features(features)
 
 
 def absent_memory(encoder: Any, batch_size: int, like: Tensor) -> Memory:

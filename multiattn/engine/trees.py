@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor
@@ -26,3 +26,21 @@ def tree_map(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
 def first_rows(tree: Any, count: int) -> Any:
     """The first ``count`` rows of every tensor of a tree."""
     return tree_map(lambda leaf: leaf[:count], tree)
+
+
+def leaves(tree: Any) -> list[Tensor]:
+    """The tensors of a tree, in order."""
+    collected: list[Tensor] = []
+
+    def collect(leaf: Tensor) -> Tensor:
+        collected.append(leaf)
+        return leaf
+
+    tree_map(collect, tree)
+    return collected
+
+
+def with_leaves(tree: Any, replacements: Iterable[Tensor]) -> Any:
+    """A tree with these tensors in place of its own."""
+    replacing = iter(replacements)
+    return tree_map(lambda _: next(replacing), tree)

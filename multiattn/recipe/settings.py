@@ -171,7 +171,7 @@ class TrainingSettings(Strict):
     adam_betas: tuple[Probability, Probability] = (0.9, 0.999)
     weight_decay: float = Field(default=0.0, ge=0.0)
     clip_norm: PositiveFloat | None = 1.0
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    precision: Literal["no", "tf32", "bf16", "fp16"] = "no"
     groups: tuple[ParameterGroup, ...] = ()
     scheduled_sampling: ScheduledSamplingSettings | None = None
     validate_every: PositiveInt = 500

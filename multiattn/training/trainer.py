@@ -59,10 +59,12 @@ def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
     """
     # If no example of a shard has a source, the source's encoder gets no gradient from that shard.
     unused = DistributedDataParallelKwargs(find_unused_parameters=len(settings.sources) > 1)
+    precision = settings.training.precision
     try:
+        _set_float32_precision(precision)
         return Accelerator(
             cpu=not torch.accelerator.is_available(),  # explicit, or CPU processes do not connect
-            mixed_precision=settings.training.precision,
+            mixed_precision="no" if precision == "tf32" else precision,
             log_with="tensorboard",
             project_dir=run.path,
             kwargs_handlers=[unused],
@@ -70,8 +72,17 @@ def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
     except ValueError as error:
         raise UserError(
             f"expected a training.precision that this device supports, got "
-            f"{settings.training.precision!r} ({error}); choose `no` or `bf16`"
+            f"{precision!r} ({error}); choose `no` or `bf16`"
         ) from error
+
+
+def _set_float32_precision(precision: str) -> None:
+    """Round the factors of float32 products on a GPU as ``tf32`` does, or not at all."""
+    if precision == "tf32" and not torch.cuda.is_available():
+        raise ValueError("only NVIDIA GPUs support it")
+    backends: Any = torch.backends
+    for products in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        products.fp32_precision = "tf32" if precision == "tf32" else "ieee"
 
 
 def seed_generators(*parts: object) -> None:

@@ -35,10 +35,16 @@ Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor | None]  # as in ``energ
 
 def known(attention: Any, keys: Any) -> bool:
     """Whether this module implements the scores of this attention over its prepared keys."""
-    if type(attention) is Location:
-        windowed = attention.window and not attention.training
-        return type(attention.content) is Additive and not windowed
-    return type(attention) is Additive and within_limit(keys.keys)
+    return known_location(attention) or (type(attention) is Additive and within_limit(keys.keys))
+
+
+def known_location(attention: Any) -> bool:
+    """Whether this is a location attention of additive scores, whose keys may be of any size."""
+    return (
+        type(attention) is Location
+        and type(attention.content) is Additive
+        and not (attention.window and not attention.training)
+    )
 
 
 def parameters(attention: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:

@@ -25,7 +25,13 @@ from torch import Tensor
 
 from multiattn.engine.attention import Keys
 from multiattn.engine.attention_wrappers import without_gate
-from multiattn.engine.fast.energies import KEY_LIMIT, energies_of, known, parameters
+from multiattn.engine.fast.energies import (
+    KEY_LIMIT,
+    energies_of,
+    known,
+    known_location,
+    parameters,
+)
 from multiattn.engine.fast.products import Factor, product
 from multiattn.engine.fusion import Concat
 from multiattn.engine.recurrence import InputFeeding, State
@@ -33,16 +39,35 @@ from multiattn.engine.recurrence import InputFeeding, State
 
 def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
     """Whether this path applies: one layer, one source with known scores, float32 or float64."""
-    return bool(
-        type(recurrence) is InputFeeding
-        and recurrence.layers == 1
-        and type(recurrence.fusion) is Concat
-        and len(recurrence.fusion.attentions) == 1
+    return (
+        has_one_attention(recurrence)
         and embedded.dtype in KEY_LIMIT
         and all(
             known(without_gate(attention), keys.sources[source])
             for source, attention in recurrence.fusion.attentions.items()
         )
+    )
+
+
+def captures(recurrence: Any, embedded: Tensor) -> bool:
+    """Whether this path applies whatever the values of the keys are."""
+    return (
+        has_one_attention(recurrence)
+        and embedded.dtype in KEY_LIMIT
+        and all(
+            known_location(without_gate(attention))
+            for attention in recurrence.fusion.attentions.values()
+        )
+    )
+
+
+def has_one_attention(recurrence: Any) -> bool:
+    """Whether this is input feeding with one layer and one source."""
+    return (
+        type(recurrence) is InputFeeding
+        and recurrence.layers == 1
+        and type(recurrence.fusion) is Concat
+        and len(recurrence.fusion.attentions) == 1
     )
 
 

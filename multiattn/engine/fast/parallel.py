@@ -40,14 +40,17 @@ def unroll(
     alive = alive.to(embedded.device)
     padded = embedded.new_zeros(*alive.shape, embedded.size(1))
     padded = padded.masked_scatter(alive.unsqueeze(-1), embedded)  # (T, B, E)
-    hidden = lstm(recurrence, padded, state).transpose(0, 1)  # (B, T, H)
+    vectors, weights = unroll_padded(recurrence, padded, state, keys)
+    return vectors[alive], {name: leaf[alive] for name, leaf in weights.items()}
+
+
+def unroll_padded(
+    recurrence: Luong, embedded: Tensor, state: State, keys: Any
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Unroll all rows to the end: (T, B, E) -> features (T, B, H) and weights (T, B, S)."""
+    hidden = lstm(recurrence, embedded, state).transpose(0, 1)  # (B, T, H)
     vectors, weights, _ = recurrence.attend(hidden, keys, None)
-    return _pack(vectors, alive), {name: _pack(leaf, alive) for name, leaf in weights.items()}
-
-
-def _pack(leaf: Tensor, alive: Tensor) -> Tensor:
-    """(B, T, X) -> (M, X), time-major."""
-    return leaf.transpose(0, 1)[alive]
+    return vectors.transpose(0, 1), {name: leaf.transpose(0, 1) for name, leaf in weights.items()}
 
 
 def lstm(recurrence: Luong, inputs: Tensor, state: State) -> Tensor:

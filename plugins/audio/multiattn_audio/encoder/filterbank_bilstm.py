@@ -106,14 +106,16 @@ class FilterbankBiLSTM(nn.Module):
 
         Every input gets at least one slot.
         """
-        with torch.no_grad():
-            features, frames = log_mel_filterbank(
-                inputs, lengths, self.spec.sample_rate_hz, self.bands
-            )
-            features = self.normalisation(features, frames)  # (B, F, bands)
-            if self.training:
-                features = spec_augment(features, frames, self.augmentation)
-        return self.encode(features, frames)
+        return self.encode(*self.frontend(inputs, lengths))
+
+    @torch.no_grad()
+    def frontend(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, L) -> normalised features (B, F, bands), augmented in training; (B,)."""
+        features, frames = log_mel_filterbank(inputs, lengths, self.spec.sample_rate_hz, self.bands)
+        features = self.normalisation(features, frames)
+        if self.training:
+            features = spec_augment(features, frames, self.augmentation)
+        return features, frames
 
     def encode(self, features: Tensor, lengths: Tensor) -> Memory:
         """Encode features (B, F, bands), normalised and zero in padding, of these lengths (B,).

@@ -1,0 +1,132 @@
+"""A model over a padded batch, for a GPU: no shape depends on a value, so a graph can hold it.
+
+On a CPU rows leave the loop when their target ends (``unroll.py``). On a GPU that costs more than
+it saves: here every row takes all T steps, and features are read off where targets are real. Rows,
+steps and slots are rounded up, so that a few shapes serve a whole training.
+
+Letters: B rows, T target steps, S slots, each rounded up; M real target tokens, E embedding,
+F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from multiattn.engine.batch import Packing, Targets, rounded_up
+from multiattn.engine.fast import input_feeding, parallel
+from multiattn.engine.fast.graphs import Captured
+from multiattn.engine.fast.recording import Function
+from multiattn.engine.fast.unroll import unroll_step_by_step
+from multiattn.engine.layouts import Grid
+from multiattn.engine.memory import Memory
+from multiattn.engine.trees import first_rows, leaves, tree_map, with_leaves
+from multiattn.symbols import PAD
+
+
+def encode_batch(
+    encode: Function,
+    captured: Captured,
+    encoder: nn.Module,
+    values: Tensor,
+    lengths: Tensor,
+    key: str,
+) -> Memory:
+    """The same as ``encode(values, lengths)``, which uses the parameters of ``encoder``.
+
+    values: (R, …); lengths: (R,). Rows are rounded up, with inputs of length 1, unless the encoder
+    has buffers, which may be statistics of what it has seen.
+    """
+    count, stateful = len(values), any(True for _ in encoder.buffers())
+    extra = 0 if stateful else rounded_up(count) - count
+    if extra:
+        values = F.pad(values, [0] * (2 * values.dim() - 1) + [extra])
+        lengths = F.pad(lengths, (0, extra), value=1)
+    memory: Memory = captured(encode, (values, lengths), encoder, key)
+    return first_rows(memory, count) if extra else memory
+
+
+class Unrolled(NamedTuple):
+    """Features (M, F), embedded words (M, E) and per source weights (M, S); unasked ones empty."""
+
+    features: Tensor
+    embedded: Tensor
+    weights: dict[str, Tensor]
+
+
+def unroll_batch(
+    decoder: Any,
+    captured: Captured,
+    targets: Targets,
+    packing: Packing,
+    memories: Mapping[str, Memory],
+    with_weights: bool,
+) -> Unrolled:
+    """Unroll the decoder over a whole batch, in the order of ``packing``."""
+    batch_size, steps = len(targets.tokens), len(packing.counts)
+    rows, columns = rounded_up(batch_size), rounded_up(steps)
+    words = F.pad(
+        targets.inputs()[:, :steps], (0, columns - steps, 0, rows - batch_size), value=PAD
+    )
+    lengths = F.pad(targets.lengths, (0, rows - batch_size))
+    padded = {name: _padded(memory, rows) for name, memory in memories.items()}
+
+    def run(words: Tensor, lengths: Tensor, *parts: Tensor) -> Any:
+        given = with_leaves(padded, parts)
+        shared, state = decoder.begin(given, rows)
+        embedded = decoder.dropout(decoder.embedding(words.t()))  # (T, B, E)
+        features, weights = unroll_padded(decoder.recurrence, embedded, lengths, state, shared.keys)
+        return features, embedded, weights if with_weights else {}
+
+    layouts = tuple((name, repr(memory.layout)) for name, memory in padded.items())
+    inputs = [words, lengths, *leaves(padded)]
+    features, embedded, weights = captured(run, inputs, decoder, (layouts, with_weights))
+    at = packing.steps * rows + packing.rows  # (M,)
+    return Unrolled(
+        features.flatten(0, 1).index_select(0, at),
+        embedded.flatten(0, 1).index_select(0, at),
+        {
+            name: leaf.flatten(0, 1).index_select(0, at)[:, : memories[name].mask.size(1)]
+            for name, leaf in weights.items()
+        },
+    )
+
+
+def _padded(memory: Memory, rows: int) -> Memory:
+    """Round up rows and slots. A grid has as many slots in every batch as it is."""
+    count, slots = memory.mask.shape
+    extra = 0 if isinstance(memory.layout, Grid) else rounded_up(slots) - slots
+    # Which slots can be copied is asked after the loop.
+    memory = replace(memory, symbols=None)
+
+    def grow(leaf: Tensor) -> Tensor:
+        along_slots = leaf is not memory.summary
+        sides = [0] * (2 * (leaf.dim() - 2)) + [0, extra if along_slots else 0, 0, rows - count]
+        return F.pad(leaf, sides) if any(sides) else leaf
+
+    grown: Memory = tree_map(grow, memory)
+    return grown
+
+
+def unroll_padded(
+    recurrence: Any, embedded: Tensor, lengths: Tensor, state: Any, keys: Any
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """As ``unroll_step_by_step``, by the fastest path: (T, B, E) -> (T, B, F), weights (T, B, S).
+
+    What a row gives from its length (B,) on is not defined, but finite.
+    """
+    steps, rows, _ = embedded.shape
+    counts = (rows,) * steps
+    if parallel.applies(recurrence, counts, keys):
+        return parallel.unroll_padded(recurrence, embedded, state, keys)
+    path = unroll_step_by_step
+    if input_feeding.captures(recurrence, embedded):
+        path = input_feeding.unroll
+    features, weights = path(recurrence, embedded.flatten(0, 1), counts, state, keys)
+    return features.view(steps, rows, -1), {
+        name: leaf.view(steps, rows, -1) for name, leaf in weights.items()
+    }
