@@ -138,7 +138,7 @@ class CrossEntropy:
             label_smoothing=self.label_smoothing,
             reduction="sum",
         )
-        return total, total.new_tensor(len(gold))
+        return total, total.new_full((), len(gold))
 
 
 class Coverage:
@@ -158,7 +158,7 @@ class Coverage:
             weights = at_least_float32(kept)  # (B, T, S)
             before = weights.cumsum(1) - weights
             total = total + torch.minimum(weights, before).sum()
-        return total, total.new_tensor(len(output.rows))
+        return total, total.new_full((), len(output.rows))
 
 
 class DoublyStochastic:
@@ -182,7 +182,7 @@ class DoublyStochastic:
         for name, weights in output.kept["weights"].items():  # (B, T, S)
             missed = (1 - at_least_float32(weights).sum(1)) * memories[name].mask  # (B, S)
             total = total + missed.square().sum()
-        return total, total.new_tensor(len(batch.ids))
+        return total, total.new_full((), len(batch.ids))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class SelfCritical:
             raise RuntimeError("expected prepare() before the first loss")
         setup, decoder = self._setup, model.decoder
         like = at_least_float32(next(iter(memories.values())).values)
-        count = like.new_tensor(batch.size)
+        count = like.new_full((), batch.size)
         with evaluation_mode(decoder):
             search = MemorySearch(decoder, memories, batch.ids)
             greedy = search(setup.greedy)

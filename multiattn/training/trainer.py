@@ -199,7 +199,7 @@ class Trainer:
         self.adam.step()
         self.adam.zero_grad()
         tokens = [target_tokens(batch) for batch in batches if batch is not None]
-        totals = self._total(torch.cat([sums, counted, sums.new_tensor([sum(tokens)])]))
+        totals = self._total(torch.cat([sums, counted, sums.new_full((1,), sum(tokens))]))
         self.window.add(totals, norm.to(sums))
         if number == 1 and counts is not None:
             self._check_counts(counts, totals[len(sums) : -1])
