@@ -127,8 +127,10 @@ class Captured:
         module: nn.Module,
         parameters: Sequence[nn.Parameter],
     ) -> Recording | None:
+        device = inputs[0].device
         try:
-            with _undone(module, inputs[0].device):
+            # A backward runs without autocast; the forward turns it on for itself.
+            with _undone(module, device), torch.autocast(device.type, enabled=False):
                 return record(function, inputs, parameters, self._buffers, self.recorder)
         except torch.OutOfMemoryError:
             self._met.clear()

@@ -6,7 +6,9 @@ by all shapes, and so is the memory for what lies between (a pool).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,15 +48,10 @@ class CUDARecorder:
         if self._stream is None:
             self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self._pool = torch.cuda.graph_pool_handle()
-        mode = torch.cuda.get_sync_debug_mode()
         self._stream.wait_stream(torch.cuda.current_stream())
-        try:
-            torch.cuda.set_sync_debug_mode("error")
-            with torch.cuda.stream(self._stream):
-                function()
-        finally:
-            torch.cuda.set_sync_debug_mode(mode)
-            torch.cuda.current_stream().wait_stream(self._stream)
+        with _reading_back_refused(), torch.cuda.stream(self._stream):
+            function()
+        torch.cuda.current_stream().wait_stream(self._stream)
 
     def record(self, function: Callable[[], None]) -> Replay:
         graph = torch.cuda.CUDAGraph()
@@ -64,6 +61,19 @@ class CUDARecorder:
         ):
             function()
         return graph.replay
+
+
+@contextmanager
+def _reading_back_refused() -> Iterator[None]:
+    """Raise RuntimeError where the host would wait for the device."""
+    mode = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 class Buffers:

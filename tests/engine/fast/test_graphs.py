@@ -180,3 +180,23 @@ def test_a_copy_of_a_model_starts_without_recordings():
         results(part, lambda *each: part.captured(part, each, part), given())
     assert part.captured.recordings
     assert not copy.deepcopy(part).captured.recordings
+
+
+def test_under_autocast_a_recording_gives_what_the_function_gives():
+    part, recorder = Part().float(), Replaying()
+    captured = Captured("part", recorder)
+
+    def under_autocast(run):
+        def rounded(*inputs):
+            with torch.autocast("cpu", torch.bfloat16):
+                return run(*inputs)
+
+        return rounded
+
+    quick = under_autocast(lambda *each: captured(part, each, part))
+    for call in range(4):
+        inputs = torch.randn(4, 3, dtype=torch.float32, requires_grad=True), torch.arange(4)
+        found = results(part, quick, inputs, call)
+        assert found[0].dtype == torch.bfloat16
+        same(found, results(part, under_autocast(part), inputs, call))
+    assert recorder.replayed
