@@ -62,7 +62,10 @@ LONG_SIGNATURES = {
     "FilterbankBiLSTM.__init__",
     "CNNGrid.__init__",
     "InputFeedingLoop.forward",
+    "TritonLoop.forward",
 }
+# A Triton kernel has a parameter per tensor and per size.
+KERNELS = "multiattn/engine/fast/triton_kernels.py"
 # A command has a parameter per option.
 COMMANDS = {"run", "train", "evaluate", "predict"}
 
@@ -248,6 +251,7 @@ def test_no_function_takes_more_than_eight_parameters() -> None:
         for path in python_files(CORE, *PLUGIN_PACKAGES)
         for name, count in parameter_counts(path)
         if count > PARAMETERS
+        and path != ROOT / KERNELS
         and name not in LONG_SIGNATURES
         and not (path.parent == CORE / "cli" and name in COMMANDS)
     ]
