@@ -9,6 +9,7 @@ Letters: B batch, S slots, D width, H width of one direction.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,10 +34,30 @@ def bidirectional(values: Tensor, lengths: Tensor, ahead: nn.LSTM, back: nn.LSTM
     """
     mask = length_mask(lengths, values.shape[1])  # (B, S)
     turned = _reversal(mask, lengths)  # (B, S)
-    forwards, _ = ahead(values)  # (B, S, H)
-    backwards, _ = back(_reverse(values, turned))
-    both = torch.cat([forwards, _reverse(backwards, turned)], 2)  # (B, S, 2H)
+
+    def backwards() -> Tensor:
+        return _reverse(back(_reverse(values, turned))[0], turned)
+
+    both = torch.cat(_side_by_side(lambda: ahead(values)[0], backwards), 2)  # (B, S, 2H)
     return both.masked_fill(~mask.unsqueeze(2), 0.0)
+
+
+def _side_by_side(one: Callable[[], Tensor], other: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+    """Compute both; in a CUDA graph as branches that run at the same time, backward too."""
+    if not (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()):
+        return one(), other()
+    main, side = torch.cuda.current_stream(), _side_stream()
+    side.wait_stream(main)
+    with torch.cuda.stream(side):
+        second = other()
+    first = one()
+    main.wait_stream(side)
+    return first, second
+
+
+@functools.cache
+def _side_stream() -> torch.cuda.Stream:
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
 
 def final_states(values: Tensor, lengths: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.engine.batch import Packing, Targets, rounded_up
-from multiattn.engine.fast import input_feeding, parallel
+from multiattn.engine.fast import input_feeding, parallel, triton_loop
 from multiattn.engine.fast.graphs import Captured
 from multiattn.engine.fast.recording import Function
 from multiattn.engine.fast.unroll import unroll_step_by_step
@@ -119,6 +119,8 @@ def unroll_padded(
 
     What a row gives from its length (B,) on is not defined, but finite.
     """
+    if triton_loop.applies(recurrence, keys):
+        return triton_loop.unroll(recurrence, embedded, lengths, state, keys)
     steps, rows, _ = embedded.shape
     counts = (rows,) * steps
     if parallel.applies(recurrence, counts, keys):

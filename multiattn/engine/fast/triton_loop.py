@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 
 from multiattn.engine.attention import Additive, Keys
 from multiattn.engine.attention_wrappers import without_gate
-from multiattn.engine.fusion import Concat
+from multiattn.engine.fast.input_feeding import has_one_attention
 from multiattn.engine.recurrence import InputFeeding, State
 
 GATE_COLUMNS = 8
@@ -39,12 +39,7 @@ WIDTH_DIVISOR = 16
 
 def applies(recurrence: Any, keys: Any) -> bool:
     """Whether this path applies: one layer, one additive source, widths of 16, a device for it."""
-    if not (
-        type(recurrence) is InputFeeding
-        and recurrence.layers == 1
-        and type(recurrence.fusion) is Concat
-        and len(recurrence.fusion.attentions) == 1
-    ):
+    if not has_one_attention(recurrence):
         return False
     ((source, attention),) = recurrence.fusion.attentions.items()
     memory = keys.sources[source]
