@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from multiattn.data.batch_plan import Costs, Lengths, Step
+from multiattn.engine.batch import rounded_up
 from multiattn.errors import shown
 
 TARGET = "target"
@@ -52,6 +54,20 @@ def costliest_steps(costs: Costs, steps: Sequence[Step]) -> dict[Step, str]:
         sizes = [padded_size(costs, step, *sides) for step in steps]
         found.setdefault(steps[int(np.argmax(sizes))], []).append(" × ".join(sides))
     return {step: ", ".join(names) for step, names in found.items()}
+
+
+def batch_shapes(costs: Costs, steps: Sequence[Step]) -> Counter[tuple[int, ...]]:
+    """How often each shape of a batch occurs on a GPU: examples, target steps, length per source.
+
+    Each is rounded up to its bucket.
+    """
+    shapes: Counter[tuple[int, ...]] = Counter()
+    for shard in (shard for step in steps for shard in step.shards if shard):
+        longest = (
+            int(_lengths(costs, side)[list(shard)].max()) for side in (TARGET, *costs.sources)
+        )
+        shapes[tuple(map(rounded_up, (len(shard), *longest)))] += 1
+    return shapes
 
 
 def padded_size(costs: Costs, step: Step, *sides: str) -> int:

@@ -10,12 +10,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from multiattn.data.batch_plan import Plan, Step
+from multiattn.data.batch_plan import Costs, Plan, Step
 from multiattn.data.corpus import open_corpus
 from multiattn.data.dataset import Dataset
 from multiattn.data.features.cache import source_values
 from multiattn.data.splits import Splits
-from multiattn.data.step_costs import costliest_steps, padded_size
+from multiattn.data.step_costs import batch_shapes, costliest_steps, padded_size
 from multiattn.data.text_forms import form_warnings
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.recipe.loading import dump_recipe
@@ -59,13 +59,16 @@ def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterat
     yield from (f"warning: {warning}" for warning in setup.outlier_warnings(splits.names))
     steps = Plan(setup.train.costs, settings.training, seed=settings.seed).steps(0)
     yield plan_line(setup.train, steps)
+    yield from device_lines(accelerator.device, setup.train.costs, steps)
     costliest = costliest_steps(setup.train.costs, steps)
     losses = accelerator.prepare(Losses(setup.model, setup.objectives))
+    passes = 3 if accelerator.device.type == "cuda" else 1  # as it is, captured, replayed
     for step, batches in setup.train.batches(costliest):
         for batch in batches:
             if batch is not None:
                 with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-                    losses(batch.to(accelerator.device))[0].sum().backward()
+                    for _ in range(passes):
+                        losses(batch.to(accelerator.device))[0].sum().backward()
                 size = f"largest step by {costliest[step]}"
                 yield f"forward and backward pass, {size}: {batch.describe()}"
         losses.zero_grad()
@@ -91,10 +94,25 @@ def plan_line(data: Dataset, steps: list[Step]) -> str:
     )
 
 
+def device_lines(device: torch.device, costs: Costs, steps: list[Step]) -> Iterator[str]:
+    """A GPU and its memory, and the shapes of an epoch's batches, each of which becomes a graph."""
+    if device.type != "cuda":
+        return
+    properties = torch.cuda.get_device_properties(device)
+    yield f"device: {properties.name} with {properties.total_memory / 2**30:.0f} GiB"
+    shapes = batch_shapes(costs, steps)
+    common = ", ".join(
+        f"{' × '.join(map(str, shape))} ({count})" for shape, count in shapes.most_common(3)
+    )
+    sides = " × ".join(["examples", "target", *costs.sources])
+    yield f"CUDA graphs: {len(shapes)} shapes of batches in an epoch; the most common: {common}"
+    yield f"  ({sides}, rounded up)"
+
+
 def peak_bytes(device: torch.device) -> int:
     """The peak memory of this process in bytes: on a CUDA device, otherwise in main memory."""
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+        return int(torch.cuda.max_memory_reserved(device))  # the memory of graphs included
     if sys.platform == "win32":
         import psutil
 

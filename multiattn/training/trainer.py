@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +38,7 @@ from multiattn.run_folder import RunFolder
 from multiattn.seeds import derive
 from multiattn.training import checkpoint
 from multiattn.training.checkpoint import Progress
+from multiattn.training.gpu_use import measure_gpu_use
 from multiattn.training.loss import Losses, Window
 from multiattn.training.objectives import WeightedObjective
 from multiattn.training.optimizer import (
@@ -47,6 +49,7 @@ from multiattn.training.optimizer import (
     set_learning_rate,
 )
 
+GPU_MEASURED_AT = 200  # steps
 OUT_OF_MEMORY_REMEDY = (
     "lower training.batch_tokens, or raise training.accumulate to cut steps into more parts"
 )
@@ -152,7 +155,7 @@ class Trainer:
         self.job.model.train()  # for encoders that keep frozen parts in evaluation mode
         clock = time.perf_counter()
         for step, batches in self._batches():
-            self._train(self.progress.step + 1, batches)
+            self._take(self.progress.step + 1, batches)
             elapsed = time.perf_counter() - clock
             self.progress = replace(
                 self.progress,
@@ -171,6 +174,15 @@ class Trainer:
         plan = Plan(self.job.data.costs, self.settings, seed=seed, world=world)
         steps, workers = plan.follow(self.progress.position), self.settings.workers
         return self.job.data.batches(steps, rank=rank, workers=workers)
+
+    def _take(self, number: int, batches: Sequence[Batch | None]) -> None:
+        """Take a step; say once how it uses the GPU, when most shapes of batches are captured."""
+        device = self.accelerator.device
+        if device.type == "cuda" and number == GPU_MEASURED_AT:
+            use = measure_gpu_use(partial(self._train, number, batches), device)
+            self.log.write("gpu", number, use)
+        else:
+            self._train(number, batches)
 
     def _train(self, number: int, batches: Sequence[Batch | None]) -> None:
         """One optimiser step, with the gradient of Σ_k weight_k · global sum_k / global count_k."""

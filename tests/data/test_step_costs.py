@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from multiattn.data.batch_plan import Costs, Plan, Position, Step
-from multiattn.data.step_costs import costliest_steps, outlier_warnings, padded_size
+from multiattn.data.step_costs import (
+    batch_shapes,
+    costliest_steps,
+    outlier_warnings,
+    padded_size,
+)
 from multiattn.recipe.settings import TrainingSettings
 
 
@@ -34,6 +39,12 @@ def test_shards_are_padded_each_to_its_own_longest():
     step = step_of(0, (0,), (1, 2), ())
     assert padded_size(costs, step, "target") == 9 + 2 * 3
     assert padded_size(costs, step, "english", "target") == 4 * 9 + 2 * 10 * 3
+
+
+def test_shapes_of_batches_are_rounded_up_and_counted():
+    costs = costs_of([9, 2, 3, 10], english=[4, 41, 6, 5])
+    steps = [step_of(0, (0,), (3,)), step_of(1, (1, 2), ())]
+    assert batch_shapes(costs, steps) == {(4, 12, 4): 1, (4, 12, 8): 1, (4, 4, 44): 1}
 
 
 def test_a_source_of_30_000_words_is_in_a_costliest_step_and_named_with_the_bound_to_set():
