@@ -128,6 +128,7 @@ class Trainer:
         restored = checkpoint.load(job.run, job.model)
         self.losses: Any
         self.losses, self.adam = accelerator.prepare(Losses(job.model, job.objectives), adam)
+        self.parameters = list(self.losses.parameters())
         weights = [part.weight for part in job.objectives]
         self.weights = torch.tensor(weights, device=accelerator.device)  # (K,)
         self.window = Window([part.name for part in job.objectives], self.weights)
@@ -206,7 +207,7 @@ class Trainer:
             sums += part.detach()
             counted += part_counts
         norm = self.accelerator.clip_grad_norm_(
-            self.losses.parameters(), self.settings.clip_norm or math.inf
+            self.parameters, self.settings.clip_norm or math.inf
         )
         self.adam.step()
         self.adam.zero_grad()

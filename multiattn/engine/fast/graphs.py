@@ -52,6 +52,7 @@ class Captured:
         self.recorder: Recorder = CUDARecorder() if recorder is None else recorder
         self.recordings: OrderedDict[Any, Recording] = OrderedDict()
         self._met: set[Any] = set()
+        self._parameters: list[nn.Parameter] | None = None  # the module's, found once
         self._buffers = Buffers()
         self._in_flight: Any = None  # a weak reference to the call whose backward is still to come
 
@@ -70,6 +71,7 @@ class Captured:
     ) -> Any:
         """The same as ``function(*inputs)``, which uses the parameters of ``module``.
 
+        The module is the same in every call, and so are its parameters; their values may change.
         key: whatever else the function depends on; of the inputs it may depend on shapes alone.
         """
         device = inputs[0].device
@@ -78,7 +80,9 @@ class Captured:
         function = _with_casts_of_its_own(function, device.type)
         if self.refused or self._busy() or not (torch.is_grad_enabled() and module.training):
             return function(*inputs)
-        parameters = [each for each in module.parameters() if each.requires_grad]
+        if self._parameters is None:
+            self._parameters = list(module.parameters())
+        parameters = [each for each in self._parameters if each.requires_grad]
         recording = self._recording(function, inputs, module, parameters, key)
         if recording is None:
             return function(*inputs)

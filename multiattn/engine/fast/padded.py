@@ -24,6 +24,7 @@ from multiattn.engine.fast.recording import Function
 from multiattn.engine.fast.unroll import unroll_step_by_step
 from multiattn.engine.layouts import Grid
 from multiattn.engine.memory import Memory
+from multiattn.engine.output_layer import Linear
 from multiattn.engine.trees import first_rows, leaves, tree_map, with_leaves
 from multiattn.symbols import PAD
 
@@ -51,7 +52,10 @@ def encode_batch(
 
 
 class Unrolled(NamedTuple):
-    """Features (M, F), embedded words (M, E) and per source weights (M, S); unasked ones empty."""
+    """Features (M, F), embedded words (M, E) and per source weights (M, S).
+
+    Words that the output does not read have no columns, weights that nobody asks for no sources.
+    """
 
     features: Tensor
     embedded: Tensor
@@ -73,6 +77,7 @@ def unroll_batch(
         targets.inputs()[:, :steps], (0, columns - steps, 0, rows - batch_size), value=PAD
     )
     lengths = F.pad(targets.lengths, (0, rows - batch_size))
+    reads_words = type(decoder.output) is not Linear
     padded = {name: _padded(memory, rows) for name, memory in memories.items()}
 
     def run(words: Tensor, lengths: Tensor, *parts: Tensor) -> Any:
@@ -80,7 +85,8 @@ def unroll_batch(
         shared, state = decoder.begin(given, rows)
         embedded = decoder.dropout(decoder.embedding(words.t()))  # (T, B, E)
         features, weights = unroll_padded(decoder.recurrence, embedded, lengths, state, shared.keys)
-        return features, embedded, weights if with_weights else {}
+        words = embedded if reads_words else embedded.new_empty(*embedded.shape[:2], 0)
+        return features, words, weights if with_weights else {}
 
     layouts = tuple((name, repr(memory.layout)) for name, memory in padded.items())
     inputs = [words, lengths, *leaves(padded)]
