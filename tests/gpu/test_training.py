@@ -96,7 +96,8 @@ def run(out: Path, *settings: str) -> tuple[bytes, list[dict[str, object]]]:
     common = ["validation_limit=20", "validate_every=20", "checkpoint_every=20", "log_every=10"]
     overrides = [f"training.{each}" for each in (*common, "schedule=constant", *settings)]
     command = [sys.executable, "-m", "multiattn", "run", "translation", "--out", str(out)]
-    done = subprocess.run([*command, *overrides], capture_output=True, text=True, check=False)
+    options = [part for each in overrides for part in ("--set", each)]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     times = {"seconds", "tokens_per_second"}
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
