@@ -21,11 +21,12 @@ CORE = ROOT / "multiattn"
 SKELETONS = CORE / "cli" / "skeletons"
 PLUGIN_PACKAGES = sorted(ROOT.glob("plugins/*/multiattn_*"))
 
+BASE = "errors seeds symbols unicode files run_folder progress stop_signals"
 RANKS: dict[str, int] = {
     package: rank
     for rank, packages in enumerate(
         (
-            ("errors", "seeds", "symbols", "unicode", "files", "run_folder", "progress"),
+            BASE.split(),
             ("registry",),
             ("recipe", "engine"),
             ("data", "scoring"),

@@ -5,7 +5,9 @@ The work is done in `multiattn.runs.train`, `multiattn.runs.evaluate` and `multi
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from multiattn.registry.host import Host
     from multiattn.run_folder import RunFolder
     from multiattn.runs.start import RunRequest
+    from multiattn.stop_signals import Stopped
 
 T = TypeVar("T")
 
@@ -228,12 +231,29 @@ def _start(
 
 
 def _continuable(work: Callable[[], T]) -> T:
-    """On an interrupt, say that the run can be resumed; exit code 130, as shells expect."""
-    try:
-        return work()
-    except KeyboardInterrupt:
-        echo("interrupted; the same command continues from the last checkpoint", err=True)
-        raise click.exceptions.Exit(130) from None
+    """On an interrupt or a signal to stop, say that the run can be resumed.
+
+    The exit code is 128 and the number of the signal, as shells expect.
+    """
+    from multiattn import stop_signals
+
+    with stop_signals.heeded():
+        try:
+            return work()
+        except KeyboardInterrupt:
+            echo("interrupted; the same command continues from the last checkpoint", err=True)
+            raise click.exceptions.Exit(128 + signal.SIGINT) from None
+        except stop_signals.Stopped as stopped:
+            if os.environ.get("RANK", "0") == "0":
+                echo(_stopped(stopped), err=True)
+            raise click.exceptions.Exit(128 + stopped.signal_number) from None
+
+
+def _stopped(stopped: Stopped) -> str:
+    name, step = signal.Signals(stopped.signal_number).name, stopped.step
+    if step is None:
+        return f"stopped by {name}; the same command continues from the last checkpoint"
+    return f"stopped by {name} after step {step}; the same command continues from this step"
 
 
 def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:

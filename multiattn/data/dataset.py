@@ -30,6 +30,7 @@ from multiattn.engine.batch import Batch
 from multiattn.errors import UserError, shown
 from multiattn.progress import track
 from multiattn.recipe.settings import TrainingSettings
+from multiattn.stop_signals import leave_to_parent
 
 # Takes a row, its target's ids and its sources' sizes; raises UserError if the row is unusable.
 RowCheck = Callable[[Row, Sequence[int], Mapping[str, int]], None]
@@ -201,6 +202,7 @@ def _load_in_order(
         batch_size=None,
         sampler=given,
         num_workers=workers,
+        worker_init_fn=_leave_signals_to_parent,
         collate_fn=_identity,
         pin_memory=torch.cuda.is_available(),
         # By default a loader draws a number from the global generator, which dropout uses.
@@ -210,6 +212,10 @@ def _load_in_order(
         if isinstance(made, UserError):
             raise made
         yield made
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    leave_to_parent()
 
 
 def _identity(made: object) -> object:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,15 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
 
+from multiattn import stop_signals
 from multiattn.data.dataset import Dataset
 from multiattn.data.rows import Row
-from multiattn.engine.batch import out_of_memory_as_user_error, require_targets
+from multiattn.engine.batch import Batch, out_of_memory_as_user_error, require_targets
 from multiattn.progress import progress_bar
 from multiattn.scoring.evaluator import DecodedExample, Evaluator
 from multiattn.scoring.perplexity import Perplexity
 from multiattn.search.sequence_generator import SequenceGenerator
+from multiattn.stop_signals import Stopped
 from multiattn.training.loss import Losses, finite
 
 OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam"
@@ -27,7 +30,10 @@ OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam"
 def decode(
     generator: SequenceGenerator, data: Dataset, accelerator: Accelerator
 ) -> list[DecodedExample]:
-    """Decode every example; the result is in the order of the split, whole on every process."""
+    """Decode every example; the result is in the order of the split, whole on every process.
+
+    Raises Stopped, on every process, if a signal has asked any of them to stop.
+    """
     generator.refresh()
     own: list[tuple[str, tuple[str, ...], tuple[float, ...]]] = []
     batches = data.sweep(
@@ -36,14 +42,14 @@ def decode(
         world=accelerator.num_processes,
     )
     with progress_bar("decoding", math.ceil(len(data.rows) / accelerator.num_processes)) as bar:
-        for batch in batches:
+        for batch in _until_stopped(batches):
             with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
                 outputs = generator(batch.to(accelerator.device))
             for example_id, n_best in zip(batch.ids, outputs, strict=True):
                 texts, scores = map(generator.text, n_best), (each.score for each in n_best)
                 own.append((example_id, tuple(texts), tuple(scores)))
             bar.advance(batch.size)
-    by_id = {example_id: (texts, scores) for example_id, texts, scores in gather_object(own)}
+    by_id = {example_id: (texts, scores) for example_id, texts, scores in _gather(own)}
     _check_complete(data.rows, by_id)
     return [DecodedExample(row.id, *by_id[row.id], row.targets) for row in data.rows]
 
@@ -51,24 +57,44 @@ def decode(
 def measure(
     losses: Losses, data: Dataset, batch_size: int, accelerator: Accelerator
 ) -> tuple[float, NDArray[np.float64]]:
-    """The weighted objectives, and negative log-likelihood and tokens of every row (n, 2)."""
+    """The weighted objectives, and negative log-likelihood and tokens of every row (n, 2).
+
+    Raises Stopped as ``decode`` does.
+    """
     own: list[tuple[str, float, int]] = []
     sums = torch.zeros(2, len(losses.objectives), dtype=torch.float64)  # sums, counts
     rank, world = accelerator.process_index, accelerator.num_processes
     with progress_bar("measuring the loss", math.ceil(len(data.rows) / world)) as bar:
-        for batch in data.sweep(batch_size, rank=rank, world=world):
+        for batch in _until_stopped(data.sweep(batch_size, rank=rank, world=world)):
             with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
                 *totals, nll = losses.measure(batch.to(accelerator.device))
             sums += torch.stack(totals).double().cpu()
             lengths = require_targets(batch).lengths.tolist()
             own += zip(batch.ids, nll.tolist(), lengths, strict=True)
             bar.advance(batch.size)
-    sums = torch.stack(gather_object([sums])).sum(0)
-    by_id = {example_id: (nll, tokens) for example_id, nll, tokens in gather_object(own)}
+    sums = torch.stack(_gather([sums])).sum(0)
+    by_id = {example_id: (nll, tokens) for example_id, nll, tokens in _gather(own)}
     _check_complete(data.rows, by_id)
     weights = torch.tensor([weighted.weight for weighted in losses.objectives]).double()
     loss = float((weights * sums[0] / sums[1].clamp(min=1)).sum())
     return loss, np.array([by_id[row.id] for row in data.rows], dtype=np.float64)
+
+
+def _until_stopped(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches up to the one in hand when a signal asks this process to stop."""
+    for batch in batches:
+        yield batch
+        if stop_signals.requested():
+            return
+
+
+def _gather(own: list[Any]) -> list[Any]:
+    """The entries of all processes. Raises Stopped on each if a signal has asked any to stop."""
+    signal = max(gather_object([stop_signals.requested()]))
+    if signal:
+        raise Stopped(signal)
+    gathered: list[Any] = gather_object(own)
+    return gathered
 
 
 def _check_complete(rows: Sequence[Row], by_id: Mapping[str, object]) -> None:

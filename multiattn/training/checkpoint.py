@@ -37,6 +37,7 @@ class Progress:
     waited: validations since the best score.
     log_bytes: the length of the log, which is truncated to it on resume.
     seconds: time spent training, validation not counted.
+    reported: whether the validation that is due after the step, and the end of an epoch, are done.
     """
 
     step: int = 0
@@ -45,6 +46,7 @@ class Progress:
     waited: int = 0
     log_bytes: int = 0
     seconds: float = 0.0
+    reported: bool = True
 
 
 def rank_checkpoints(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from numpy.typing import NDArray
 from torch import Tensor
 
+from multiattn import stop_signals
 from multiattn.data.batch_plan import Plan, Step
 from multiattn.data.dataset import Dataset
 from multiattn.engine.batch import Batch, out_of_memory_as_user_error, target_tokens
@@ -36,6 +37,7 @@ from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.run_folder import RunFolder
 from multiattn.seeds import derive
+from multiattn.stop_signals import Stopped
 from multiattn.training import checkpoint
 from multiattn.training.checkpoint import Progress
 from multiattn.training.gpu_use import measure_gpu_use
@@ -48,6 +50,7 @@ from multiattn.training.optimizer import (
     sampling_rate,
     set_learning_rate,
 )
+from multiattn.training.stop_agreement import StopAgreement
 
 GPU_MEASURED_AT = 200  # steps
 OUT_OF_MEMORY_REMEDY = (
@@ -150,10 +153,19 @@ class Trainer:
         return self.progress.step >= self.settings.steps or not patient
 
     def run(self) -> None:
-        """Train to the end. Raises UserError when memory runs out or the loss is not finite."""
-        if self.finished:
-            return
+        """Train to the end, or until a signal asks to stop, and save a checkpoint.
+
+        Raises UserError when memory runs out or the loss is not finite, Stopped after a signal.
+        """
+        with stop_signals.deferred():
+            if not self.progress.reported:
+                self._report()
+            if not self.finished:
+                self._train_to_the_end()
+
+    def _train_to_the_end(self) -> None:
         self.job.model.train()  # for encoders that keep frozen parts in evaluation mode
+        stop = StopAgreement(self.accelerator)
         clock = time.perf_counter()
         for step, batches in self._batches():
             self._take(self.progress.step + 1, batches)
@@ -164,7 +176,9 @@ class Trainer:
                 position=step.after,
                 seconds=self.progress.seconds + elapsed,
             )
-            self._report(step)
+            if self._due(self.settings.log_every):
+                self._log_window(step.position.epoch)
+            self._report(stop.signal())
             if self.finished:
                 return
             clock = time.perf_counter()
@@ -238,17 +252,31 @@ class Trainer:
                     "set training.accumulate=1"
                 )
 
-    def _report(self, step: Step) -> None:
-        """Do what is due after a step: log, validate, save a checkpoint, report an epoch."""
-        if self._due(self.settings.log_every):
-            self._log_window(step.position.epoch)
+    def _report(self, signal: int = 0) -> None:
+        """Do what is due after a step: validate, save a checkpoint, report an epoch.
+
+        After a signal, or if one stops the validation, that is left to the run that continues.
+        """
+        ended = self.progress.position.step == 0  # the next step is the first of its epoch
+        epoch = self.progress.position.epoch - ended
         validated = self._due(self.settings.validate_every)
+        if signal:
+            self._stop(signal)
         if validated:
-            self._validate(step.position.epoch)
+            try:
+                self._validate(epoch)
+            except Stopped as stopped:
+                self._stop(stopped.signal_number)
+        self.progress = replace(self.progress, reported=True)
         if validated or self._due(self.settings.checkpoint_every):
             self._save()
-        if step.after.epoch > step.position.epoch:
-            self.job.epoch_finished(step.position.epoch, self.figures)
+        if ended:
+            self.job.epoch_finished(epoch, self.figures)
+
+    def _stop(self, signal: int) -> NoReturn:
+        self.progress = replace(self.progress, reported=False)
+        self._save()
+        raise Stopped(signal, self.progress.step)
 
     def _due(self, every: int) -> bool:
         return self.progress.step % every == 0 or self.progress.step == self.settings.steps
