@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import parse_flag_from_env
 from numpy.typing import NDArray
 
 from multiattn.data.collation import Collator, ObjectReader
@@ -293,7 +294,8 @@ def load(
     """Load a run folder for prediction.
 
     overrides: ``("search.beam=1",)``, checked like the recipe. device: by default the first
-    accelerator available. Raises UserError for a folder without a complete run.
+    accelerator available, or the CPU where ACCELERATE_USE_CPU=1 asks for it. Raises UserError for a
+    folder without a complete run.
     """
     if isinstance(overrides, str):
         given = shown(overrides)
@@ -303,6 +305,8 @@ def load(
 
 
 def _default_device() -> torch.device:
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+        return torch.device("cpu")
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 

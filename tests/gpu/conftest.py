@@ -11,3 +11,8 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if str(item.path).startswith(here) and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+@pytest.fixture(autouse=True)
+def _child_processes_train_on_the_gpu(monkeypatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "0")  # the other tests stay on the CPU

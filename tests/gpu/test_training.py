@@ -101,6 +101,7 @@ def run(out: Path, *settings: str) -> tuple[bytes, list[dict[str, object]]]:
     assert done.returncode == 0, done.stderr
     times = {"seconds", "tokens_per_second"}
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert lines[0]["device"] == "cuda"
     rows = [{key: row[key] for key in row if key not in times} for row in lines]
     return (out / "model.safetensors").read_bytes(), [row for row in rows if row["kind"] != "start"]
 

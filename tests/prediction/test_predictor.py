@@ -27,6 +27,14 @@ def load(run, *overrides):
     return multiattn.load(run.path, host=tiny_runs.host(), device="cpu", overrides=overrides)
 
 
+@pytest.mark.parametrize(("wanted", "device"), [("1", "cpu"), ("0", "meta")])
+def test_the_environment_keeps_a_run_on_the_cpu(run, monkeypatch, wanted, device):
+    accelerator = torch.device("meta")  # stands for a GPU
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: accelerator)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", wanted)
+    assert multiattn.load(run.path, host=tiny_runs.host()).device.type == device
+
+
 def test_words_have_times_where_a_plugin_can_tell_them(run):
     prediction = load(run, "search.min_length=4")("abcd")
     timed = prediction.times["letters"]
