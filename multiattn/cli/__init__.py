@@ -24,6 +24,7 @@ from multiattn.cli.recipes import recipes
 from multiattn.cli.run import evaluate, report, run, train
 from multiattn.cli.score import compare, score
 from multiattn.errors import UserError, shown
+from multiattn.registry.libraries import remedy
 
 MISTAKE = 2  # the exit code for user errors, as for an unknown option
 
@@ -48,7 +49,7 @@ class Commands(click.Group):
         try:
             with _harmless_usage_errors():
                 return super().invoke(ctx)
-        except (UserError, OSError) as error:
+        except (UserError, OSError, ImportError) as error:
             mistake = _as_user_error(error)
             if mistake is None:
                 raise
@@ -62,13 +63,20 @@ class Commands(click.Group):
             raise
 
 
-def _as_user_error(error: UserError | OSError) -> UserError | None:
+def _as_user_error(error: UserError | OSError | ImportError) -> UserError | None:
     """The mistake of the user that an error stands for; None if it is another error."""
     if isinstance(error, UserError):
         return error
-    if error.errno != errno.ENAMETOOLONG:
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        path = shown(error.filename)
+        return UserError(f"expected a path, got {path}, a name that no file can have")
+    what_to_do = remedy(error)
+    if not what_to_do:
         return None
-    return UserError(f"expected a path, got {shown(error.filename)}, a name that no file can have")
+    return UserError(
+        f"expected a library that can be imported, got {type(error).__name__}: {error}; "
+        f"{what_to_do}"
+    )
 
 
 @contextmanager

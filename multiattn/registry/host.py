@@ -29,6 +29,7 @@ from multiattn.registry.discovery import (
     find_plugins,
     is_switched_on,
 )
+from multiattn.registry.libraries import remedy
 from multiattn.registry.records import KINDS, Record
 from multiattn.registry.schema import (
     MISSING,
@@ -60,10 +61,12 @@ class Plugin:
 
     @property
     def reason(self) -> str:
-        """Why the plugin is broken, in one line; empty if it is not."""
+        """Why the plugin is broken and what to install, in one line; empty if it is not."""
         if self.error is None:
             return ""
-        return " ".join(f"{type(self.error).__name__}: {self.error}".split())
+        reason = " ".join(f"{type(self.error).__name__}: {self.error}".split())
+        what_to_do = remedy(self.error)
+        return f"{reason}; {what_to_do}" if what_to_do else reason
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,8 @@ class Host:
         except (Exception, SystemExit) as error:
             raise UserError(
                 f"expected {kind} {row.full_name} at {row.record.target}, got "
-                f"{type(error).__name__}: {error}; repair or reinstall {row.distribution}"
+                f"{type(error).__name__}: {error}; "
+                f"{remedy(error) or f'repair or reinstall {row.distribution}'}"
             ) from error
 
     def mistakes(self, kind: str, named: Named, key: str) -> list[Mistake]:

@@ -147,7 +147,8 @@ def test_check_of_a_broken_plugin_names_its_error(install):
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         "FAILED plugin/missing-module/plugin/it_loads: expected missing-module/plugin to load, got "
-        "ModuleNotFoundError: No module named 'a_module_that_nobody_installed'; see `multiattn "
+        "ModuleNotFoundError: No module named 'a_module_that_nobody_installed'; install "
+        "a_module_that_nobody_installed, which missing-module needs; see `multiattn "
         "plugins why missing-module/plugin`",
         "skipped plugin/missing-module/plugin/entry_module_imports_no_torch: not run, as it_loads "
         "fails",
