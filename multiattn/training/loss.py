@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.engine.batch import Batch, require_targets, target_tokens
-from multiattn.engine.decoder import Feeding
+from multiattn.engine.decoder import DecoderOutput, Feeding
 from multiattn.engine.memory import Memory
 from multiattn.engine.model import Model
 from multiattn.engine.output_layer import at_least_float32
@@ -63,8 +63,7 @@ class Losses(nn.Module):
         sums, counts = self._totals(batch, memories, output)
         gold = require_targets(batch).tokens[output.rows, output.steps]  # (M,)
         surprise = F.cross_entropy(at_least_float32(output.scores), gold, reduction="none")  # (M,)
-        rows = surprise.new_zeros(batch.size).index_add(0, output.rows, surprise)  # (B,)
-        return sums, counts, rows
+        return sums, counts, sum_per_row(surprise, output, batch.size)
 
     def _totals(
         self, batch: Batch, memories: Mapping[str, Memory], output: Any
@@ -75,6 +74,16 @@ class Losses(nn.Module):
         ]
         sums, counts = zip(*totals, strict=True)
         return torch.stack(sums), torch.stack(counts).to(sums[0])
+
+
+def sum_per_row(values: Tensor, output: DecoderOutput, batch_size: int) -> Tensor:
+    """Sum values (M,) of real target tokens over each row (B,), in the order of its steps.
+
+    On a GPU ``index_add`` would add them in any order, with other last digits each time.
+    """
+    steps = int(output.steps[-1]) + 1
+    padded = values.new_zeros(batch_size, steps).index_put((output.rows, output.steps), values)
+    return padded.sum(1)
 
 
 def _needs_output(objective: Objective) -> bool:

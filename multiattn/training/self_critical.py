@@ -36,6 +36,7 @@ from multiattn.search.sampling import sample
 from multiattn.search.task import SearchTask
 from multiattn.seeds import derive
 from multiattn.symbols import BOS, EOS, PAD
+from multiattn.training.loss import sum_per_row
 from multiattn.training.objectives import Loss, ObjectiveContext
 
 MetricFactory = Annotated[Callable[[], Metric], Slot("metric")]
@@ -148,7 +149,7 @@ class SelfCritical:
         gold = padded[output.rows, output.steps]  # (M,)
         surprise = F.cross_entropy(scores, gold, reduction="none")
         chosen = output.steps < limits.to(device)[inputs][output.rows]  # (M,)
-        return surprise.new_zeros(len(drawn)).index_add(0, output.rows, surprise * chosen)
+        return sum_per_row(surprise * chosen, output, len(drawn))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from tiny_runs import RECIPE, log_of, start, trained
 
 from multiattn.engine.attention import Additive, Dot, Multiplicative, ScaledDot
 from multiattn.engine.attention_wrappers import Coverage, Gated, Location, MultiHead
@@ -40,6 +40,7 @@ ATTENTIONS = {
     "gated": partial(Gated, of=additive),
     "heads": partial(MultiHead, of=ScaledDot, heads=2),
 }
+DECODER = {**RECIPE["decoder"], "attention": {"name": "additive", "dim": 32}}
 LENGTHS, WORDS = [11, 3, 7, 1, 9], [6, 2, 9, 1, 5]
 
 
@@ -91,25 +92,23 @@ def test_every_recurrence_and_attention_is_captured_and_gives_the_cpus_numbers(
     assert len(decoder.captured.recordings) == 1
 
 
-def run(out: Path, *settings: str) -> tuple[bytes, list[dict[str, object]]]:
-    """Train the shipped translation recipe; the weights, and the log without its times."""
-    common = ["validation_limit=20", "validate_every=20", "checkpoint_every=20", "log_every=10"]
-    overrides = [f"training.{each}" for each in (*common, "schedule=constant", *settings)]
-    command = [sys.executable, "-m", "multiattn", "run", "translation", "--out", str(out)]
-    options = [part for each in overrides for part in ("--set", each)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    times = {"seconds", "tokens_per_second"}
-    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert lines[0]["device"] == "cuda"
-    rows = [{key: row[key] for key in row if key not in times} for row in lines]
-    return (out / "model.safetensors").read_bytes(), [row for row in rows if row["kind"] != "start"]
+WIDE = ("decoder.hidden_dim=32", "decoder.attention.dim=32", "training.log_every=5")
+
+
+def run(folder: Path, name: str, steps: int, precision: str) -> tuple[bytes, list[dict[str, Any]]]:
+    """The weights and the log of a tiny run whose sizes suit the kernels."""
+    settings = [f"training.steps={steps}", f"training.precision={precision}", *WIDE]
+    overrides = [*settings, "training.schedule=constant", "training.validate_every=20"]
+    AcceleratorState._reset_state(reset_partial_state=True)  # it holds the precision
+    finished = trained(start(folder, overrides, name, decoder=DECODER))
+    log = log_of(finished)
+    assert log[0]["device"] == "cuda"
+    return finished.weights.read_bytes(), log
 
 
 @pytest.mark.parametrize("precision", ["no", "tf32", "bf16", "fp16"])
 def test_two_runs_and_a_resumed_one_agree_to_the_last_bit(precision, tmp_path):
-    setting = f"precision={precision}"
-    whole = run(tmp_path / "one", "steps=60", setting)
-    assert run(tmp_path / "other", "steps=60", setting) == whole
-    run(tmp_path / "resumed", "steps=40", setting)
-    assert run(tmp_path / "resumed", "steps=60", setting)[0] == whole[0]
+    whole = run(tmp_path, "one", 60, precision)
+    assert run(tmp_path, "other", 60, precision) == whole
+    run(tmp_path, "resumed", 40, precision)
+    assert run(tmp_path, "resumed", 60, precision) == whole

@@ -78,7 +78,7 @@ class Captured:
         if not self.applies(device):
             return function(*inputs)
         function = _with_casts_of_its_own(function, device.type)
-        if self.refused or self._busy() or not (torch.is_grad_enabled() and module.training):
+        if self.refused or self._busy() or not torch.is_grad_enabled():
             return function(*inputs)
         if self._parameters is None:
             self._parameters = list(module.parameters())
@@ -110,7 +110,8 @@ class Captured:
         device = inputs[0].device.type
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         shapes = tuple((leaf.shape, leaf.dtype, leaf.requires_grad) for leaf in inputs)
-        whole = shapes, autocast, key, tuple(leaf.data_ptr() for leaf in parameters)
+        pointers = tuple(leaf.data_ptr() for leaf in parameters)
+        whole = shapes, autocast, key, module.training, pointers
         if whole in self.recordings:
             self.recordings.move_to_end(whole)
             return self.recordings[whole]

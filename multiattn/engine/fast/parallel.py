@@ -6,6 +6,7 @@ A attention width, E embedding, H hidden.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,5 +63,8 @@ def lstm(recurrence: Luong, inputs: Tensor, state: State) -> Tensor:
         torch.stack([layer[part].squeeze(1) for layer in state.layers]) for part in range(2)
     ]  # each (L, B, H)
     layers, learning = len(state.layers), torch.is_grad_enabled()  # cuDNN needs it for a backward
-    output, _, _ = torch.lstm(inputs, start, weights, True, layers, 0.0, learning, False, False)
+    with warnings.catch_warnings():
+        # They are parameters of cells, so cuDNN copies them into one piece in every call.
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single")
+        output, _, _ = torch.lstm(inputs, start, weights, True, layers, 0.0, learning, False, False)
     return output

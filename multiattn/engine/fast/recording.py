@@ -178,9 +178,12 @@ class _Work:
 
     def backward(self) -> None:
         entering, made = self.live
-        gradients = torch.autograd.grad(
-            made, [*entering, *self.parameters], self.recording.d_outputs, allow_unused=True
-        )
+        with warnings.catch_warnings():
+            # Gradients are not accumulated here, so their streams need not match.
+            warnings.filterwarnings("ignore", "The AccumulateGrad node's stream")
+            gradients = torch.autograd.grad(
+                made, [*entering, *self.parameters], self.recording.d_outputs, allow_unused=True
+            )
         self.live = [], []
         self._keep(gradients[: len(entering)], gradients[len(entering) :])
 

@@ -126,16 +126,24 @@ def test_recording_changes_neither_the_random_numbers_to_come_nor_the_buffers():
     assert part.calls == 3
 
 
-def test_outside_of_training_nothing_is_recorded():
+def test_without_gradients_nothing_is_recorded():
     part, recorder = Part(), Replaying()
     captured = Captured("part", recorder)
     for _ in range(3):
         with torch.no_grad():
             captured(part, given(), part)
-    part.eval()
-    for _ in range(3):
-        captured(part, given(), part)
     assert recorder.recorded == 0
+
+
+def test_training_and_evaluation_mode_have_recordings_of_their_own():
+    part = Part()
+    captured = Captured("part", Replaying())
+    for training in (True, True, False, False, True, False):
+        part.train(training)
+        inputs = given()
+        found = results(part, lambda *each: captured(part, each, part), inputs)
+        same(found, results(part, part, inputs))
+    assert len(captured.recordings) == 2
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_and_that_is_said_once(caplog):
