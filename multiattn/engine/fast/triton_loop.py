@@ -1,18 +1,19 @@
 """Input feeding over additive attention on a GPU, as one autograd function of Triton kernels.
 
-The reference is ``InputFeeding`` over ``Additive``, ``Gated`` or not, in the padded layout: time
-first, rows in any order. As in ``input_feeding.py``, the words' part of the gates is one product
-over all steps and so is each weight's gradient; nothing of size (T, B, S, A) is kept. A step is two
-products and two kernels, forward and backward (``triton_kernels.py``). No value is read back and no
-shape depends on one, so that a CUDA graph can hold the whole loop.
+The reference is ``InputFeeding`` over ``Additive``, or over ``Location`` of it, ``Gated`` or not,
+in the padded layout: time first, rows in any order. As in ``input_feeding.py``, the words' part of
+the gates is one product over all steps and so is each weight's gradient; nothing of size
+(T, B, S, A) is kept. A step is two products and two kernels, forward and backward; with location,
+whose convolution is a product too, one and two more. No value is read back and no shape depends on
+one, so that a CUDA graph can hold the whole loop.
 
 Under autocast the factors of products are rounded to its dtype, once per call; sums, softmax and
 cells are in float32, and NVIDIA's approximation of tanh serves where its error is below the
 dtype's own.
 
-Letters: T steps, B rows, S slots, E word width, H hidden, A attention width, Q columns of
-``asked``: the query (A), W_h h (H) and, if the attention is gated, 8 of which the first is used, so
-that rows stay aligned.
+Letters: T steps, B rows, S slots, E word width, H hidden, A attention width, K filters,
+Q columns of ``asked``: the query (A), W_h h (H) and, if the attention is gated, 8 of which the
+first is used, so that rows stay aligned.
 """
 
 from __future__ import annotations
@@ -21,33 +22,41 @@ import functools
 import importlib.util
 import os
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from multiattn.engine.attention import Additive, Keys
-from multiattn.engine.attention_wrappers import without_gate
+from multiattn.engine.attention_wrappers import Location, without_gate
+from multiattn.engine.fast.gpu.shapes import Shape, convolution_gradient, reach_of
 from multiattn.engine.fast.input_feeding import has_one_attention
 from multiattn.engine.recurrence import InputFeeding, State
 
 GATE_COLUMNS = 8
-TILE = 8192  # elements of keys or values that a program of eight warps loads at once
-WIDTH_DIVISOR = 16
+LARGEST_CONVOLUTION = 2**27  # numbers of its matrix (S, S · K)
+PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def applies(recurrence: Any, keys: Any) -> bool:
-    """Whether this path applies: one layer, one additive source, widths of 16, a device for it."""
+    """Whether this path applies: one layer, one known source, widths of 16, a device for it."""
     if not has_one_attention(recurrence):
         return False
     ((source, attention),) = recurrence.fusion.attentions.items()
-    memory = keys.sources[source]
+    attention, memory = without_gate(attention), keys.sources[source]
+    if type(attention) is Location:
+        filters = filters_of(attention.feature.weight)
+        if attention.window and not attention.training:
+            return False
+        if filters > 64 or memory.keys.size(1) ** 2 * filters > LARGEST_CONVOLUTION:
+            return False
+        attention = attention.content
     return bool(
-        type(without_gate(attention)) is Additive
-        and memory.keys.dtype in (torch.float32, torch.bfloat16, torch.float16)
-        and memory.keys.size(2) % WIDTH_DIVISOR == 0
-        and memory.values.size(2) % WIDTH_DIVISOR == 0
+        type(attention) is Additive
+        and memory.keys.dtype in PRECISIONS
+        and memory.keys.size(2) % 16 == 0
+        and memory.values.size(2) % 16 == 0
         and triton_works(memory.keys.device)
     )
 
@@ -55,19 +64,18 @@ def applies(recurrence: Any, keys: Any) -> bool:
 @functools.cache
 def triton_works(device: torch.device) -> bool:
     """Whether Triton is there and runs a kernel on this device; warns if it should but does not."""
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if importlib.util.find_spec("triton") is None:
         return False
-    if not interpreted and device.type != "cuda":
-        return False
-    if not interpreted and torch.cuda.get_device_capability(device) < (8, 0):
+    if os.environ.get("TRITON_INTERPRET") != "1" and (
+        device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 0)
+    ):
         return False
     try:
-        from multiattn.engine.fast import triton_kernels as kernels
+        from multiattn.engine.fast.gpu import kernels
 
-        small = torch.zeros(1, 1, 64, device=device)
+        small = torch.zeros(2, 64, device=device)
         lengths = torch.ones(1, dtype=torch.int32, device=device)
-        kernels.lstm_forward[1, 1](small, small, small, lengths, 0, 0, 16, 16, 16)
+        kernels.lstm_forward[1, 1](small, small, small, lengths, 0, 1, 16, 16, 16)
     except Exception as error:
         warnings.warn(
             f"expected Triton to run a kernel on {device}, got {type(error).__name__}: {error}; "
@@ -77,6 +85,11 @@ def triton_works(device: torch.device) -> bool:
         )
         return False
     return True
+
+
+def filters_of(feature: Tensor | None) -> int:
+    """The filters of a location feature (A, K) rounded up to 16, 32, …; 0 without one."""
+    return 0 if feature is None else max(16, 1 << (feature.size(1) - 1).bit_length())
 
 
 def unroll(
@@ -94,9 +107,13 @@ def unroll(
     if torch.is_autocast_enabled(device):
         precision = torch.get_autocast_dtype(device)
     content = without_gate(attention)
+    location: tuple[Tensor | None, ...] = (None, None)
+    if type(content) is Location:
+        location = content.convolution.weight, content.feature.weight
+        content = content.content
     maps = [content.query.weight, recurrence.from_hidden.weight]
     bias: Tensor = recurrence.from_hidden.bias
-    if attention is not content:
+    if attention is not without_gate(attention):
         unused = bias.new_zeros(GATE_COLUMNS - 1, len(bias))
         maps += [attention.gate.weight, unused]
         bias = torch.cat([bias, attention.gate.bias])
@@ -112,52 +129,11 @@ def unroll(
             torch.cat(maps).to(precision),  # (Q, H)
             bias.float(),
             content.energy.float(),
+            *location,
             memory.mask,
             lengths,
         )
     return features, {source: weights}
-
-
-class Shape(NamedTuple):
-    """The sizes of one loop, and how its kernels cut them."""
-
-    steps: int
-    rows: int
-    slots: int
-    word_dim: int
-    hidden_dim: int
-    key_dim: int
-    asked_dim: int
-    fast: bool  # whether an approximate tanh is precise enough
-
-    @property
-    def all_slots(self) -> int:
-        """S rounded up to a power of two."""
-        return 1 << (self.slots - 1).bit_length()
-
-    def attention_cuts(self) -> dict[str, Any]:
-        """What both attention kernels are compiled for."""
-        blocks = {"hidden_block": block_of(self.hidden_dim), "key_block": block_of(self.key_dim)}
-        tiles = {
-            "value_tile": min(TILE // blocks["hidden_block"], self.all_slots),
-            "key_tile": min(TILE // blocks["key_block"], self.all_slots),
-        }
-        large = max(tiles["value_tile"] * blocks["hidden_block"], TILE // 2) == TILE
-        return {
-            "hidden_dim": self.hidden_dim,
-            "key_dim": self.key_dim,
-            "asked_dim": self.asked_dim,
-            **blocks,
-            **tiles,
-            "all_slots": self.all_slots,
-            "fast": self.fast,
-            "num_warps": 8 if large else 4,
-        }
-
-
-def block_of(width: int, largest: int = 512) -> int:
-    """The largest power of two that divides a width, up to a limit."""
-    return min(width & -width, largest)
 
 
 class TritonLoop(torch.autograd.Function):
@@ -177,22 +153,22 @@ class TritonLoop(torch.autograd.Function):
         query_weight: Tensor,
         bias: Tensor,
         energy: Tensor,
+        convolution: Tensor | None,
+        feature: Tensor | None,
         mask: Tensor,
         lengths: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        from multiattn.engine.fast import triton_kernels as kernels
+        from multiattn.engine.fast.gpu import steps as loop
 
         steps, rows, word_dim = embedded.shape
-        _, slots, key_dim = keys.shape
         asked_dim, hidden_dim = query_weight.shape
-        keys, values, mask = keys.contiguous(), values.contiguous(), mask.contiguous()
         half = keys.dtype in (torch.bfloat16, torch.float16)
-        fast = half and keys.is_cuda and torch.version.hip is None
-        shape = Shape(steps, rows, slots, word_dim, hidden_dim, key_dim, asked_dim, fast)
-        cuts, block = shape.attention_cuts(), block_of(hidden_dim, 256)
-        lengths, reach = lengths.int(), reach_of(mask)
-
-        inputs = keys.new_empty(steps + 1, rows, word_dim + 2 * hidden_dim)  # [word; fed; hidden]
+        shape = Shape(
+            *(steps, rows, keys.size(1), word_dim, hidden_dim, keys.size(2), asked_dim),
+            filters_of(feature),
+            fast=half and keys.is_cuda and torch.version.hip is None,
+        )
+        inputs = keys.new_empty(steps + 1, rows, word_dim + 2 * hidden_dim)
         inputs[:steps, :, :word_dim] = embedded
         inputs[0, :, word_dim:-hidden_dim] = fed
         inputs[0, :, -hidden_dim:] = hidden
@@ -200,111 +176,57 @@ class TritonLoop(torch.autograd.Function):
         cells[0] = cell
         words = inputs[:steps, :, :word_dim].flatten(0, 1)
         gates = torch.addmm(gate_bias.to(keys.dtype), words, gate_weight[:, :word_dim].t())
-        gates = gates.view(steps, rows, -1)  # (T, B, 4H)
-        asked = keys.new_empty(steps, rows, asked_dim)
-        features = keys.new_empty(steps, rows, hidden_dim)
-        weights = energy.new_empty(steps, rows, slots)
-        energies = energy.new_empty(rows, slots)
-        from_inputs, from_hidden = gate_weight[:, word_dim:].t(), query_weight.t()
-        for step in range(steps):
-            gates[step].addmm_(inputs[step, :, word_dim:], from_inputs)
-            kernels.lstm_forward[rows, hidden_dim // block](
-                gates, cells, inputs, lengths, step, rows, word_dim, hidden_dim, block
-            )
-            torch.mm(inputs[step + 1, :, -hidden_dim:], from_hidden, out=asked[step])
-            kernels.attend_forward[(rows,)](
-                *(asked, keys, values, energy, bias, mask, reach, lengths, energies),
-                *(weights, features, inputs, step, rows, slots, word_dim),
-                **cuts,
-            )
-        ctx.save_for_backward(
-            *(keys, values, gate_weight, query_weight, bias, energy, reach, lengths),
-            *(inputs, gates, cells, asked, features, weights),
+        tape = loop.Tape(
+            *(keys.contiguous(), values.contiguous(), gate_weight, query_weight, bias, energy),
+            *(mask.contiguous(), reach_of(mask), lengths.int(), inputs),
+            *(gates.view(steps, rows, -1), cells, keys.new_empty(steps, rows, asked_dim)),
+            keys.new_empty(steps, rows, hidden_dim),
+            energy.new_empty(steps, rows, shape.slots),
+            *loop.location_tape(shape, keys, mask, convolution, feature),
         )
+        loop.run_forward(shape, tape)
+        ctx.save_for_backward(*tape, convolution, feature)
         ctx.shape, ctx.kinds = shape, [leaf.dtype for leaf in (embedded, hidden, cell, fed)]
         ctx.set_materialize_grads(False)
-        return features, weights
+        return tape.features, tape.weights
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: Any, d_features: Tensor | None, d_weights: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        from multiattn.engine.fast import triton_kernels as kernels
+        from multiattn.engine.fast.gpu import steps as loop
 
-        keys, values, gate_weight, query_weight, bias, energy, reach, lengths, *tape = (
-            ctx.saved_tensors
-        )
-        inputs, gates, cells, asked, features, weights = tape
-        shape: Shape = ctx.shape
-        steps, rows, slots, word_dim, hidden_dim, key_dim, *_ = shape
-        cuts, block = shape.attention_cuts(), block_of(hidden_dim, 256)
-        d_features = torch.zeros_like(features) if d_features is None else d_features.contiguous()
-        pulled = weights if d_weights is None else d_weights.contiguous()
-
-        d_gates, d_asked, d_scores = map(torch.empty_like, (gates, asked, weights))
-        shared = asked.new_empty(steps, rows, slots)
-        d_attended = weights.new_empty(rows, slots)
-        d_inputs = asked.new_zeros(rows, 2 * hidden_dim)
-        d_cell = torch.zeros_like(cells[0])
-        from_asked = asked.new_empty(rows, hidden_dim)
-        for step in range(steps - 1, -1, -1):
-            kernels.attend_backward[(rows,)](
-                *(asked, keys, values, energy, bias, reach, lengths, weights, features),
-                *(d_features, pulled, d_inputs, d_attended, d_asked, d_scores, shared),
-                *(step, rows, slots),
-                weighed=d_weights is not None,
-                **cuts,
-            )
-            torch.mm(d_asked[step], query_weight, out=from_asked)
-            kernels.lstm_backward[rows, hidden_dim // block](
-                *(gates, cells, lengths, from_asked, d_inputs, d_cell, d_gates),
-                *(step, rows, hidden_dim, block),
-            )
-            torch.mm(d_gates[step], gate_weight[:, word_dim:], out=d_inputs)
-
-        d_sums = d_asked[:, :, key_dim : key_dim + hidden_dim]
-        d_values = torch.bmm(shared.permute(1, 2, 0), d_sums.transpose(0, 1))  # (B, S, H)
-        d_keys, d_energy = keys_gradient(shape, (asked, keys, energy, reach, lengths, d_scores))
-        flat_gates, flat_asked = d_gates.flatten(0, 1), d_asked.flatten(0, 1)
-        hiddens = inputs[1:, :, -hidden_dim:].flatten(0, 1)
-        d_embedded = flat_gates @ gate_weight[:, :word_dim] if ctx.needs_input_grad[0] else None
-        word_kind, hidden_kind, cell_kind, fed_kind = ctx.kinds
+        *saved, convolution, feature = ctx.saved_tensors
+        shape, tape = ctx.shape, loop.Tape(*saved)
+        pull = loop.run_backward(shape, tape, d_features, d_weights)
+        hidden_dim, word_dim, key_dim = shape.hidden_dim, shape.word_dim, shape.key_dim
+        d_sums = pull.asked[:, :, key_dim : key_dim + hidden_dim]
+        d_keys, d_energy, d_feature = loop.keys_gradient(shape, tape, pull)
+        d_gates, d_asked = pull.gates.flatten(0, 1), pull.asked.flatten(0, 1)
+        words, hiddens = tape.inputs[:-1].flatten(0, 1), tape.inputs[1:].flatten(0, 1)
+        d_embedded = None
+        if ctx.needs_input_grad[0]:
+            d_embedded = (d_gates @ tape.gate_weight[:, :word_dim]).to(ctx.kinds[0])
+            d_embedded = d_embedded.view(shape.steps, shape.rows, word_dim)
+        d_convolution = None
+        if convolution is not None:
+            looked, responses = tape.looked[:-1].flatten(0, 1), pull.responses.flatten(0, 1)
+            d_convolution = convolution_gradient(looked.t() @ responses.flatten(1), convolution)
         return (
-            None if d_embedded is None else d_embedded.to(word_kind).view(steps, rows, word_dim),
+            d_embedded,
             d_keys,
-            d_values,
-            d_inputs[:, hidden_dim:].to(hidden_kind),
-            d_cell.to(cell_kind),
-            d_inputs[:, :hidden_dim].to(fed_kind),
-            flat_gates.t() @ inputs[:steps].flatten(0, 1),
-            flat_gates.sum(0, dtype=torch.float32),
-            flat_asked.t() @ hiddens,
-            flat_asked.sum(0, dtype=torch.float32)[key_dim : key_dim + len(bias)],
+            torch.bmm(pull.shared.permute(1, 2, 0), d_sums.transpose(0, 1)),  # (B, S, H)
+            pull.inputs[:, hidden_dim:].to(ctx.kinds[1]),
+            pull.cell.to(ctx.kinds[2]),
+            pull.inputs[:, :hidden_dim].to(ctx.kinds[3]),
+            d_gates.t() @ words,
+            d_gates.sum(0, dtype=torch.float32),
+            d_asked.t() @ hiddens[:, -hidden_dim:],
+            d_asked.sum(0, dtype=torch.float32)[key_dim : key_dim + len(tape.bias)],
             d_energy,
+            d_convolution,
+            None if feature is None else d_feature.t()[:, : feature.size(1)].to(feature.dtype),
             None,
             None,
         )
-
-
-def reach_of(mask: Tensor) -> Tensor:
-    """One more than each row's last real slot, 0 without one: (B, S) -> (B,) int32."""
-    numbers = torch.arange(1, mask.size(1) + 1, dtype=torch.int32, device=mask.device)
-    return (mask * numbers).amax(1)
-
-
-def keys_gradient(shape: Shape, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Gradients of the keys (B, S, A) and of the energy (A,), summed over the steps."""
-    from multiattn.engine.fast import triton_kernels as kernels
-
-    keys, energy = saved[1:3]
-    block, tile = block_of(shape.key_dim, 64), min(32, shape.all_slots)
-    tiles = -(-shape.slots // tile)
-    d_keys = torch.empty_like(keys)
-    d_energy = energy.new_empty(shape.rows, tiles, shape.key_dim)
-    kernels.keys_backward[shape.rows, shape.key_dim // block, tiles](
-        *saved,
-        *(d_keys, d_energy, shape.rows, shape.slots, shape.key_dim, shape.asked_dim),
-        *(block, tile, shape.fast),
-    )
-    return d_keys, d_energy.sum((0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from multiattn.engine.fast import triton_loop
+from multiattn.engine.fast.gpu.shapes import Shape, block_of
 
 pytest.importorskip("triton", reason="PyTorch comes with Triton on Linux only")
 
 HERE = Path(__file__).parent
 SINGLE_POINTERS = {"cells", "d_cell", "energy", "bias", "energies", "weights"} | {
-    *("d_weights", "d_attended", "d_scores", "d_energy")
+    *("d_weights", "d_attended", "d_scores", "d_energy", "d_feature")
 }
 WHOLE = {"lengths": "*i32", "reach": "*i32", "mask": "*i1"}
 
@@ -36,52 +38,76 @@ def test_without_a_gpu_or_the_interpreter_the_loop_does_not_apply():
     assert not triton_loop.triton_works(triton_loop.torch.device("cpu"))
 
 
-def shape_of(slots: int, hidden_dim: int, key_dim: int, *, gated: bool, half: bool):
+def shape_of(
+    slots: int, hidden_dim: int, key_dim: int, *, rows: int, gated: bool, filters: int, half: bool
+) -> Shape:
     asked_dim = key_dim + hidden_dim + triton_loop.GATE_COLUMNS * gated
-    return triton_loop.Shape(4, 3, slots, 16, hidden_dim, key_dim, asked_dim, half)
+    return Shape(4, rows, slots, 16, hidden_dim, key_dim, asked_dim, filters, half)
 
 
-# Translation in bfloat16, speech in float16, the smallest of all in single precision.
+# Translation, speech of few rows, with and without location, and the smallest of all.
 SHAPES = {
-    "bf16": shape_of(36, 512, 512, gated=False, half=True),
-    "fp16": shape_of(250, 320, 320, gated=True, half=True),
-    "fp32": shape_of(1, 16, 16, gated=True, half=False),
+    "bf16": shape_of(36, 512, 512, rows=256, gated=False, filters=0, half=True),
+    "bf16, few rows": shape_of(250, 320, 320, rows=32, gated=False, filters=0, half=True),
+    "fp16, location": shape_of(250, 320, 320, rows=32, gated=True, filters=16, half=True),
+    "fp32, location": shape_of(36, 512, 320, rows=256, gated=True, filters=32, half=False),
+    "fp32": shape_of(1, 16, 16, rows=1, gated=True, filters=0, half=False),
 }
 
 
-def constants_of(kernel: str, shape: triton_loop.Shape) -> dict:
-    cuts = shape.attention_cuts()
-    sizes = {"word_dim": shape.word_dim, "hidden_dim": shape.hidden_dim, "weighed": True}
-    keys = {"tile": min(32, shape.all_slots)} if kernel == "keys_backward" else {}
-    return {"block": triton_loop.block_of(shape.hidden_dim, 64), **cuts, **sizes, **keys}
+def variants(kernel: str, shape: Shape) -> list[dict]:
+    """The constants that the loop launches a kernel with."""
+    sizes = {name: getattr(shape, name) for name in ("word_dim", *HELD)}
+    if kernel == "attend_forward":
+        return [{**sizes, **cuts} for _, cuts in shape.halves(shape.key_dim, shape.hidden_dim)]
+    if kernel == "attend_backward":
+        halves = shape.halves(shape.hidden_dim, shape.key_dim)
+        return [{**sizes, **cuts, "weighed": True} for _, cuts in halves]
+    if kernel in ("location_backward", "keys_backward"):
+        if not shape.filters and kernel == "location_backward":
+            return []
+        return [{**sizes, "block": block_of(shape.key_dim, 64), "tile": 32, "fast": shape.fast}]
+    return [{**sizes, "block": shape.cell_block}]
 
 
-@pytest.mark.parametrize(
-    "kernel",
-    ["lstm_forward", "lstm_backward", "attend_forward", "attend_backward", "keys_backward"],
-)
+HELD = ("hidden_dim", "key_dim", "asked_dim", "filters")
+KERNELS = {
+    "lstm_forward": "kernels",
+    "lstm_backward": "kernels",
+    "attend_forward": "kernels",
+    "attend_backward": "gradients",
+    "location_backward": "gradients",
+    "keys_backward": "gradients",
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("capability", [80, 90])
 def test_every_kernel_compiles(kernel, kind, capability, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    for constants in variants(kernel, SHAPES[kind]):
+        assert compiled(kernel, kind.split(",")[0], constants, capability).asm["cubin"]
+
+
+def compiled(kernel: str, kind: str, constants: dict, capability: int):
+    """A kernel for one GPU and one set of constants."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from multiattn.engine.fast import triton_kernels
-
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    function = getattr(triton_kernels, kernel)
-    constants = constants_of(kernel, SHAPES[kind])
-    signature, constexprs = {}, {}
+    module = importlib.import_module(f"multiattn.engine.fast.gpu.{KERNELS[kernel]}")
+    function = getattr(module, kernel)
+    signature, constexprs, aligned = {}, {}, {}
     for parameter in function.params:
         name = parameter.name
         if parameter.is_constexpr:
             signature[name], constexprs[(parameter.num,)] = "constexpr", constants[name]
-        elif name in ("step", "rows", "slots"):
+        elif name in ("step", "rows", "slots", "padded_slots"):
             signature[name] = "i32"
         else:
             signature[name] = WHOLE.get(name) or f"*{'fp32' if name in SINGLE_POINTERS else kind}"
-    source = ASTSource(function, signature=signature, constexprs=constexprs)
-    options = {"num_warps": constants["num_warps"]}
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    assert compiled.asm["cubin"]
+            aligned[(parameter.num,)] = [["tt.divisibility", 16]]
+    source = ASTSource(function, signature=signature, constexprs=constexprs, attrs=aligned)
+    options = {"num_warps": constants.get("num_warps", 4)}
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)

@@ -1,0 +1,1 @@
+"""What the loop on a GPU is made of; ``triton_loop.py`` uses it."""
