@@ -6,8 +6,8 @@ implementation; ``for_decoding`` prepares a decoder for search. On a GPU, ``enco
 """
 
 from multiattn.engine.fast.decoding import for_decoding
-from multiattn.engine.fast.graphs import Captured
-from multiattn.engine.fast.padded import encode_batch, unroll_batch
+from multiattn.engine.fast.gpu.graphs import Captured
+from multiattn.engine.fast.gpu.padded import encode_batch, unroll_batch
 from multiattn.engine.fast.unroll import concatenate_weights, unroll, unroll_step_by_step
 
 __all__ = [

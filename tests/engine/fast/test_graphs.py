@@ -10,8 +10,8 @@ import torch
 from replaying import Replaying
 from torch import nn
 
-from multiattn.engine.fast import graphs
-from multiattn.engine.fast.graphs import Captured
+from multiattn.engine.fast.gpu import graphs
+from multiattn.engine.fast.gpu.graphs import Captured
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -13,7 +13,7 @@ from multiattn.engine.attention import Additive, Dot, Multiplicative, ScaledDot
 from multiattn.engine.attention_wrappers import Coverage, Gated, Location, MultiHead
 from multiattn.engine.batch import Targets, rounded_up
 from multiattn.engine.decoder import LSTMDecoder
-from multiattn.engine.fast.graphs import Captured
+from multiattn.engine.fast.gpu.graphs import Captured
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
 from multiattn.engine.layouts import Grid
 from multiattn.engine.memory import MemorySpec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from multiattn.engine.fast import triton_loop
+from multiattn.engine.fast.gpu import loop
 from multiattn.engine.fast.gpu.shapes import Shape, block_of
 
 pytest.importorskip("triton", reason="PyTorch comes with Triton on Linux only")
@@ -35,13 +35,13 @@ def test_the_kernels_compute_the_readable_path_in_the_interpreter():
 
 
 def test_without_a_gpu_or_the_interpreter_the_loop_does_not_apply():
-    assert not triton_loop.triton_works(triton_loop.torch.device("cpu"))
+    assert not loop.triton_works(loop.torch.device("cpu"))
 
 
 def shape_of(
     slots: int, hidden_dim: int, key_dim: int, *, rows: int, gated: bool, filters: int, half: bool
 ) -> Shape:
-    asked_dim = key_dim + hidden_dim + triton_loop.GATE_COLUMNS * gated
+    asked_dim = key_dim + hidden_dim + loop.GATE_COLUMNS * gated
     return Shape(4, rows, slots, 16, hidden_dim, key_dim, asked_dim, filters, half)
 
 

@@ -16,8 +16,7 @@ from torch import Tensor
 from multiattn.engine import fast
 from multiattn.engine.attention import Additive
 from multiattn.engine.attention_wrappers import Gated, Location
-from multiattn.engine.fast import triton_loop
-from multiattn.engine.fast.gpu import shapes
+from multiattn.engine.fast.gpu import loop, shapes
 from multiattn.engine.fusion import Concat
 from multiattn.engine.layouts import Tokens
 from multiattn.engine.memory import Memory, MemorySpec
@@ -113,10 +112,8 @@ def readable(inputs: Inputs) -> tuple[Tensor, Tensor]:
 
 def padded(inputs: Inputs) -> tuple[Tensor, Tensor]:
     state, keys = inputs.begin(torch.arange(len(inputs.lengths)))
-    assert triton_loop.applies(inputs.recurrence, keys)
-    features, weights = triton_loop.unroll(
-        inputs.recurrence, inputs.embedded, inputs.lengths, state, keys
-    )
+    assert loop.applies(inputs.recurrence, keys)
+    features, weights = loop.unroll(inputs.recurrence, inputs.embedded, inputs.lengths, state, keys)
     return features, weights["text"]
 
 
@@ -236,7 +233,7 @@ def test_other_recurrences_and_widths_are_left_to_the_readable_path():
     def applies(recurrence) -> bool:
         values = torch.zeros(1, 1, MEMORY, dtype=recurrence.from_context.dtype)
         memory = Memory(values, torch.ones(1, 1, dtype=torch.bool), Tokens())
-        return triton_loop.applies(recurrence, recurrence.prepare({"text": memory}))
+        return loop.applies(recurrence, recurrence.prepare({"text": memory}))
 
     def build(hidden: int = 16, dim: int = 16, layers: int = 1) -> InputFeeding:
         def fuse(query_dim: int) -> Concat:

@@ -1,1 +1,1 @@
-"""What the loop on a GPU is made of; ``triton_loop.py`` uses it."""
+"""Training on an NVIDIA GPU: padded batches, CUDA graphs, and the default loop in Triton."""

@@ -1,7 +1,7 @@
 """The steps of the Triton loop: the tensors that the kernels share and the order of launches.
 
 Letters: T steps, B rows, S slots, E word width, H hidden, A attention width, K filters,
-Q columns of ``asked``, as in ``triton_loop.py``.
+Q columns of ``asked``, as in ``loop.py``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.engine.fast.recording import (
+from multiattn.engine.fast.gpu.recording import (
     Buffers,
     CUDARecorder,
     Function,
@@ -35,7 +35,7 @@ from multiattn.engine.fast.recording import (
 )
 from multiattn.engine.trees import with_leaves
 
-log = logging.getLogger("multiattn.engine.fast.graphs")
+log = logging.getLogger("multiattn.engine.fast.gpu.graphs")
 
 MOST_GRAPHS = 128  # of one ``Captured``; the one not used for longest is dropped
 

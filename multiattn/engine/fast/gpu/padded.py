@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multiattn.engine.batch import Packing, Targets, rounded_up
-from multiattn.engine.fast import input_feeding, parallel, triton_loop
-from multiattn.engine.fast.graphs import Captured
-from multiattn.engine.fast.recording import Function
+from multiattn.engine.fast import input_feeding, parallel
+from multiattn.engine.fast.gpu import loop
+from multiattn.engine.fast.gpu.graphs import Captured
+from multiattn.engine.fast.gpu.recording import Function
 from multiattn.engine.fast.unroll import unroll_step_by_step
 from multiattn.engine.layouts import Grid
 from multiattn.engine.memory import Memory
@@ -125,8 +126,8 @@ def unroll_padded(
 
     What a row gives from its length (B,) on is not defined, but finite.
     """
-    if triton_loop.applies(recurrence, keys):
-        return triton_loop.unroll(recurrence, embedded, lengths, state, keys)
+    if loop.applies(recurrence, keys):
+        return loop.unroll(recurrence, embedded, lengths, state, keys)
     steps, rows, _ = embedded.shape
     counts = (rows,) * steps
     if parallel.applies(recurrence, counts, keys):
