@@ -33,7 +33,7 @@ from multiattn.engine.fast.gpu.recording import (
     copy_all,
     record,
 )
-from multiattn.engine.trees import with_leaves
+from multiattn.engine.trees import tree_map, with_leaves
 
 log = logging.getLogger("multiattn.engine.fast.gpu.graphs")
 
@@ -77,7 +77,7 @@ class Captured:
         device = inputs[0].device
         if not self.applies(device):
             return function(*inputs)
-        function = _with_casts_of_its_own(function, device.type)
+        function = _as_recorded(function, device.type)
         if self.refused or self._busy() or not torch.is_grad_enabled():
             return function(*inputs)
         if self._parameters is None:
@@ -190,18 +190,20 @@ class _Replayed(torch.autograd.Function):
         )
 
 
-def _with_casts_of_its_own(function: Function, device: str) -> Function:
-    """Under the autocast that is on, with casts of weights that no other function shares."""
+def _as_recorded(function: Function, device: str) -> Function:
+    """The function such that a plain call gives the bits of a replay.
+
+    Its tensors are contiguous, and it runs under the autocast that is on, with casts of weights
+    that no other function shares.
+    """
     enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-    if not enabled:
-        return function
 
     def run(*inputs: Tensor) -> Any:
         torch.clear_autocast_cache()
-        with torch.autocast(device, dtype=dtype):
-            outputs = function(*inputs)
+        with torch.autocast(device, dtype=dtype, enabled=enabled):
+            outputs = function(*(leaf.contiguous() for leaf in inputs))
         torch.clear_autocast_cache()
-        return outputs
+        return tree_map(Tensor.contiguous, outputs)
 
     return run
 

@@ -162,7 +162,8 @@ class _Work:
             for leaf, learned in zip(recording.inputs, self.learned, strict=True)
         ]
         with torch.enable_grad():
-            tree = self.function(*entering)
+            # Views: autocast would keep its cast of a leaf, and add up gradients in that precision.
+            tree = self.function(*(leaf.view_as(leaf) for leaf in entering))
         made = leaves(tree)
         if not recording.outputs:
             recording.tree = with_leaves(tree, [leaf.new_empty(0) for leaf in made])
