@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
+from accelerate.utils import parse_flag_from_env
 from torch.utils.data import DataLoader
 
 from multiattn.data.batch_plan import Costs, Step
@@ -204,7 +205,7 @@ def _load_in_order(
         num_workers=workers,
         worker_init_fn=_leave_signals_to_parent,
         collate_fn=_identity,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"),
         # By default a loader draws a number from the global generator, which dropout uses.
         generator=torch.Generator(),
     )
