@@ -138,9 +138,10 @@ def training_rows(
 def evaluation_rows(
     examples: Sequence[Example], split: str, fields: Fields, bad_rows: BadRows
 ) -> list[Row]:
-    """One row per example with every reference (none if the references are unpublished).
+    """One row per example with every reference.
 
-    Raises UserError at an example with two values for a source.
+    None of the examples has one if the references are unpublished. Raises UserError at an example
+    with two values for a source, and at one without a reference where others have some.
     """
 
     def rows_of(example: Example) -> list[Row]:
@@ -148,7 +149,18 @@ def evaluation_rows(
         references = (value,) if isinstance(value, str) else value
         return [Row(example.id, _sources(example, fields), references, _location(example))]
 
-    return _rows(examples, split, bad_rows, rows_of)
+    rows = _rows(examples, split, bad_rows, rows_of)
+    scored = [row for row in rows if row.targets]
+    if not scored:
+        return rows
+    for row in rows:
+        if not row.targets:
+            bad_rows.refuse(
+                f"expected a reference for every example of {shown(split)} or for none, got none in "
+                f"the field {fields.target!r} of {row.description}; add one, or set "
+                "training.bad_rows=skip"
+            )
+    return scored
 
 
 def _rows(
