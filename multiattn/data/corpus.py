@@ -119,6 +119,11 @@ class ExampleCorpus(Protocol):
 def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus:
     """The corpus of a recipe. Raises UserError naming the folder that is missing."""
     folder = data_root / settings.folder
+    if folder.is_file():
+        raise UserError(
+            f"expected the corpus in a folder, got the file {folder}; name the folder that it is "
+            "in, and let that hold nothing but the corpus"
+        )
     if not folder.is_dir():
         raise UserError(
             f"expected the corpus in the folder {folder}, got no such folder; "

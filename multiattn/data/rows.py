@@ -156,7 +156,7 @@ def evaluation_rows(
     for row in rows:
         if not row.targets:
             bad_rows.refuse(
-                f"expected a reference for every example of {shown(split)} or for none, got none in "
+                f"expected references for all examples of {shown(split)} or for none, got none in "
                 f"the field {fields.target!r} of {row.description}; add one, or set "
                 "training.bad_rows=skip"
             )

@@ -9,9 +9,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from multiattn.data.corpus import Example, StoredMedia, content_digest
+from multiattn.data.corpus import Example, StoredMedia, content_digest, open_corpus
 from multiattn.data.rows import BadRows, Fields, training_rows
 from multiattn.errors import UserError
+from multiattn.recipe.settings import CorpusSettings
+from multiattn.registry.host import load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.overlap import _contains, _files
 
@@ -51,6 +53,13 @@ def test_a_value_that_cannot_be_a_key_is_refused_with_what_to_give_instead():
     example = Example("a", {"photo": np.zeros(3), "text": "b"})
     with pytest.raises(UserError, match=r"got ndarray, which has no hash; .*StoredMedia\(name, "):
         training_rows([example], "train", Fields({"photo": "photo"}, "text"), BadRows("stop"))
+
+
+def test_a_file_as_the_folder_of_a_corpus_is_refused(tmp_path):
+    (tmp_path / "train.parquet").touch()
+    settings = CorpusSettings.model_validate({"name": "table", "folder": "train.parquet"})
+    with pytest.raises(UserError, match=r"corpus in a folder, got the file .*train.parquet; name"):
+        open_corpus(settings, load_host(), tmp_path)
 
 
 def test_media_of_an_earlier_runs_training_are_found_by_their_content():

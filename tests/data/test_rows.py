@@ -82,7 +82,7 @@ def test_an_example_to_score_may_lack_references():
 def test_an_example_that_alone_lacks_references_stops_or_is_skipped():
     unpublished = Example("z", {"en": "dog", "de": None})
     empty = Example("y", {"en": "dog", "de": ()})
-    with pytest.raises(UserError, match="for every example of 'test' or for none, .* example 'z'"):
+    with pytest.raises(UserError, match=r"for all examples of 'test' or for none, .* example 'z'"):
         splits_of(*GOOD, unpublished).evaluation_rows("test")
     splits = splits_of(GOOD[0], unpublished, GOOD[1], empty, policy="skip")
     rows, bad_rows = splits.evaluation_rows("test")

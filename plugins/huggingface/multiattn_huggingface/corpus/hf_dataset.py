@@ -43,6 +43,17 @@ class HuggingFaceDataset:
         self._fields = {
             field: (names,) if isinstance(names, str) else names for field, names in fields.items()
         }
+        if not self._fields or not all(self._fields.values()):
+            raise UserError(
+                "expected in corpus.fields a column for each field, got none; write the names of "
+                "fields and of their columns, such as {text: sentence}"
+            )
+        if not dataset and (config or revision):
+            raise UserError(
+                "expected corpus.config and corpus.revision only with a dataset of the hub, got "
+                f"{config or revision!r} for the one in {folder}; leave it out, or name "
+                "corpus.dataset"
+            )
         self._hub = (dataset, config, revision)
         self._id = id
         self.group = group
@@ -76,8 +87,8 @@ class HuggingFaceDataset:
                 "correct `splits` in the recipe"
             )
         dataset = self._splits[split]
-        notes = [self._id] if self._id else []
-        notes += [self.group] if self.group != BY_ID else []
+        notes = {"id": self._id} if self._id else {}
+        notes |= {"group": self.group} if self.group != BY_ID else {}
         columns = require_columns(self._fields, notes, dataset.features)
 
         def example(number: int, cells: Mapping[str, Any]) -> Example:

@@ -8,11 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from multiattn import UserError
-from multiattn_huggingface.model_files import HUB_NAME, HUB_TIMEOUT_SECONDS
+from multiattn_huggingface.corpus.parquet_files import (
+    check_columns,
+    check_shards,
+    check_splits,
+    parquet_files,
+)
+from multiattn_huggingface.model_files import HUB_NAME, HUB_TIMEOUT_SECONDS, read_json
 
 SAVED_DATASET, SAVED_SPLITS = "state.json", "dataset_dict.json"  # what ``save_to_disk`` writes
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -20,24 +27,49 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 def open_folder(folder: Path) -> Mapping[str, Any]:
     """The splits in a folder, by name. Raises UserError."""
-    import datasets
-
     saved = any((folder / file).is_file() for file in (SAVED_DATASET, SAVED_SPLITS))
-    if not saved and next(folder.rglob("*.parquet"), None) is None:
+    if not saved and not parquet_files(folder):
         raise UserError(
             f"expected a dataset that `save_to_disk` wrote, or parquet files, in {folder}, got "
             "neither; correct corpus.folder, or name a dataset of the hub as corpus.dataset"
         )
     try:
-        with without_bars():
-            if saved:
-                return _by_split(datasets.load_from_disk(folder))
-            return _by_split(datasets.load_dataset("parquet", data_dir=str(folder)))
+        with _silent():
+            return _by_split(_load_saved(folder) if saved else _load_parquet(folder))
+    except UserError:
+        raise
     except Exception as error:  # of pyarrow, of datasets and of the system
+        if not saved:
+            check_columns(folder)
         raise UserError(
-            f"expected a dataset in {folder}, got one that cannot be read ({_reason(error)}); "
-            "write or fetch it again"
+            f"expected a dataset in {folder}, got one that cannot be read "
+            f"({_reason(error.__cause__ or error)}); write or fetch it again"
         ) from error
+
+
+def _load_saved(folder: Path) -> Any:
+    """What ``save_to_disk`` wrote. Raises UserError for a split without rows, which has no file."""
+    import datasets
+
+    for state in sorted(folder.rglob(SAVED_DATASET)):
+        if read_json(state).get("_data_files") == []:
+            raise UserError(f"expected rows in {state.parent}, got none; save the dataset again")
+    return datasets.load_from_disk(folder)
+
+
+def _load_parquet(folder: Path) -> Any:
+    """The parquet files of a folder, each in the split of which ``datasets`` sees a word in it."""
+    import datasets
+
+    check_shards(folder)
+    found = datasets.load_dataset_builder("parquet", data_dir=str(folder)).config.data_files
+    files = {
+        str(split): [file for file in own if file.endswith(".parquet")]
+        for split, own in found.items()
+    }
+    check_splits(folder, files)
+    patterns = {split: [*map(escape, own)] for split, own in files.items() if own}
+    return datasets.load_dataset("parquet", data_files=patterns)
 
 
 def open_hub(name: str, config: str | None, revision: str | None) -> Mapping[str, Any]:
@@ -134,6 +166,20 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             datasets.enable_progress_bars()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Neither bars nor messages of ``datasets``: what is wrong is said in an error."""
+    from datasets.utils import logging as datasets_log
+
+    level = datasets_log.get_verbosity()
+    datasets_log.set_verbosity(datasets_log.CRITICAL)
+    try:
+        with without_bars():
+            yield
+    finally:
+        datasets_log.set_verbosity(level)
 
 
 def _by_split(loaded: Any) -> Mapping[str, Any]:
