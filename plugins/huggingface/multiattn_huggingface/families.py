@@ -57,12 +57,17 @@ FAMILIES: Mapping[str, Mapping[str, Family]] = {
 
 def check_family(config: Mapping[str, Any], modality: str, model: str) -> None:
     """Raise UserError for a configuration that the encoder of this modality cannot build."""
-    model_type = str(config.get("model_type"))
+    model_type = str(config.get("model_type", ""))
     known = ", ".join(FAMILIES[modality])
     if "auto_map" in config:
         raise UserError(
             f"expected a model that transformers itself implements, got {model}, which asks for "
             f"code of its own (auto_map), and that is never run; choose one of type {known}"
+        )
+    if not model_type:
+        raise UserError(
+            f"expected model_type in the config.json of {model} ({known}), got none; fetch the "
+            "file that belongs to the weights, as `save_pretrained` writes it"
         )
     if model_type in FAMILIES[modality]:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,10 @@ def build_network(spec: ModelSpec, modality: str) -> tuple[Any, Family]:
     family = FAMILIES[modality][raw["model_type"]]
     try:
         network = _model_class(raw)(_config(raw))
-    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of torch, of transformers and of huggingface_hub's dataclasses
         raise UserError(
-            f"expected a configuration that transformers can build, got {spec.model} ({error}); "
+            f"expected a configuration that transformers can build, got {spec.model} "
+            f"({' '.join(str(error).split())}); "
             "repair its config.json"
         ) from error
     return network.get_submodule(family.part), family
@@ -60,6 +61,7 @@ def load_weights(network: nn.Module, spec: ModelSpec, family: Family, data_root:
                 dtype=torch.float32,
                 local_files_only=True,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
                 output_loading_info=True,
             )
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
@@ -67,6 +69,7 @@ def load_weights(network: nn.Module, spec: ModelSpec, family: Family, data_root:
             f"expected weights of the model in {folder}, got {' '.join(str(error).split())}; "
             "fetch them again"
         ) from error
+    _refuse_other_sizes(report["mismatched_keys"], family, folder)
     _refuse_missing(report["missing_keys"], family, folder)
     network.load_state_dict(loaded.get_submodule(family.part).state_dict())
     return f"{spec.model} from {folder}"
@@ -91,15 +94,37 @@ def _silent() -> Iterator[None]:
 
 def _refuse_missing(names: list[str], family: Family, folder: Path) -> None:
     """Raise UserError if weights are missing that some hidden state depends on."""
-    part = f"{family.part}." if family.part else ""
-    inner = [name.removeprefix(part) for name in names if name.startswith(part)]
-    missing = sorted(name for name in inner if name.split(".")[0] != family.unused)
+    missing = _used(names, family)
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         raise UserError(
             f"expected all weights of the model in {folder}, got none for "
             f"{', '.join(missing[:SHOWN])}{more}; fetch the weights that belong to its config.json"
         )
+
+
+def _refuse_other_sizes(
+    found: Iterable[tuple[str, Sequence[int], Sequence[int]]], family: Family, folder: Path
+) -> None:
+    """Raise UserError if weights that are used have another shape than the configuration says.
+
+    found: the name, the shape in the file and that of the model.
+    """
+    shapes = {name: (tuple(stored), tuple(expected)) for name, stored, expected in found}
+    for name in _used(shapes, family):
+        full = name if name in shapes else f"{family.part}.{name}"
+        stored, expected = shapes[full]
+        raise UserError(
+            f"expected weights of the sizes in config.json in {folder}, got {full} of shape "
+            f"{stored}, not {expected}; fetch the config.json and the weights of one model"
+        )
+
+
+def _used(names: Iterable[str], family: Family) -> list[str]:
+    """Names of weights that some hidden state depends on, as the encoder calls them."""
+    part = f"{family.part}." if family.part else ""
+    inner = [name.removeprefix(part) for name in names if name.startswith(part)]
+    return sorted(name for name in inner if name.split(".")[0] != family.unused)
 
 
 def _config(raw: dict[str, Any]) -> Any:

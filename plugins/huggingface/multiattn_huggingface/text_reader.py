@@ -55,6 +55,14 @@ class TextReader:
     def fit(self, values: Iterable[str], target: Tokenizer) -> None:
         """Open the model's tokenizer; nothing is learned. Raises UserError."""
         self._open(find_settings(self._model, self._revision, self._data_root))
+        last = max(self._pieces.get_vocab().values(), default=0)
+        embeddings = self._config.get("vocab_size")
+        if embeddings is not None and last >= embeddings:
+            raise UserError(
+                f"expected a tokenizer with ids below {embeddings}, the embeddings that "
+                f"{self._model} has, got one with ids up to {last}; take the tokenizer and the "
+                "config.json of one model"
+            )
 
     def save(self, folder: Path) -> None:
         """Copy the model's configuration and tokenizer."""
@@ -163,9 +171,10 @@ def _tokenizer(folder: Path, model: str) -> Any:
             folder, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # many kinds, from files that are damaged or not there
+        read_json(folder / "tokenizer.json")
         raise UserError(
-            f"expected a tokenizer in {folder}, got {' '.join(str(error).split())}; copy "
-            "tokenizer.json from where the model comes from"
+            f"expected a tokenizer and a config.json that transformers can read in {folder}, got "
+            f"{' '.join(str(error).split())}; copy both from where the model comes from"
         ) from error
     if not tokenizer.is_fast:
         raise UserError(

@@ -80,9 +80,42 @@ def with_code_of_its_own(folder):
     (folder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "m.M"}}))
 
 
+def with_config(**values):
+    """Change values of config.json; None removes one."""
+
+    def change(folder):
+        config = json.loads((folder / "config.json").read_text()) | values
+        kept = {key: value for key, value in config.items() if value is not None}
+        (folder / "config.json").write_text(json.dumps(kept))
+
+    return change
+
+
+def damaged(name):
+    def cut(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return cut
+
+
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [
+        (with_config(model_type=None), "expected model_type in the config.json of model (bert, "),
+        (
+            with_config(hidden_size="many"),
+            "Field 'hidden_size' expected int, got str (value: 'many'); copy both",
+        ),
+        (with_config(hidden_size=32), "of shape (16,), not (32,); fetch the config.json and the"),
+        (
+            with_config(vocab_size=50),
+            "got embeddings.word_embeddings.weight of shape (40, 16), not",
+        ),
+        (with_config(vocab_size=10), "expected a tokenizer with ids below 10, the embeddings that"),
+        (damaged("tokenizer.json"), "model/tokenizer.json, got Expecting"),
+        (damaged("config.json"), "model/config.json, got Unterminated string"),
+        (damaged("model.safetensors"), "expected weights of the model in"),
         (without("config.json"), "got no config.json there; name the folder that"),
         (without("*.safetensors"), "expected weights in model.safetensors in"),
         (with_pickle_alone, "got pytorch_model.bin alone, a format that is never loaded"),
