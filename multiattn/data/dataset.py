@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from multiattn.data.batch_plan import Costs, Step
 from multiattn.data.collation import Collator, Reader
-from multiattn.data.rows import BadRowPolicy, BadRows, Row, SplitReport
+from multiattn.data.rows import BadRowPolicy, BadRows, Row, SplitReport, no_examples
 from multiattn.data.splits import Splits
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import Batch
@@ -234,9 +234,7 @@ def _measure_rows(
             rows.append(row)
             measured.append(lengths)
     if not rows:
-        raise UserError(
-            f"expected examples in the split {shown(split)}, got none; check the corpus"
-        )
+        raise no_examples(split, bad_rows)
     columns = np.array(measured, dtype=np.int64).T  # (1 + sources, E)
     costs = Costs(
         ids=[row.id for row in rows],

@@ -109,6 +109,16 @@ class SplitReport:
         return lines
 
 
+def no_examples(split: str, bad_rows: BadRows) -> UserError:
+    """The error for a split without a usable example, with the reason if all were skipped."""
+    skipped = bad_rows.sentences
+    got = f"bad rows alone ({skipped[0]})" if skipped else "none"
+    return UserError(
+        f"expected examples in the split {shown(split)}, got {got}; correct the corpus, or name "
+        "another split in the recipe"
+    )
+
+
 def training_rows(
     examples: Sequence[Example], split: str, fields: Fields, bad_rows: BadRows
 ) -> list[Row]:
@@ -118,7 +128,7 @@ def training_rows(
     """
 
     def rows_of(example: Example) -> list[Row]:
-        value, sources = _field(example, fields.target), _sources(example, fields)
+        value, sources = _field(example, fields.target, split), _sources(example, fields, split)
         if not value:
             raise UserError(
                 f"expected a target in the field {fields.target!r} of example "
@@ -145,9 +155,10 @@ def evaluation_rows(
     """
 
     def rows_of(example: Example) -> list[Row]:
-        value = _field(example, fields.target) or ()
+        value = _field(example, fields.target, split) or ()
         references = (value,) if isinstance(value, str) else value
-        return [Row(example.id, _sources(example, fields), references, _location(example))]
+        sources = _sources(example, fields, split)
+        return [Row(example.id, sources, references, _location(example))]
 
     rows = _rows(examples, split, bad_rows, rows_of)
     scored = [row for row in rows if row.targets]
@@ -185,10 +196,10 @@ def _rows(
     return list(rows.values())
 
 
-def _sources(example: Example, fields: Fields) -> dict[str, Any]:
+def _sources(example: Example, fields: Fields, split: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, field_name in fields.sources.items():
-        value = _field(example, field_name)
+        value = _field(example, field_name, split)
         if isinstance(value, tuple):
             raise UserError(
                 f"expected one value for source {name!r} in the field {field_name!r} of example "
@@ -209,10 +220,11 @@ def _location(example: Example) -> str:
     return ", ".join(part for part in (file, line and f"line {line}") if part)
 
 
-def _field(example: Example, name: str) -> Any:
+def _field(example: Example, name: str, split: str) -> Any:
     if name not in example.fields:
         raise UserError(
-            f"expected a field {shown(name)} in the corpus, got {', '.join(example.fields)}; "
-            "change `field` in the recipe"
+            f"expected a field {shown(name)} in the split {shown(split)} of the corpus, got "
+            f"{', '.join(example.fields)}; change `field` in the recipe, or add to the corpus what "
+            "this split lacks"
         )
     return example.fields[name]

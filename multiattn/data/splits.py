@@ -10,16 +10,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Literal
 
 from multiattn.data.corpus import BadRowError, Corpus, Example, GroupedCorpus, StoredMedia
-from multiattn.data.rows import BadRowPolicy, BadRows, Fields, Row, evaluation_rows, training_rows
+from multiattn.data.rows import (
+    BadRowPolicy,
+    BadRows,
+    Fields,
+    Row,
+    evaluation_rows,
+    no_examples,
+    training_rows,
+)
 from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import RecipeSettings, SplitNames
 
+RowMaker = Callable[[Sequence[Example], str, Fields, BadRows], Sequence[Row]]
 ID = "id"  # the group of an example by itself
 
 
@@ -91,16 +100,20 @@ class Splits:
                 yield from value if isinstance(value, tuple) else (value,)
 
     def training_rows(self, split: str) -> tuple[Sequence[Row], BadRows]:
-        """A row per target text, and what was skipped. Raises UserError."""
-        content = self._read(split)
-        bad_rows = BadRows(self.policy, [*content.skipped])
-        return training_rows(content.examples, split, self.fields, bad_rows), bad_rows
+        """A row per target text, and what was skipped. Raises UserError, also if none is left."""
+        return self._rows(split, training_rows)
 
     def evaluation_rows(self, split: str) -> tuple[Sequence[Row], BadRows]:
         """A row per example with all its references, and what was skipped. Raises UserError."""
+        return self._rows(split, evaluation_rows)
+
+    def _rows(self, split: str, make: RowMaker) -> tuple[Sequence[Row], BadRows]:
         content = self._read(split)
         bad_rows = BadRows(self.policy, [*content.skipped])
-        return evaluation_rows(content.examples, split, self.fields, bad_rows), bad_rows
+        rows = make(content.examples, split, self.fields, bad_rows)
+        if not rows:
+            raise no_examples(split, bad_rows)
+        return rows, bad_rows
 
     def require(self, split: str) -> None:
         """Raise UserError unless the corpus has the split.
@@ -115,8 +128,12 @@ class Splits:
         except BadRowError:
             raise
         except UserError as error:
+            if not listed:
+                raise
+            reason = str(error).partition("; ")[0]
+            why = "" if shown(split) in reason else f" ({reason})"  # no reason but the name
             raise UserError(
-                f"expected a split of the corpus ({', '.join(listed)}), got {shown(split)}; "
+                f"expected a split of the corpus ({', '.join(listed)}), got {shown(split)}{why}; "
                 "choose one of these in the recipe or with --split, or cut one off the training "
                 "split, such as --set splits.validation=5%"
             ) from error

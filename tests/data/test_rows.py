@@ -109,7 +109,9 @@ def test_a_bad_row_stops_or_is_skipped_and_remembered(example, bad, message):
 
 
 def test_a_field_that_the_corpus_lacks_is_named():
-    with pytest.raises(UserError, match="a field 'de' in the corpus, got en, fr"):
+    with pytest.raises(
+        UserError, match="a field 'de' in the split 'train' of the corpus, got en, fr"
+    ):
         rows_to_train_on(Example("a", {"en": "dog", "fr": "chien"}))
 
 
@@ -121,6 +123,15 @@ def test_a_second_example_of_one_id_is_a_bad_row():
     rows, bad_rows = splits_of(*GOOD, again, policy="skip").training_rows("train")
     assert rows == rows_to_train_on(*GOOD)
     assert re.search(sentence, bad_rows.sentences[0])
+
+
+def test_a_split_without_a_usable_example_is_refused_with_the_reason():
+    lacking = Example("z", {"en": "x", "de": None})
+    for method in ("training_rows", "evaluation_rows"):
+        with pytest.raises(UserError, match="expected examples in the split 'test', got none; "):
+            getattr(splits_of(), method)("test")
+    with pytest.raises(UserError, match=r"got bad rows alone \(.*'z', got none; add"):
+        splits_of(lacking, policy="skip").training_rows("train")
 
 
 def test_rows_are_free_of_torch():

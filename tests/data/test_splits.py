@@ -201,3 +201,14 @@ def test_a_run_trains_on_the_rest_and_scores_what_was_cut_off(tmp_path):
     other = tiny_runs.start(tmp_path, [*overrides, "splits.test=5"])
     with pytest.raises(UserError, match=r"got other values of splits\.test"):
         train_and_evaluate(other, tiny_runs.host(), Console(quiet=True), draw_nothing)
+
+
+def test_a_split_that_is_missing_is_refused_with_the_corpus_s_reason():
+    with pytest.raises(
+        UserError, match=r"\(train\), got 'test' \(expected train, got test\); choose"
+    ):
+        cut(Corpus([])).require("test")
+    unlisted = Corpus([])
+    unlisted.splits = tuple
+    with pytest.raises(UserError, match=r"^expected train, got test; write it$"):
+        cut(unlisted).require("test")
