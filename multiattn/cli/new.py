@@ -9,16 +9,22 @@ import importlib.util
 import keyword
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from multiattn.cli.options import PATH
+from multiattn.cli.options import PATH, Invocation, warn
 from multiattn.errors import UserError, shown
 from multiattn.registry.records import KINDS
 
+if TYPE_CHECKING:
+    from multiattn.registry.host import Host
+
 SKELETONS = Path(__file__).parent / "skeletons"
 MODALITY = "modality"  # a plugin with every component that a new kind of input needs
+KINDS_OF_MODALITY = ("reader", "encoder", "corpus", "metric", "renderer")
 CHOICES = (*KINDS, MODALITY)
 BESIDE_THE_PACKAGE = ("README.md", "pyproject.toml", "tests")
 
@@ -35,21 +41,12 @@ BESIDE_THE_PACKAGE = ("README.md", "pyproject.toml", "tests")
 @click.option(
     "--in", "folder", metavar="DIR", type=PATH, default=Path(), help="Where to create its folder."
 )
-def new(name: str, kind: str, folder: Path) -> None:
+@click.pass_obj
+def new(invocation: Invocation, name: str, kind: str, folder: Path) -> None:
     """Create a plugin: an installable folder with a working component for you to change."""
-    from multiattn.registry.host import NAME_PATTERN
-
-    if not NAME_PATTERN.fullmatch(name):
-        raise UserError(
-            f"expected a name of lower-case letters, digits and hyphens, got {shown(name)}"
-        )
+    _check_name(name)
     if kind not in CHOICES:
         raise UserError(f"expected one of {', '.join(CHOICES)} as --kind, got {shown(kind)}")
-    if keyword.iskeyword(_package(name)) or importlib.util.find_spec(_package(name)) is not None:
-        raise UserError(
-            f"expected a name that Python has no use for, got {name!r}, a keyword or a module that "
-            "is there already; choose another name"
-        )
     root = folder / name
     if root.exists():
         raise UserError(f"expected a new folder, got {root}, which exists; choose another name")
@@ -61,9 +58,43 @@ def new(name: str, kind: str, folder: Path) -> None:
         raise UserError(
             f"could not write {root}: {error.strerror or error}; choose another folder with --in"
         ) from error
-    install = f"pip install -e {shlex.quote(str(root))}"
-    click.echo(f"created {root}; now `{install}`, then `multiattn check {name}`")
+    pip, run = ("pip", "") if importlib.util.find_spec("pip") else ("uv pip", "uv run ")
+    install = f"{pip} install -e {shlex.quote(str(root))}"
+    click.echo(f"created {root}; now `{install}`, then `{run}multiattn check {name}`")
     click.echo(f"what to change: {root / 'README.md'}")
+    warn(_clashes(invocation.host, name, kind))
+
+
+def _check_name(name: str) -> None:
+    """Raise UserError for a name that a distribution, a component or a module cannot have."""
+    from multiattn.registry.host import NAME_PATTERN
+
+    if not NAME_PATTERN.fullmatch(name):
+        better = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        advice = f"such as {better}" if NAME_PATTERN.fullmatch(better) else "such as my-plugin"
+        raise UserError(
+            "expected a name of lower-case letters and digits, with a letter first and single "
+            f"hyphens between words, got {shown(name)}; choose another, {advice}"
+        )
+    if keyword.iskeyword(_package(name)) or importlib.util.find_spec(_package(name)) is not None:
+        raise UserError(
+            f"expected a name that Python has no use for, got {name!r}, a keyword or a module that "
+            "is there already; choose another name"
+        )
+
+
+def _clashes(host: Host, name: str, kind: str) -> Iterator[str]:
+    """A warning for each installed component that the new one shares its kind and name with.
+
+    A recipe's name is that of its folder, which distributions may share.
+    """
+    kinds = KINDS_OF_MODALITY if kind == MODALITY else () if kind == "recipe" else (kind,)
+    for row in host.rows:
+        if row.record.name == name and row.record.kind in kinds and row.distribution != name:
+            yield (
+                f"expected a new name, got {name}, which is also the {row.record.kind} "
+                f"{row.full_name}; choose another, or write {name}/{name} in recipes"
+            )
 
 
 def _package(name: str) -> str:

@@ -87,7 +87,9 @@ def test_the_encoder_that_one_starts_from_is_short(make):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["My Plugin"], "expected a name of lower-case letters"),
+        (["My Plugin"], "got 'My Plugin'; choose another, such as my-plugin"),
+        (["a--b"], "single hyphens between words, got 'a--b'; choose another, such as a-b"),
+        (["9x"], "with a letter first"),
         (["mine", "--kind", "spaceship"], f"expected one of {', '.join(KINDS)}, {MODALITY} as"),
         (["taken"], "expected a new folder"),
         *[([name], "a keyword or a module that is there") for name in ("class", "json", "numpy")],
@@ -99,3 +101,19 @@ def test_a_new_plugin_that_cannot_be_is_one_sentence(tmp_path, arguments, expect
     done = multiattn("plugins", "new", *arguments, "--in", str(tmp_path))
     assert done.exit_code == 2
     assert expected in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "known"),
+    [
+        ("additive", "attention", "attention multiattn/additive"),
+        ("grid", MODALITY, "renderer mult"),
+    ],
+)
+def test_a_name_that_a_component_has_already_is_said(tmp_path, name, kind, known):
+    done = multiattn("plugins", "new", name, "--kind", kind, "--in", str(tmp_path))
+    assert done.exit_code == 0
+    assert f"warning: expected a new name, got {name}, which is also the {known}" in done.stderr
+    assert f"write {name}/{name} in recipes" in done.stderr
+    other = multiattn("plugins", "new", f"{name}-2", "--kind", kind, "--in", str(tmp_path))
+    assert not other.stderr
