@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from multiattn.engine.trees import tree_map
 from multiattn.search.candidates import Candidates, CandidateSelector, TopCandidates
 from multiattn.search.constraints import Constraints
-from multiattn.search.hypotheses import Hypothesis, SearchHistory
+from multiattn.search.history import SearchHistory
+from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import Panel, StepScorer
 from multiattn.search.task import Memories, SearchTask
 from multiattn.symbols import BOS, EOS

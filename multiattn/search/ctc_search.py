@@ -14,7 +14,8 @@ from multiattn.engine.memory import Memory
 from multiattn.search import beam
 from multiattn.search.candidates import Candidates, TopCandidates
 from multiattn.search.ctc import CTCPosteriors, CTCPrefix, CTCPrefixState
-from multiattn.search.hypotheses import Hypothesis, SearchHistory
+from multiattn.search.history import SearchHistory
+from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import Panel, StepScores
 from multiattn.search.scorers import Scorer
 from multiattn.search.task import SearchTask

@@ -12,7 +12,8 @@ from torch import Tensor
 from multiattn.recipe.settings import SearchSettings
 from multiattn.search import beam
 from multiattn.search.candidates import Candidates, make_candidates, pick, top_tokens
-from multiattn.search.hypotheses import Hypothesis, SearchHistory
+from multiattn.search.history import SearchHistory
+from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import Panel, StepScores
 from multiattn.search.task import SearchTask
 
