@@ -27,14 +27,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multiattn.engine.trees import tree_map
-from multiattn.search.candidates import Candidates, CandidateSelector, TopCandidates
+from multiattn.engine.trees import leaves, tree_map
+from multiattn.search import fixed_shape
+from multiattn.search.candidates import (
+    Candidates,
+    CandidateSelector,
+    TopCandidates,
+    set_ended_aside,
+    without_surplus,
+)
 from multiattn.search.constraints import Constraints
 from multiattn.search.history import SearchHistory
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import Panel, StepScorer
 from multiattn.search.task import Memories, SearchTask
-from multiattn.symbols import BOS, EOS
+from multiattn.symbols import BOS
 
 
 @torch.no_grad()
@@ -75,6 +82,7 @@ def begin(
 ) -> Beam:
     """One empty hypothesis per input."""
     batch_size = constraints.limits.shape[0]
+    memories = fixed_shape.with_rounded_slots(memories)
     shared, state = scorer.begin(memories, heads, batch_size)
     like = _floating_leaf((state, shared))
     rows = torch.arange(batch_size, device=like.device)
@@ -94,14 +102,7 @@ def begin(
 
 def _floating_leaf(tree: Any) -> Tensor:
     """The first floating-point tensor of a tree: its device and precision are the search's."""
-    leaves: list[Tensor] = []
-
-    def collect(leaf: Tensor) -> Tensor:
-        leaves.append(leaf)
-        return leaf
-
-    tree_map(collect, tree)
-    return next((leaf for leaf in leaves if leaf.is_floating_point()), torch.zeros(()))
+    return next((leaf for leaf in leaves(tree) if leaf.is_floating_point()), torch.zeros(()))
 
 
 def run(
@@ -111,22 +112,24 @@ def run(
     beam: Beam,
     history: SearchHistory,
 ) -> None:
-    """Extend hypotheses until every input is finished: at its limit a hypothesis can only end."""
+    """Extend hypotheses until every input is finished: at its limit a hypothesis can only end.
+
+    On a GPU this is the definition of what ``fixed_shape.search.run`` finds.
+    """
+    device = beam.rows.device
+    if fixed_shape.applies(device) and fixed_shape.run(scorer, selector, ranking, beam, history):
+        return
     for step in range(history.steps):
         scored = scorer.step(beam.tokens, beam.state, beam.shared)
         beam.constraints.apply(scored.scores, step, beam.generated, beam.prefixes)
         candidates = selector.choose(scored, beam.totals, beam.rows, step)
-        ranks = torch.arange(candidates.totals.shape[1], device=beam.rows.device)
-        surplus = ranks >= beam.unfinished.unsqueeze(1)  # (B, K)
-        totals = candidates.totals.masked_fill(surplus, -math.inf)
-        candidates = replace(candidates, totals=totals)
-        ended = (candidates.tokens == EOS) & (totals > -math.inf)
+        candidates, ended = without_surplus(candidates, beam.unfinished)
         if ended.any():
             final_terms = scorer.finish(scored.state, beam.shared)
             if isinstance(final_terms, Tensor):
                 final_terms = final_terms.gather(1, candidates.parents)
-            final_scores = ranking.final(totals, step + 1) + final_terms
-            candidates, final_scores = _set_ended_aside(candidates, ended, final_scores)
+            final_scores = ranking.final(candidates.totals, step + 1) + final_terms
+            candidates, final_scores = set_ended_aside(candidates, ended, final_scores)
             history.finish(beam.rows, final_scores)
             beam = replace(beam, unfinished=beam.unfinished - ended.sum(1))
         history.record(beam.rows, candidates, scored.weights)
@@ -136,18 +139,6 @@ def run(
         beam = _advance(replace(beam, state=scored.state), candidates, going_on)
         if beam.rows.numel() == 0:
             return
-
-
-def _set_ended_aside(
-    candidates: Candidates, ended: Tensor, final_scores: Tensor
-) -> tuple[Candidates, Tensor]:
-    """Move ended candidates behind the others and set their totals to -inf."""
-    totals = candidates.totals.masked_fill(ended, -math.inf)
-    order = (totals == -math.inf).byte().argsort(dim=1, stable=True)
-    ordered: Candidates = tree_map(
-        lambda leaf: leaf.gather(1, order), replace(candidates, totals=totals)
-    )
-    return ordered, final_scores.masked_fill(~ended, -math.inf).gather(1, order)
 
 
 def _advance(beam: Beam, candidates: Candidates, going_on: Tensor) -> Beam:
@@ -188,11 +179,11 @@ class Ranking:
     length_penalty: float
     ceiling: float  # the most that one further token can add
 
-    def final(self, totals: Tensor, tokens: int) -> Tensor:
+    def final(self, totals: Tensor, tokens: int | Tensor) -> Tensor:
         """Divide by length ** penalty; the length counts the end symbol."""
-        return totals / math.pow(tokens, self.length_penalty)
+        return totals / self._power(tokens, totals)
 
-    def upper_bound(self, totals: Tensor, tokens: int, limits: Tensor) -> Tensor:
+    def upper_bound(self, totals: Tensor, tokens: int | Tensor, limits: Tensor) -> Tensor:
         """No continuation of hypotheses with these totals (B,) and so many tokens scores higher.
 
         The most that further tokens can add, over the most favourable length: x / l ** p is
@@ -200,5 +191,10 @@ class Ranking:
         """
         longest = (limits + 1).to(totals.dtype)
         most = totals + self.ceiling * (longest - tokens if self.ceiling > 0 else 1)
-        shortest = math.pow(tokens + 1, self.length_penalty)
+        shortest = self._power(tokens + 1, totals)
         return torch.maximum(most / shortest, most / longest.pow(self.length_penalty))
+
+    def _power(self, length: int | Tensor, like: Tensor) -> float | Tensor:
+        if isinstance(length, Tensor):
+            return length.double().pow(self.length_penalty).to(like.dtype)
+        return math.pow(length, self.length_penalty)

@@ -110,7 +110,9 @@ class Rescoring:
     def width(self) -> int:
         return self.tokens.shape[1]
 
-    def choose(self, scored: StepScores, totals: Tensor, rows: Tensor, step: int) -> Candidates:
+    def choose(
+        self, scored: StepScores, totals: Tensor, rows: Tensor, step: int | Tensor
+    ) -> Candidates:
         count = totals.shape[1] if step else self.width
         tokens = self.tokens[rows, :count, step]  # (B, K)
         parents = torch.arange(count, device=rows.device) if step else rows.new_zeros(count)

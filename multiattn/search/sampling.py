@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from multiattn.engine.batch import rounded_up
 from multiattn.recipe.settings import SearchSettings
 from multiattn.search import beam
 from multiattn.search.candidates import Candidates, make_candidates, pick, top_tokens
@@ -33,7 +34,7 @@ def sample(task: SearchTask, generators: Sequence[torch.Generator]) -> list[list
     )
     start = beam.begin(panel, task.memories, task.heads, constraints, settings.n_best)
     history = SearchHistory(start.constraints, settings.n_best, settings.n_best, start.totals)
-    noise = torch.zeros(task.batch_size, history.steps, settings.n_best)
+    noise = torch.zeros(task.batch_size, rounded_up(history.steps), settings.n_best)
     limits = constraints.limits.tolist()
     for row, (generator, limit) in enumerate(zip(generators, limits, strict=True)):
         uniform = torch.rand(limit + 1, settings.n_best, generator=generator, dtype=torch.float)
@@ -59,9 +60,23 @@ class SampledCandidates:
     def width(self) -> int:
         return self.noise.shape[2]
 
-    def choose(self, scored: StepScores, totals: Tensor, rows: Tensor, step: int) -> Candidates:
-        noise, hypotheses = self.noise[rows, step], totals.shape[1]  # (B, width)
-        noise = noise[:, :hypotheses, None] if step else noise[:, None]
+    @property
+    def constants(self) -> Hashable:
+        settings = self.settings
+        return "sample", self.width, settings.temperature, settings.top_k, settings.top_p
+
+    def first_totals(self, totals: Tensor) -> Tensor:
+        return totals.expand(-1, self.width)  # each goes its own way from the start
+
+    def choose(
+        self, scored: StepScores, totals: Tensor, rows: Tensor, step: int | Tensor
+    ) -> Candidates:
+        hypotheses = totals.shape[1]
+        if isinstance(step, Tensor):
+            noise = self.noise.index_select(1, step).squeeze(1).unsqueeze(2)  # (B, width, 1)
+        else:
+            noise = self.noise[rows, step]  # (B, width)
+            noise = noise[:, :hypotheses, None] if step else noise[:, None]
         tokens = self._draw(scored.scores, noise).flatten(1)  # (B, K)
         parents = torch.arange(hypotheses, device=rows.device).repeat_interleave(noise.shape[2])
         parents = parents.expand_as(tokens)
