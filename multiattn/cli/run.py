@@ -110,7 +110,7 @@ def train(
     from multiattn.data.splits import Splits
     from multiattn.prediction.predictor import attention_images
     from multiattn.runs.train import train as train_run
-    from multiattn.training.trainer import start_accelerator
+    from multiattn.training.accelerator import start_accelerator
 
     accelerator = start_accelerator(start.settings, start.run)
     corpus = open_corpus(start.settings.corpus, host, start.data_root)
@@ -150,7 +150,7 @@ def evaluate(
     from multiattn.runs.evaluate import evaluate as evaluate_split
     from multiattn.runs.overlap import leakage_warnings
     from multiattn.runs.system import open_system
-    from multiattn.training.trainer import start_accelerator
+    from multiattn.training.accelerator import start_accelerator
 
     draw_progress()
     folder = RunFolder(path)

@@ -23,12 +23,12 @@ from multiattn.runs.start import RunRequest
 from multiattn.runs.system import build_model, check_row, open_system
 from multiattn.runs.transfer import transfer_weights
 from multiattn.training import checkpoint
+from multiattn.training.accelerator import seed_generators
 from multiattn.training.objectives import (
     ObjectiveContext,
     PreparedObjective,
     WeightedObjective,
 )
-from multiattn.training.trainer import seed_generators
 
 
 @dataclass(frozen=True)

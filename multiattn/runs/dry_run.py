@@ -25,9 +25,10 @@ from multiattn.runs.evaluate import check_inputs, check_splits
 from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.start import RunRequest
 from multiattn.runs.train import draw_nothing, training_job
+from multiattn.training.accelerator import start_accelerator
 from multiattn.training.loss import Losses
 from multiattn.training.optimizer import build_optimizer
-from multiattn.training.trainer import OUT_OF_MEMORY_REMEDY, start_accelerator
+from multiattn.training.trainer import OUT_OF_MEMORY_REMEDY
 
 
 def dry_run(request: RunRequest, host: Host, evaluated: Iterable[str]) -> Iterator[str]:

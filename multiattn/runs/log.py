@@ -29,7 +29,7 @@ from multiattn.files import (
 from multiattn.progress import draw_on, progress_bar
 from multiattn.run_folder import RunFolder
 from multiattn.scoring.scale import factor, unit_of
-from multiattn.training.trainer import LogValues
+from multiattn.training.log import LogValues
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

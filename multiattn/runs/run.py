@@ -19,7 +19,7 @@ from multiattn.runs.start import RunRequest, initial_run
 from multiattn.runs.system import open_system
 from multiattn.runs.train import Drawer, train
 from multiattn.scoring.intervals import Score
-from multiattn.training.trainer import start_accelerator
+from multiattn.training.accelerator import start_accelerator
 
 EXAMPLE_WORDS = 20  # of the example input; more would bury the command
 

@@ -37,9 +37,10 @@ from multiattn.runs.system import System, make_generator
 from multiattn.runs.validation import Validation
 from multiattn.scoring.evaluator import Evaluator, metric_units
 from multiattn.training.checkpoint import Progress
+from multiattn.training.log import Log, LogValues, NoLog
 from multiattn.training.loss import Losses
 from multiattn.training.objectives import SkippingObjective, WeightedObjective
-from multiattn.training.trainer import Log, LogValues, NoLog, Trainer, TrainingJob
+from multiattn.training.trainer import Trainer, TrainingJob
 
 # A system, one example's inputs and a device -> images (height, width, 3) by name, for the log.
 Drawer = Callable[[System, Mapping[str, Any], torch.device], Mapping[str, NDArray[np.uint8]]]

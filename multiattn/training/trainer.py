@@ -18,12 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,11 +35,12 @@ from multiattn.engine.model import Model
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
 from multiattn.run_folder import RunFolder
-from multiattn.seeds import derive
 from multiattn.stop_signals import Stopped
 from multiattn.training import checkpoint
+from multiattn.training.accelerator import seed_generators
 from multiattn.training.checkpoint import Progress
 from multiattn.training.gpu_use import measure_gpu_use
+from multiattn.training.log import Log
 from multiattn.training.loss import Losses, Window
 from multiattn.training.objectives import WeightedObjective
 from multiattn.training.optimizer import (
@@ -56,44 +56,6 @@ GPU_MEASURED_AT = 200  # steps
 OUT_OF_MEMORY_REMEDY = (
     "lower training.batch_tokens, or raise training.accumulate to cut steps into more parts"
 )
-
-
-def start_accelerator(settings: RecipeSettings, run: RunFolder) -> Accelerator:
-    """Set up device, precision and processes from the environment and the recipe.
-
-    Raises UserError for a precision that the device does not support.
-    """
-    # If no example of a shard has a source, the source's encoder gets no gradient from that shard.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=len(settings.sources) > 1)
-    precision = settings.training.precision
-    try:
-        _set_float32_precision(precision)
-        return Accelerator(
-            cpu=not torch.accelerator.is_available(),  # explicit, or CPU processes do not connect
-            mixed_precision="no" if precision == "tf32" else precision,
-            log_with="tensorboard",
-            project_dir=run.path,
-            kwargs_handlers=[unused],
-        )
-    except ValueError as error:
-        raise UserError(
-            f"expected a training.precision that this device supports, got "
-            f"{precision!r} ({error}); choose `no` or `bf16`"
-        ) from error
-
-
-def _set_float32_precision(precision: str) -> None:
-    """Round the factors of float32 products on a GPU as ``tf32`` does, or not at all."""
-    if precision == "tf32" and not torch.cuda.is_available():
-        raise ValueError("only NVIDIA GPUs support it")
-    backends: Any = torch.backends
-    for products in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
-        products.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-
-
-def seed_generators(*parts: object) -> None:
-    """Seed the generators of Python, numpy and torch with a function of ``parts``."""
-    set_seed(derive(*parts) % 2**32)
 
 
 @dataclass(frozen=True)
@@ -344,38 +306,3 @@ def _shards(batches: Sequence[Batch | None], processes: int) -> Iterator[tuple[B
         real = [None]
     for number, batch in enumerate(real, start=1):
         yield batch, number == len(real)
-
-
-LogValues = Mapping[str, float | int | str]
-
-
-class Log(Protocol):
-    """The log that training writes to."""
-
-    def flush(self) -> int:
-        """Flush to disk; return the bytes written so far, which a checkpoint stores."""
-
-    def write(self, kind: str, step: int, values: LogValues) -> None:
-        """Log the figures of a step."""
-
-    def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
-        """Log an image (height, width, 3) under a name."""
-
-    def close(self) -> None:
-        """Close the log; nothing is written afterwards."""
-
-
-class NoLog:
-    """The log of every process but the first."""
-
-    def flush(self) -> int:
-        return 0
-
-    def write(self, kind: str, step: int, values: LogValues) -> None:
-        return
-
-    def image(self, name: str, step: int, image: NDArray[np.uint8]) -> None:
-        return
-
-    def close(self) -> None:
-        return

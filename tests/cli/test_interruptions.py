@@ -23,7 +23,7 @@ from multiattn.run_folder import RunFolder
 from multiattn.runs import evaluate as evaluation
 from multiattn.runs.system import open_system
 from multiattn.scoring.system_outputs import hypotheses_file
-from multiattn.training.trainer import start_accelerator
+from multiattn.training.accelerator import start_accelerator
 
 UNLIKE = (".pt", ".lock")  # files that hold how long the training took, or nothing
 

@@ -87,7 +87,7 @@ def test_every_recurrence_and_attention_is_captured_and_gives_the_cpus_numbers(
         for one, other in zip(found, expected, strict=True):
             assert (one is None) == (other is None)
             if one is not None:
-                torch.testing.assert_close(one.cpu(), other, rtol=2e-3, atol=2e-5)
+                torch.testing.assert_close(one.cpu(), other, rtol=2e-3, atol=2e-4)
     assert decoder.captured.refused is None
     assert len(decoder.captured.recordings) == 1
 

@@ -23,7 +23,7 @@ from multiattn.runs.log import OnFieldScale, _human, display_for
 from multiattn.runs.overlap import shared_with_training
 from multiattn.runs.system import open_system
 from multiattn.scoring.results import Results
-from multiattn.training.trainer import start_accelerator
+from multiattn.training.accelerator import start_accelerator
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from multiattn.runs.evaluate import evaluate
 from multiattn.runs.system import open_system
 from multiattn.scoring import intervals
 from multiattn.scoring.results import Results
-from multiattn.training.trainer import start_accelerator
+from multiattn.training.accelerator import start_accelerator
 
 TAB = "\t"
 

@@ -15,7 +15,7 @@ from multiattn.recipe.loading import load_recipe
 from multiattn.run_folder import RunFolder
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.system import open_system
-from multiattn.training.trainer import start_accelerator
+from multiattn.training.accelerator import start_accelerator
 
 MADE_AT_F53CC26 = Path(__file__).parent / "made_at_f53cc26"
 PREDICTED_THEN = {

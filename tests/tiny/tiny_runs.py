@@ -29,7 +29,7 @@ from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.start import RunRequest
 from multiattn.runs.train import train
-from multiattn.training.trainer import start_accelerator
+from multiattn.training.accelerator import start_accelerator
 
 torch.set_num_threads(1)  # matrices so small only lose by more
 PLUGIN = Path(__file__).with_name("tiny_plugin.py")

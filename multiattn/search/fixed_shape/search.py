@@ -171,7 +171,7 @@ def ask(value: Tensor) -> Callable[[], int]:
     if value.device.type != "cuda":
         kept = value.clone()
         return lambda: int(kept)
-    there = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+    there = torch.empty(value.shape, dtype=value.dtype, device="cpu", pin_memory=True)
     there.copy_(value, non_blocking=True)
     event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record()

@@ -12,6 +12,7 @@ from torch import nn
 
 from multiattn.engine.fast.gpu import graphs
 from multiattn.engine.fast.gpu.graphs import Captured
+from multiattn.engine.fast.gpu.recording import RecordingError
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -157,6 +158,23 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_that_is_said_once(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "the encoder of 'text' runs without CUDA graphs, which is slower: reads a value"
     ]
+
+
+def test_a_recording_that_fails_once_is_made_again(caplog):
+    part, recorder = Part(), Replaying()
+    captured, record = Captured("part", recorder), recorder.record
+
+    def record_at_the_second_try(function):
+        recorder.record = record
+        raise RecordingError("a library initialises itself")
+
+    recorder.record = record_at_the_second_try
+    for call in range(3):
+        inputs = given()
+        found = results(part, lambda *each: captured(part, each, part), inputs, call)
+        same(found, results(part, part, inputs, call))
+    assert (len(captured.recordings), recorder.recorded) == (1, 2)
+    assert not caplog.text
 
 
 def test_a_shape_too_large_to_capture_leaves_the_others_alone(caplog):

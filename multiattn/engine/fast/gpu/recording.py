@@ -6,6 +6,7 @@ by all shapes, and so is the memory for what lies between (a pool).
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from multiattn.engine.trees import leaves, with_leaves
+
+log = logging.getLogger("multiattn.engine.fast.gpu.recording")
 
 Function = Callable[..., Any]  # takes tensors, returns a tree of tensors
 Replay = Callable[[], None]
@@ -54,13 +57,26 @@ class CUDARecorder:
         torch.cuda.current_stream().wait_stream(self._stream)
 
     def record(self, function: Callable[[], None]) -> Replay:
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, which pin batches, may allocate meanwhile.
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            function()
+        graph, failure = torch.cuda.CUDAGraph(), None
+        try:
+            # Other threads, which pin batches, may allocate meanwhile.
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                try:
+                    function()
+                except Exception as error:
+                    failure = error
+                    raise
+        except Exception as error:  # the end of a capture that failed says nothing of the reason
+            if isinstance(failure, torch.OutOfMemoryError):
+                raise failure from None
+            raise RecordingError(str(failure or error)) from error
         return graph.replay
+
+
+class RecordingError(RuntimeError):
+    """A function that was rehearsed could not be recorded."""
 
 
 @contextmanager
@@ -128,6 +144,20 @@ def record(
     recorder: Recorder,
 ) -> Recording:
     """Rehearse both directions, then record them. Raises RuntimeError if that is impossible."""
+    try:
+        return _record(function, inputs, parameters, buffers, recorder)
+    except RecordingError as error:  # as happens to the first backward that a process captures
+        log.debug("recording once more: %s", error)
+        return _record(function, inputs, parameters, buffers, recorder)
+
+
+def _record(
+    function: Function,
+    inputs: Sequence[Tensor],
+    parameters: Sequence[nn.Parameter],
+    buffers: Buffers,
+    recorder: Recorder,
+) -> Recording:
     fixed = [buffers.like(("input", place), leaf.detach()) for place, leaf in enumerate(inputs)]
     copy_all(fixed, inputs)
     work = _Work(
