@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import DistributedDataParallelKwargs
 
 from multiattn.errors import UserError
 from multiattn.recipe.settings import RecipeSettings
@@ -49,5 +51,14 @@ def _set_float32_precision(precision: str, device: torch.device) -> None:
 
 
 def seed_generators(*parts: object) -> None:
-    """Seed the generators of Python, numpy and torch with a function of ``parts``."""
-    set_seed(derive(*parts) % 2**32)
+    """Seed the generators of Python, numpy and torch with a function of ``parts``.
+
+    Accelerate's ``set_seed`` does the same, but looks for every kind of device each time.
+    """
+    seed = derive(*parts) % 2**32
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)  # of all devices
+    else:
+        torch.default_generator.manual_seed(seed)

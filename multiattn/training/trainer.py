@@ -173,14 +173,8 @@ class Trainer:
         for batch, is_last in _shards(batches, self.accelerator.num_processes):
             alone = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
             with alone, out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-                moved = None if batch is None else batch.to(self.accelerator.device)
-                part, part_counts = self.losses(moved, feeding)  # (K,), (K,)
-                if counts is None:
-                    counts = self._total(part_counts)
-                # DDP averages gradients over processes; times their number, this is the sum.
-                scale = self.weights * self.accelerator.num_processes / counts.clamp(min=1)
-                self.accelerator.backward((part * scale).sum())
-            sums += part.detach()
+                part, part_counts, counts = self._backward(batch, feeding, counts)
+            sums += part
             counted += part_counts
         norm = self.accelerator.clip_grad_norm_(
             self.parameters, self.settings.clip_norm or math.inf
@@ -192,6 +186,22 @@ class Trainer:
         self.window.add(totals, norm.to(sums))
         if number == 1 and counts is not None:
             self._check_counts(counts, totals[len(sums) : -1])
+
+    def _backward(
+        self, batch: Batch | None, feeding: ScheduledSampling | None, counts: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Add the gradient of a part of a step; its sums and counts, and the step's counts (K,).
+
+        Nothing that is returned keeps the computation graph alive: a part that is captured must not
+        meet gradients of another stream.
+        """
+        moved = None if batch is None else batch.to(self.accelerator.device)
+        sums, own_counts = self.losses(moved, feeding)  # (K,), (K,)
+        counts = self._total(own_counts) if counts is None else counts
+        # DDP averages gradients over processes; times their number, this is the sum.
+        scale = self.weights * self.accelerator.num_processes / counts.clamp(min=1)
+        self.accelerator.backward((sums * scale).sum())
+        return sums.detach(), own_counts, counts
 
     def _declared(self, batches: Sequence[Batch | None]) -> Tensor:
         """The count that each objective will be divided by in this step (K,)."""

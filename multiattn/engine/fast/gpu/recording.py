@@ -69,6 +69,7 @@ class CUDARecorder:
                     failure = error
                     raise
         except Exception as error:  # the end of a capture that failed says nothing of the reason
+            self._stream = None  # its memory pool stays as it is, so the next capture has its own
             if isinstance(failure, torch.OutOfMemoryError):
                 raise failure from None
             raise RecordingError(str(failure or error)) from error
