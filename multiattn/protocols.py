@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from multiattn.engine.fusion import Fusion
     from multiattn.engine.layouts import Layout
     from multiattn.engine.model import (
+        AnyLengthEncoder,
         Encoder,
         FeatureEncoder,
+        FrontendEncoder,
         PretrainedEncoder,
         SelectsFeatureSettings,
         SequenceFeatureEncoder,
@@ -68,6 +70,8 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         (
             "SummarisingEncoder",
             "SlotCountingEncoder",
+            "AnyLengthEncoder",
+            "FrontendEncoder",
             "PretrainedEncoder",
             "FeatureEncoder",
             "SequenceFeatureEncoder",
@@ -130,6 +134,7 @@ _MODULE_OF = {
 
 __all__ = [
     "Aligner",
+    "AnyLengthEncoder",
     "Attention",
     "CachedFeatures",
     "ContentAttention",
@@ -144,6 +149,7 @@ __all__ = [
     "ExampleReader",
     "FeatureEncoder",
     "FittedReader",
+    "FrontendEncoder",
     "Fusion",
     "GroupedCorpus",
     "JointReader",

@@ -25,7 +25,7 @@ from torch.nn import functional
 from multiattn.engine import fast
 from multiattn.engine.attention import Additive, Multiplicative
 from multiattn.engine.attention_wrappers import Location
-from multiattn.engine.batch import Inputs, Targets
+from multiattn.engine.batch import Targets
 from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fast import for_decoding
 from multiattn.engine.layouts import Grid, Time, Tokens
@@ -75,22 +75,19 @@ class Encoding:
         if not self.captured.applies(values.device):
             memory = encode(values, lengths)
         else:
-            memory = fast.encode_batch(encode, self.captured, encoder, values, lengths, "all")
+            memory = fast.encode_batch(
+                encode, self.captured, encoder, values, lengths, part="all", any_length=True
+            )
         return memory
 
 
-def collated(batch: dict[str, Any], source: str, lengths: str) -> tuple[Tensor, Targets]:
-    """A source and the targets as a collator would hand them over, kept with the batch.
-
-    For a GPU it rounds up the source's length and packs the targets; both happen before the step.
-    """
+def targets_of(batch: dict[str, Any]) -> Targets:
+    """The targets as a collator would hand them over, kept with the batch: packed for a GPU."""
     if "targets" not in batch:
         targets = Targets(batch["tgt_out"], (batch["tgt_out"] != workloads.PAD).sum(1))
-        inputs = Inputs(batch[source], batch[lengths], torch.arange(len(batch[source])))
-        if batch[source].is_cuda:
-            targets, inputs = targets.packed(), inputs.rounded_up()
-        batch["targets"], batch["source"] = targets, inputs.values
-    return batch["source"], batch["targets"]
+        batch["targets"] = targets.packed() if targets.tokens.is_cuda else targets
+    targets: Targets = batch["targets"]
+    return targets
 
 
 class Translator(nn.Module):
@@ -113,14 +110,13 @@ class Translator(nn.Module):
 
     def encode(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor | None]:
         """Values and summary, at which the harness splits the computation graph."""
-        source, _ = collated(batch, "src", "src_len")
-        memory = self.encoding(self.encoder, self.encoder, source, batch["src_len"])
+        memory = self.encoding(self.encoder, self.encoder, batch["src"], batch["src_len"])
         return memory.values, memory.summary
 
     def loss(self, batch: dict[str, Any], values: Tensor, summary: Tensor | None) -> Tensor:
         """Mean cross-entropy of the target tokens without padding."""
         mask = length_mask(batch["src_len"], values.size(1))
-        _, targets = collated(batch, "src", "src_len")
+        targets = targets_of(batch)
         output = self.decoder(targets, {"text": Memory(values, mask, Tokens(), summary)})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
         return functional.cross_entropy(output.scores, gold)
@@ -150,14 +146,13 @@ class Transcriber(nn.Module):
 
     def encode(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Values and mask; at the values the harness splits the computation graph."""
-        features, _ = collated(batch, "feats", "feat_len")
-        encode, lengths = self.encoder.encode, batch["feat_len"]
-        memory = self.encoding(encode, self.encoder, features, lengths)
+        features, lengths = batch["feats"], batch["feat_len"]
+        memory = self.encoding(self.encoder.encode, self.encoder, features, lengths)
         return memory.values, memory.mask
 
     def loss(self, batch: dict[str, Any], values: Tensor, mask: Tensor) -> Tensor:
         """Mean cross-entropy of the target tokens."""
-        _, targets = collated(batch, "feats", "feat_len")
+        targets = targets_of(batch)
         memory = Memory(values, mask, Time(4 * SPEECH["frame_s"]))
         output = self.decoder(targets, {"speech": memory})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
@@ -179,11 +174,7 @@ class Captioner(nn.Module):
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
         """Mean cross-entropy of the target tokens; all captions have the same length."""
-        if "targets" not in batch:
-            lengths = torch.full((len(batch["tgt_out"]),), GRIDS["tgt"])
-            targets = Targets(batch["tgt_out"], lengths)
-            batch["targets"] = targets.packed() if lengths.is_cuda else targets
-        targets = batch["targets"]
+        targets = targets_of(batch)
         output = self.decoder(targets, {"image": grid_memory(batch["grid"])})
         gold = targets.tokens[output.rows, output.steps]  # (M,)
         return functional.cross_entropy(output.scores, gold)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from multiattn.engine.trees import tree_map
@@ -84,18 +83,6 @@ class Inputs:
     rows: Tensor
     features: bool = False
 
-    def rounded_up(self) -> Inputs:
-        """The same inputs, the longest padded to the length of a bucket.
-
-        Unchanged if no input is as long as the tensor: its second dimension is then no length.
-        """
-        values = self.values
-        if values.dim() < 2 or not len(values) or int(self.lengths.max()) != values.shape[1]:
-            return self
-        extra = rounded_up(values.shape[1]) - values.shape[1]
-        padded = F.pad(values, [0] * (2 * values.dim() - 3) + [extra]) if extra else values
-        return replace(self, values=padded)
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -128,10 +115,8 @@ class Batch:
         return pinned
 
     def for_gpu(self) -> Batch:
-        """Return the same batch with packed targets, and sources as long as a bucket."""
-        targets = None if self.targets is None else self.targets.packed()
-        sources = {name: inputs.rounded_up() for name, inputs in self.sources.items()}
-        return replace(self, targets=targets, sources=sources)
+        """Return the same batch with packed targets."""
+        return self if self.targets is None else replace(self, targets=self.targets.packed())
 
     def describe(self) -> str:
         """Describe the batch's size and examples, for an out-of-memory message."""

@@ -80,6 +80,18 @@ class SequenceFeatureEncoder(Protocol):
 
 
 @runtime_checkable
+class AnyLengthEncoder(Protocol):
+    """An encoder with ``any_length = True``: more padding only adds masked slots to its memory.
+
+    Its inputs (B, L, …), or what its ``frontend`` makes of them, may be longer than the longest of
+    a batch. On a GPU they are, so that few shapes serve a whole training. An encoder with learned
+    positions has a limit and cannot say so.
+    """
+
+    any_length: bool
+
+
+@runtime_checkable
 class FrontendEncoder(Protocol):
     """An encoder that computes features of its inputs first, such as filterbanks of waveforms.
 
@@ -175,7 +187,12 @@ def _memory(encoder: Any, inputs: Inputs, captured: fast.Captured) -> Memory:
         values, lengths = encoder.frontend(values, lengths)
         encode, part = encoder.encode, "after frontend"
     if captured.applies(values.device):
-        return fast.encode_batch(encode, captured, encoder, values, lengths, part)
+        any_length = isinstance(encoder, AnyLengthEncoder) and encoder.any_length
+        if inputs.features and not isinstance(encoder, SequenceFeatureEncoder):
+            any_length = False
+        return fast.encode_batch(
+            encode, captured, encoder, values, lengths, part=part, any_length=any_length
+        )
     memory: Memory = encode(values, lengths)
     return memory
 

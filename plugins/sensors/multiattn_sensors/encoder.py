@@ -41,6 +41,8 @@ class SeriesBiLSTM(nn.Module):
     dropout: on the inputs of the LSTM and on the slots, not on the final states.
     """
 
+    any_length = True
+
     def __init__(
         self,
         input_spec: SeriesSpec,

@@ -32,6 +32,8 @@ class Lstm(nn.Module):
         final states.
     """
 
+    any_length = True
+
     def __init__(
         self,
         input_spec: TextSpec,

@@ -7,16 +7,19 @@ from functools import partial
 import pytest
 import torch
 from replaying import Replaying
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from multiattn.engine.attention import Additive, Dot, Multiplicative, ScaledDot
 from multiattn.engine.attention_wrappers import Coverage, Gated, Location, MultiHead
 from multiattn.engine.batch import Targets, rounded_up
+from multiattn.engine.bilstm import bidirectional, final_states, length_mask, one_direction
 from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fast.gpu.graphs import Captured
+from multiattn.engine.fast.gpu.padded import encode_batch
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
-from multiattn.engine.layouts import Grid
-from multiattn.engine.memory import MemorySpec
+from multiattn.engine.layouts import Grid, Tokens
+from multiattn.engine.memory import Memory, MemorySpec
 from multiattn.engine.output_layer import Copy, Deep, Linear
 from multiattn.engine.recurrence import Bahdanau, InputFeeding, Luong
 from multiattn.engine.recurrence_variants import Adaptive, Conditional
@@ -114,6 +117,47 @@ def test_several_sources_and_copies_give_what_packed_rows_give(
 def test_a_language_model_is_padded_too(targets_of):
     targets = targets_of([4, 5, 6], [7], [8, 4, 9, 5])
     assert_same(build(Luong, additive, sources=()), targets, {})
+
+
+class Encoder(nn.Module):
+    """A bidirectional LSTM that counts its shapes; ``seen`` may be a buffer."""
+
+    def __init__(self, *, stateful: bool = False) -> None:
+        super().__init__()
+        self.ahead, self.back = one_direction(3, 2), one_direction(3, 2)
+        self.shapes = []
+        if stateful:
+            self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, inputs, lengths):
+        self.shapes.append(tuple(inputs.shape[:2]))
+        values = bidirectional(inputs, lengths, self.ahead, self.back)
+        mask = length_mask(lengths, inputs.shape[1])
+        return Memory(values, mask, Tokens(), final_states(values, lengths))
+
+
+@pytest.mark.parametrize(
+    ("stateful", "any_length", "shape"),
+    [(False, True, (4, 8)), (False, False, (4, 5)), (True, True, (3, 8)), (True, False, (3, 5))],
+)
+def test_rounding_up_changes_no_memory_and_no_gradient(stateful, any_length, shape):
+    encoder, lengths = Encoder(stateful=stateful), torch.tensor([5, 2, 3])
+    inputs = torch.randn(3, 5, 3)
+    expected = encoder(inputs, lengths)
+    learning = list(encoder.parameters())
+    tug = torch.randn_like(expected.values)
+    gradients = torch.autograd.grad((expected.values * tug).sum(), learning)
+    captured = Captured("the encoder", Replaying())
+    for _ in range(3):
+        memory = encode_batch(
+            encoder, captured, encoder, inputs, lengths, part="all", any_length=any_length
+        )
+        assert not memory.mask[:, 5:].any()
+        torch.testing.assert_close(memory.values[:, :5], expected.values)
+        torch.testing.assert_close(memory.summary, expected.summary)
+        found = torch.autograd.grad((memory.values[:, :5] * tug).sum(), learning)
+        torch.testing.assert_close(found, gradients)
+    assert set(encoder.shapes[1:]) == {shape}
 
 
 def test_lengths_of_a_bucket_are_at_most_an_eighth_longer_above_32():

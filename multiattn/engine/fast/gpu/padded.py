@@ -36,20 +36,25 @@ def encode_batch(
     encoder: nn.Module,
     values: Tensor,
     lengths: Tensor,
-    key: str,
+    *,
+    part: str,
+    any_length: bool,
 ) -> Memory:
     """The same as ``encode(values, lengths)``, which uses the parameters of ``encoder``.
 
-    values: (R, …); lengths: (R,). Rows are rounded up, with inputs of length 1, unless the encoder
-    has buffers, which may be statistics of what it has seen.
+    values: (R, …), or (R, L, …) where ``any_length`` says that L may be rounded up; lengths: (R,).
+    Rows are rounded up, with inputs of length 1, unless the encoder has buffers, which may be
+    statistics of what it has seen. part: which part of the encoder ``encode`` is.
     """
     count, stateful = len(values), any(True for _ in encoder.buffers())
-    extra = 0 if stateful else rounded_up(count) - count
-    if extra:
-        values = F.pad(values, [0] * (2 * values.dim() - 1) + [extra])
-        lengths = F.pad(lengths, (0, extra), value=1)
-    memory: Memory = captured(encode, (values, lengths), encoder, key)
-    return first_rows(memory, count) if extra else memory
+    extra_rows = 0 if stateful else rounded_up(count) - count
+    extra_length = rounded_up(values.size(1)) - values.size(1) if any_length else 0
+    if extra_rows or extra_length:
+        sides = [0, extra_length, 0, extra_rows] if values.dim() > 1 else [0, extra_rows]
+        values = F.pad(values, [0] * (2 * values.dim() - len(sides)) + sides)
+        lengths = F.pad(lengths, (0, extra_rows), value=1)
+    memory: Memory = captured(encode, (values, lengths), encoder, part)
+    return first_rows(memory, count) if extra_rows else memory
 
 
 class Unrolled(NamedTuple):

@@ -59,6 +59,8 @@ class FilterbankBiLSTM(nn.Module):
     allows.
     """
 
+    any_length = True
+
     def __init__(
         self,
         input_spec: AudioSpec,
