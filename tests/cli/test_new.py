@@ -72,6 +72,13 @@ def test_every_kind_has_a_skeleton():
     assert folders == {*KINDS, MODALITY}
 
 
+def test_the_readme_installs_what_its_commands_need():
+    for readme in SKELETONS.glob("*/README.md"):
+        _, commands, rest = readme.read_text("utf-8").split("```", 2)
+        assert ("\npytest" in commands) == ("pip install -e . pytest  #" in commands)
+        assert "write\n`uv pip` for `pip`. `uv sync` removes the plugin" in rest
+
+
 def test_the_help_names_every_kind():
     words = re.findall(r"\w+", multiattn("plugins", "new", "--help").stdout)
     assert {*KINDS, MODALITY} <= set(words)
