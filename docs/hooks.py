@@ -4,6 +4,9 @@
 - the API reference, a page per public module;
 - the READMEs and other pages of the repository, below `repository/`. A link that leaves this folder
   leads to them, and works in the repository as well.
+
+A page can be read without the site, because it links to sources: to a public module or to the file
+that defines a name, for the API reference; to a skeleton's `plugin.py`, for the page of its kind.
 """
 
 from __future__ import annotations
@@ -31,12 +34,20 @@ MIRRORED = (
     *("plugins/README.md", "plugins/*/README.md"),
     *("recipes/*/README.md", "plugins/*/*/recipes/README.md"),
 )
+SYMBOL = re.compile(r"\[`(\w+)`\]\(([^)\s]+)\.py\)")
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(?=[)#])")
 API = {
     "multiattn": [name for name in multiattn.__all__ if name != "__version__"],
     "multiattn.protocols": ["Layout", "required_protocol", "optional_protocols"],
     **dict.fromkeys(("multiattn.corpora", "multiattn.layers")),
     "multiattn.testing": ["Case", "cases", "reason_of"],
+}
+
+PAGE_OF_SOURCE = {
+    "multiattn/__init__.py": "api/multiattn.md",
+    "multiattn/testing/__init__.py": "api/testing.md",
+    **{f"multiattn/{name}.py": f"api/{name}.md" for name in ("protocols", "corpora", "layers")},
+    **{f"multiattn/cli/skeletons/{kind}/plugin.py": f"authors/kinds/{kind}.md" for kind in KINDS},
 }
 
 
@@ -77,21 +88,27 @@ def _mirror(config: MkDocsConfig, path: str) -> File:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links between this folder and the rest of the repository lead to pages of the site."""
+    """Let links to sources and to the rest of the repository lead to pages of the site."""
     here = page.file.src_uri
     mirrored = here.startswith("repository/")
     folder = posixpath.dirname(here.removeprefix("repository/") if mirrored else f"docs/{here}")
 
+    def referring(link: re.Match[str]) -> str:
+        module = posixpath.normpath(posixpath.join(folder, link[2])).replace("/", ".")
+        defined = link[1] in multiattn.__all__ and getattr(multiattn, link[1]).__module__ == module
+        return f"[`{link[1]}`][multiattn.{link[1]}]" if defined else link[0]
+
     def rewritten(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link[1]))
         uri = target.removeprefix("docs/") if target.startswith("docs/") else f"repository/{target}"
+        uri = PAGE_OF_SOURCE.get(target, uri)
         if files.get_file_from_path(uri) is None:
             if not (ROOT / target).is_file():
                 return link[1]  # mkdocs says what is wrong with it
             files.append(_mirror(config, target))
         return posixpath.relpath(uri, posixpath.dirname(here) or ".")
 
-    return LINK.sub(rewritten, markdown)
+    return LINK.sub(rewritten, SYMBOL.sub(referring, markdown))
 
 
 def kind_page(kind: str) -> Iterator[str]:

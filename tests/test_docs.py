@@ -59,6 +59,22 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(site
     assert [page.name for page in pages if loaded.search(page.read_text("utf-8"))] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_the_links_of_a_page_lead_to_files_without_the_site(page):
+    text = re.sub("^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\((?!\w+:)([^)#\s]+)[)#]", text)
+    assert [link for link in links if not (page.parent / link).is_file()] == []
+    assert "`][" not in text
+
+
+def test_links_to_sources_lead_to_the_reference_on_the_site(site):
+    guide = (site / "authors" / "index.html").read_text("utf-8")
+    for page in ("api/multiattn.html#multiattn.Example", "api/layers.html"):
+        assert f'href="../{page}"' in guide
+    assert 'href="kinds/encoder.html"' in guide
+    assert ".py" not in set(re.findall(r'href="[^"]*(\.\w+)"', guide))
+
+
 def test_the_reference_has_every_public_name(documented):
     modules = {multiattn: "multiattn"} | {
         module: module.__name__ for module in (protocols, corpora, layers)
