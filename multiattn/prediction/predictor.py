@@ -27,12 +27,12 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError, shown
-from multiattn.prediction.by_layout import aligner_of
 from multiattn.prediction.doubts import too_few_warnings, unread_warnings
 from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.size_limits import SizeLimits
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
+from multiattn.recipe.by_layout import aligner_of
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.source_sizes import SourceSizes

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from multiattn.errors import UserError
 from multiattn.files import write_bytes, write_json
 from multiattn.prediction.attention_records import AttentionRecord
-from multiattn.prediction.by_layout import renderer_of
+from multiattn.recipe.by_layout import renderer_of
 from multiattn.recipe.settings import SourceSettings
 from multiattn.registry.host import Host
 

@@ -1,7 +1,7 @@
 """Word times of an output: what an aligner receives and what it returns.
 
-An aligner is chosen in ``by_layout.py``; it alone interprets the slots and converts their positions
-to seconds.
+An aligner is chosen in ``recipe/by_layout.py``; it alone interprets the slots and converts their
+positions to seconds.
 
 Letters: T output tokens, S memory slots, D memory width.
 """

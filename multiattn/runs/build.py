@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from multiattn.data.dataset import Dataset
@@ -15,7 +16,8 @@ from multiattn.data.splits import Names, Splits
 from multiattn.data.step_costs import outlier_warnings
 from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.model import Model, PretrainedEncoder
-from multiattn.recipe.settings import RecipeSettings
+from multiattn.recipe.by_layout import aligner_of, renderer_of
+from multiattn.recipe.settings import RecipeSettings, SourceSettings
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import Processors, fit_processors
@@ -90,7 +92,30 @@ def build_training(
     )
     if console is not None:
         data = fill_caches(caches, data, settings.search.batch_size, splits.policy, console)
+    _check_layouts(model, settings.sources, data[-1], host)
     return TrainingSetup(processors, model, objectives, *data, initial_weights, caches)
+
+
+def _check_layouts(
+    model: Model, sources: Mapping[str, SourceSettings], data: Dataset, host: Host
+) -> None:
+    """Raise UserError for a renderer or an aligner of a layout other than its source's.
+
+    One input of a source tells its layout; only sources for which the recipe chooses are encoded.
+    """
+    was_training = model.training
+    for name, source in sources.items():
+        row = next((row for row in data.rows if row.sources[name] is not None), None)
+        if row is None or not (source.renderer or source.aligner):
+            continue
+        batch = data.collate([row])
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            layout = model.eval().encode(batch.sources, batch.size)[name].layout.kind
+        if source.renderer is not None:
+            renderer_of(name, source, layout, host)
+        if source.aligner is not None:
+            aligner_of(name, source, layout, host)
+    model.train(was_training)
 
 
 def _load_initial_weights(

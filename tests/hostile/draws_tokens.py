@@ -1,4 +1,7 @@
-"""Renderers and an aligner of a layout that others draw and align too; one renderer fails."""
+"""Renderers and an aligner of a layout that others draw and align too, and two of another.
+
+One renderer fails.
+"""
 
 from multiattn import Aligner, Renderer, TimedWord, hookimpl
 
@@ -12,6 +15,8 @@ def multiattn_components():
     yield Aligner(
         name="ordinals", target="draws_tokens:Ordinals", summary="counts", layout="tokens"
     )
+    yield Renderer(name="dials", target="draws_tokens:Stripes", summary="draws", layout="clock")
+    yield Aligner(name="chimes", target="draws_tokens:Ordinals", summary="counts", layout="clock")
 
 
 class Stripes:

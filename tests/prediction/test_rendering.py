@@ -140,3 +140,25 @@ def test_a_finished_run_may_be_given_another_renderer(run, tmp_path):
     done = call("train", data / "tiny.yaml", "--data", data, "--out", run.path, *chosen)
     assert done.exit_code == 0, done.output
     assert "renderer:\n      name: stripes" in run.recipe.read_text()
+
+
+def test_a_renderer_or_an_aligner_of_another_layout_is_refused_before_training(run, tmp_path):
+    data, out = run.read_start()["data"], tmp_path / "out"
+    for kind, name in (("renderer", "dials"), ("aligner", "chimes")):
+        chosen = ("--set", f"sources.letters.{kind}={name}")
+        done = call("train", data / "tiny.yaml", "--data", data, "--out", out, *chosen)
+        assert done.exit_code == 2
+        assert f"sources.letters.{kind} one for the layout 'tokens', which the" in done.stderr
+        assert f"got {name} for 'clock'; choose from " in done.stderr
+        assert not (out / "log.jsonl").exists()
+    done = call(
+        "predict",
+        run.path,
+        "abc",
+        "--attention",
+        tmp_path,
+        "--set",
+        "sources.letters.renderer=dials",
+    )
+    assert done.exit_code == 2
+    assert "got dials for 'clock'; choose from multiattn/heat-map, draws-tokens/" in done.stderr
