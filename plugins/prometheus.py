@@ -4,7 +4,7 @@
 
 The file is ``multiattn.prom`` in the run's folder, new after every epoch. Set
 ``PROMETHEUS_TEXTFILE_DIRECTORY`` to the folder that the node exporter's textfile collector reads;
-each run then has a file of its own there.
+each run then has a file of its own there. Where it cannot be written, this is said once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from multiattn import hookimpl
+from multiattn import UserError, hookimpl
+
+COLLECTED = "PROMETHEUS_TEXTFILE_DIRECTORY"
 
 HELP = {
     "multiattn_run_active": "1 while the run is training, 0 when it has finished",
@@ -48,19 +50,24 @@ def multiattn_run_finished(run: Path, metrics: Mapping[str, float]) -> None:
 
 
 def _write(run: Path, metrics: Mapping[str, float], *, active: bool) -> None:
-    """Replace the run's file at once, so that no half of it is ever read."""
+    """Replace the run's file at once, so that no half of it is ever read. Raises UserError."""
     recipe = json.loads((run / "run.json").read_text(encoding="utf-8"))["recipe"]
     labels = {"recipe": recipe, "run": str(run)}
     path = _path(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     lines = _lines(labels, _epochs.get(run), metrics, active)
-    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"expected a folder to write {path.name} into, got {path.parent} ({error.strerror}); "
+            f"make it, or correct or unset {COLLECTED}; the run goes on without this file"
+        ) from error
 
 
 def _path(run: Path) -> Path:
-    folder = os.environ.get("PROMETHEUS_TEXTFILE_DIRECTORY")
+    folder = os.environ.get(COLLECTED)
     if not folder:
         return run / "multiattn.prom"
     return Path(folder, "multiattn" + re.sub(r"\W+", "_", str(run.resolve())) + ".prom")

@@ -84,6 +84,7 @@ def test_odd_names_and_numbers_are_written_as_the_format_says(tmp_path, host):
 
 def test_runs_share_a_collector_s_folder(tmp_path, host, monkeypatch):
     monkeypatch.setenv("PROMETHEUS_TEXTFILE_DIRECTORY", str(tmp_path / "collected"))
+    (tmp_path / "collected").mkdir()
     for name in ("a/run", "b/run"):
         run = tmp_path / name
         run.mkdir(parents=True)
@@ -102,3 +103,18 @@ def test_a_run_goes_on_when_the_file_cannot_be_written(tmp_path, host, caplog):
         host.epoch_finished(tmp_path / "gone", epoch, {})
     (record,) = caplog.records
     assert "observer prometheus/file failed in multiattn_epoch_finished" in record.getMessage()
+
+
+@pytest.mark.parametrize("place", ["nowhere", "file"])
+def test_a_folder_that_cannot_be_written_into_is_said_once_without_a_traceback(
+    tmp_path, host, monkeypatch, caplog, place
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "run.json").write_text('{"recipe": "asr"}')
+    monkeypatch.setenv("PROMETHEUS_TEXTFILE_DIRECTORY", str(tmp_path / place))
+    host.run_started(tmp_path)
+    host.run_finished(tmp_path, {})
+    (record,) = caplog.records
+    assert re.search(rf"got {tmp_path / place} \((No|Not)", record.getMessage())
+    assert record.getMessage().endswith("the run goes on without this file")
+    assert record.exc_info is None

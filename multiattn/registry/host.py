@@ -341,13 +341,17 @@ class Host:
         self._tell("multiattn_run_finished", run=run, metrics=metrics)
 
     def _tell(self, hook: str, **values: object) -> None:
-        """Call each plugin's observer separately; one that raises is logged once."""
+        """Call each plugin's observer separately; one that raises is logged once.
+
+        A traceback is part of that, unless the observer says in a UserError what is wrong.
+        """
         for label, plugin in self._manager.list_name_plugin():
             others = [other for other in self._manager.get_plugins() if other is not plugin]
             try:
                 self._manager.subset_hook_caller(hook, others)(**values)
             except (Exception, SystemExit) as error:
-                self.complain(label, f"observer {label} failed in {hook}: {error}", error)
+                cause = None if isinstance(error, UserError) else error
+                self.complain(label, f"observer {label} failed in {hook}: {error}", cause)
 
     def complain(self, label: str, complaint: str, error: BaseException | None = None) -> None:
         """Log a warning about a plugin or a component, unless this host has logged one before."""
