@@ -11,7 +11,7 @@ from multiattn.data.corpus import media_sources
 from multiattn.data.rows import Row
 from multiattn.errors import UserError
 from multiattn.files import remove_folder, write_bytes, write_json
-from multiattn.recipe.loading import dump_recipe, load_recipe, refuse_differences
+from multiattn.recipe.loading import CORE_DISTRIBUTION, dump_recipe, load_recipe, refuse_differences
 from multiattn.recipe.settings import DISPLAY_KEYS, RecipeSettings
 from multiattn.registry.discovery import versions
 from multiattn.registry.host import Host
@@ -98,7 +98,29 @@ def record_run(
     sources = {name: asdict(size) for name, size in sizes.items()}
     recorded = {"examples": examples, "sources": sources, "fitted": run.fitted_digests()}
     write_json(run.start, {**started, **recorded})
-    write_json(run.versions, versions({plugin.found.distribution for plugin in host.plugins}))
+
+
+def record_versions(run: RunFolder, host: Host) -> None:
+    """Record with which versions the run trains from now on."""
+    write_json(run.versions, _versions(host))
+
+
+def trained_with(run: RunFolder, host: Host) -> str:
+    """With which versions a finished run was trained: the core's, and those that changed since."""
+    now = _versions(host)
+    before = run.read_versions() if run.versions.is_file() else now
+    changed = [
+        f"{name} {number} (now {now[name]})"
+        for name, number in before.items()
+        if name in now and number != now[name] and name not in (CORE_DISTRIBUTION, "platform")
+    ]
+    core = before.get(CORE_DISTRIBUTION, "")
+    later = "" if core == now[CORE_DISTRIBUTION] else f" (now {now[CORE_DISTRIBUTION]})"
+    return ", ".join([f"multiattn {core}{later}", *changed])
+
+
+def _versions(host: Host) -> dict[str, str]:
+    return versions({plugin.found.distribution for plugin in host.plugins})
 
 
 def _digest(rows: Sequence[Row], media: Container[str]) -> str:

@@ -32,7 +32,13 @@ from multiattn.runs.log import (
 )
 from multiattn.runs.processors import with_unicode_of
 from multiattn.runs.source_sizes import source_sizes
-from multiattn.runs.start import RunRequest, open_run_folder, record_run
+from multiattn.runs.start import (
+    RunRequest,
+    open_run_folder,
+    record_run,
+    record_versions,
+    trained_with,
+)
 from multiattn.runs.system import System, make_generator
 from multiattn.runs.validation import Validation
 from multiattn.scoring.evaluator import Evaluator, metric_units
@@ -91,6 +97,11 @@ def train(
             accelerator,
             lambda progress: _open_log(request, setup, progress, accelerator, display),
         )
+        if main and trainer.finished:
+            with_what = trained_with(request.run, host)
+            _say(console, f"trained already with {with_what}; use another --out to train anew")
+        elif main:
+            record_versions(request.run, host)
         host.run_started(request.run.path)
         try:
             trainer.run()
@@ -130,8 +141,11 @@ def _report_skipped(weighted: WeightedObjective, trainer: Trainer, console: Cons
 
 
 def _warn(console: Console, warning: str) -> None:
-    line = printable(f"warning: {warning}")
-    console.print(line, markup=False, emoji=False, soft_wrap=True)
+    _say(console, f"warning: {warning}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(printable(line), markup=False, emoji=False, soft_wrap=True)
 
 
 def training_job(

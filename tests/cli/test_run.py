@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import shlex
@@ -55,6 +56,21 @@ def test_the_same_command_again_changes_nothing(ran):
     again = call("run", folder / "tiny.yaml", "--data", folder, "--out", folder / "run")
     assert again.exit_code == 0, again.output
     assert {file: file.read_bytes() for file in folder.rglob("*.safetensors")} == files
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_a_finished_run_says_with_what_it_was_trained(ran, tmp_path, command):
+    folder, first = ran
+    assert "trained already" not in first
+    out = Path(shutil.copytree(folder / "run", tmp_path / "run"))
+    version, numpy = importlib.metadata.version("multiattn"), importlib.metadata.version("numpy")
+    said = f"trained already with multiattn {version}; use another --out to train anew\n"
+    words = (command, folder / "tiny.yaml", "--data", folder, "--out", out)
+    assert said in call(*words).stdout
+    before = json.loads((out / "versions.json").read_text()) | {"numpy": "1.9", "platform": "other"}
+    (out / "versions.json").write_text(json.dumps(before))
+    for _ in range(2):  # nothing was trained, so that the record stays
+        assert f"multiattn {version}, numpy 1.9 (now {numpy}); use another" in call(*words).stdout
 
 
 @pytest.mark.parametrize(("command", "hinted"), [("run", "predict"), ("train", "evaluate")])
