@@ -4,7 +4,8 @@
 photo=a.jpg english='A dog.'     one input with two sources; a repeated name starts the next input
 my.jpg, a folder/                files that a reader recognises by suffix
 notes.txt, in.en.gz              an input per line; any text file will do
-in.jsonl, in.tsv, in.csv         an input per row, with a column per source
+in.jsonl, in.tsv, in.csv         an input per row, with a column per source, unless the reader of
+                                 the only source reads such files itself
 -                                the lines of standard input
 
 A blank line is an input too: a prediction for it is an empty line.
@@ -121,7 +122,8 @@ class InputParser:
         reader, path = self.readers[name], Path(argument)
         if self.as_text or not argument.strip():
             return [{name: argument}]
-        if self._is_table(path):
+        own = not reader.reads_text and path.suffix.lower() in reader.suffixes
+        if self._is_table(path) and not own:
             return self._usable(rows_of(path, self._columns, self.notify))
         if _is_kind_of_path(path, Path.is_dir):
             files = map(str, self._files(path, reader))

@@ -35,6 +35,19 @@ def test_a_recording_may_be_called_anything(speech, folder):
         assert list(speech.parse([path, f"speech={path}"], [])) == [{"speech": path}] * 2
 
 
+def test_a_table_s_suffix_is_the_reader_s_own_where_the_reader_declares_it(speech, tmp_path):
+    record = replace(speech.readers["speech"], suffixes=(".csv", ".npy"))
+    series, table = tmp_path / "one.CSV", tmp_path / "many.tsv"
+    series.write_text("speech\n1.5\n")
+    table.write_text(f"speech\n{series}\n")
+    alone = InputParser({"speech": record})
+    for given in (str(series), f"speech={series}", str(table)):
+        assert list(alone.parse([given], [])) == [{"speech": str(series)}]
+    beside = InputParser({"speech": record, "text": replace(record, produces="text")})
+    series.write_text(f"speech,text\n{table},a\n")
+    assert list(beside.parse([str(series)], [])) == [{"speech": str(table), "text": "a"}]
+
+
 def test_a_folder_is_its_recordings_by_name_without_hidden_ones(speech, folder):
     found = [one["speech"] for one in speech.parse([str(folder)], [])]
     assert found == [str(folder / name) for name in ("a.FLAC", "b.wav", "my take=2.wav")]
