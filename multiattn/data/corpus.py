@@ -126,8 +126,8 @@ def open_corpus(settings: CorpusSettings, host: Host, data_root: Path) -> Corpus
         )
     if not folder.is_dir():
         raise UserError(
-            f"expected the corpus in the folder {folder}, got no such folder; "
-            "say with --data where the corpora are"
+            f"expected the corpus in the folder {folder}, got no such folder; say with --data "
+            f"where the corpora are{settings.obtain and f', or {settings.obtain}'}"
         )
     corpus: Corpus = host.build("corpus", settings, folder)
     return corpus

@@ -37,9 +37,13 @@ def _percent(size: str | int) -> float:
 
 
 class CorpusSettings(Named):
-    """A corpus and its folder, relative to the data root."""
+    """A corpus and its folder, relative to the data root.
+
+    obtain: what to do to get it, as the end of the sentence that says that it is missing.
+    """
 
     folder: str = "."
+    obtain: str = ""
 
 
 SHARE_PATTERN = r"(\d+(?:\.\d+)?) ?%"

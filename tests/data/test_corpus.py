@@ -62,6 +62,15 @@ def test_a_file_as_the_folder_of_a_corpus_is_refused(tmp_path):
         open_corpus(settings, load_host(), tmp_path)
 
 
+def test_a_missing_corpus_is_refused_with_how_to_get_it(tmp_path):
+    said = "say with --data where the corpora are"
+    for obtain, end in (("", said), ("run make.py", f"{said}, or run make.py")):
+        settings = CorpusSettings(name="table", folder="mine", obtain=obtain)
+        with pytest.raises(UserError) as raised:
+            open_corpus(settings, load_host(), tmp_path)
+        assert str(raised.value).endswith(f"mine, got no such folder; {end}")
+
+
 def test_media_of_an_earlier_runs_training_are_found_by_their_content():
     evaluated = [Example("a", {"photo": stored(b"x"), "text": "b"})]
     (file,) = _files(evaluated, ())
