@@ -22,7 +22,7 @@ from multiattn.errors import UserError, shown
 from multiattn.registry.discovery import ALLOW_LIST, PluginEntry, canonical_name, find_plugins
 
 if TYPE_CHECKING:
-    from multiattn.registry.host import Plugin
+    from multiattn.registry.host import Host, Plugin
     from multiattn.testing import Case, Result
 
 CHECK_FORMAT = 1  # version of the output of `check --json`
@@ -103,9 +103,18 @@ def _explain(plugin: Plugin) -> None:
 @click.argument(
     "distribution", metavar="DIST", help="A distribution listed by `multiattn plugins`."
 )
+@click.option(
+    "--set",
+    "settings",
+    metavar="NAME.SETTING=VALUE",
+    multiple=True,
+    help="Check a component with a setting, such as hf-text.model=weights/bert.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print every result, as JSON.")
 @click.pass_obj
-def check(invocation: Invocation, distribution: str, as_json: bool) -> None:
+def check(
+    invocation: Invocation, distribution: str, settings: Sequence[str], as_json: bool
+) -> None:
     """Check every component of a distribution against the contract of its kind."""
     from multiattn.testing import cases
 
@@ -116,6 +125,7 @@ def check(invocation: Invocation, distribution: str, as_json: bool) -> None:
             f"expected a distribution with plugins, got {shown(distribution)}; "
             f"choose from {', '.join(sorted(known)) or 'none'}"
         )
+    host = host.with_defaults(_defaults(host, canonical_name(distribution), settings))
     results = []
     for component, checks in groupby(cases(host, canonical_name(distribution)), _component_of):
         with contextlib.redirect_stdout(sys.stderr):  # what a component prints is no result
@@ -131,6 +141,49 @@ def check(invocation: Invocation, distribution: str, as_json: bool) -> None:
         echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())))
     if counts["failed"]:
         raise click.exceptions.Exit(1)
+
+
+def _defaults(
+    host: Host, distribution: str, overrides: Sequence[str]
+) -> dict[tuple[str, str], dict[str, object]]:
+    """Settings by kind and full name: of each component with that name and that setting."""
+    from multiattn.recipe.yamlfile import parse, with_value
+    from multiattn.registry.schema import settings_of, suggestion
+
+    own = [
+        row for row in host.rows if row.distribution == distribution and row.record.kind != "recipe"
+    ]
+    defaults: dict[tuple[str, str], dict[str, object]] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        name, *path = key.split(".")
+        if not equals or not path or not all(path):
+            raise UserError(
+                f"expected NAME.SETTING=VALUE after --set, got {shown(override)}; write it like "
+                "hf-text.model=weights/bert"
+            )
+        called = [row for row in own if row.record.name == name]
+        if not called:
+            raise UserError(
+                f"expected the name of a component of {distribution} before the dot, got "
+                f"{shown(name)}; {suggestion(name, [row.record.name for row in own])}"
+            )
+        known = {
+            (row.record.kind, row.full_name): settings_of(
+                host.target(row.record.kind, row.full_name)
+            )
+            for row in called
+        }
+        taking = [component for component, settings in known.items() if path[0] in settings]
+        if not taking:
+            names = {setting for settings in known.values() for setting in settings}
+            raise UserError(
+                f"expected a setting of {name}, got {shown(path[0])}; {suggestion(path[0], names)}"
+            )
+        for component in taking:
+            before = defaults.get(component, {})
+            defaults[component] = with_value(before, path, parse(value, "--set").value)
+    return defaults
 
 
 def _component_of(case: Case) -> str:

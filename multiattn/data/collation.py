@@ -129,7 +129,7 @@ class ExampleReader(Protocol):
     def example_values(self, folder: Path) -> Sequence[Any]:
         """Two values or more, of different sizes if sizes differ; files go into ``folder``.
 
-        It is called before ``fit``, with an empty folder.
+        It is called before ``fit``, after ``start_from`` if there is one, with an empty folder.
         """
 
 

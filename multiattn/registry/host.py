@@ -7,6 +7,7 @@ imported only when it is needed.
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import pkgutil
@@ -190,6 +191,7 @@ class Host:
         self.rows = tuple(_components(plugins))
         self._manager = manager
         self._complained: set[str] = set()
+        self._defaults: Mapping[tuple[str, str], Mapping[str, object]] = {}
 
     @property
     def broken(self) -> tuple[Plugin, ...]:
@@ -280,6 +282,12 @@ class Host:
         """Build a component from its settings and the positional arguments the engine supplies."""
         return self.factory(kind, named)(*supplied)
 
+    def with_defaults(self, defaults: Mapping[tuple[str, str], Mapping[str, object]]) -> Host:
+        """The same plugins, with other defaults of settings, by kind and full name."""
+        host = copy.copy(self)
+        host._defaults = defaults
+        return host
+
     def _bind(
         self, kind: str, named: Named, key: str
     ) -> tuple[functools.partial[Any] | None, list[Mistake]]:
@@ -289,9 +297,11 @@ class Host:
             settings = settings_of(target)
         except UserError as error:
             return None, [Mistake(key, str(error))]
+        defaults = self._defaults.get((kind, self.find(kind, named.name).full_name), {})
+        given = {**defaults, **named.settings}
         bound: dict[str, object] = {}
         mistakes = []
-        for name, value in named.settings.items():
+        for name, value in given.items():
             if name not in settings:
                 mistakes.append(
                     Mistake(
@@ -305,7 +315,7 @@ class Host:
             bound[name], wrong = self._value(settings[name], value, f"{key}.{name}")
             mistakes += wrong
         for name, setting in settings.items():
-            if setting.required and name not in named.settings:
+            if setting.required and name not in given:
                 mistakes.append(Mistake(f"{key}.{name}", MISSING))
         return functools.partial(target, **bound), mistakes
 

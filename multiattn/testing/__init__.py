@@ -4,7 +4,8 @@
 distribution, and pytest runs all of them, so a registered component is tested automatically. A
 case raises an AssertionError that says what was promised, what was found and where the promise
 stands, or ``unittest.SkipTest`` if a component cannot be built without settings, or if an earlier
-check has found the same fault. Components are built with their defaults.
+check has found the same fault. Components are built with their defaults, or with those of
+``Host.with_defaults``.
 """
 
 from __future__ import annotations

@@ -53,7 +53,11 @@ def build(host: Host, kind: str, name: str, *supplied: object, seed: int = 0, **
     named = Named.model_validate({**given, "name": name})
     mistakes = host.mistakes(kind, named, name)
     if mistakes and all("got none; give one" in mistake.sentence for mistake in mistakes):
-        raise SkipTest("; ".join(map(str, mistakes)))
+        keys = [mistake.key.rpartition("/")[2] for mistake in mistakes]
+        raise SkipTest(
+            f"expected values of {', '.join(keys)}, which have no defaults, got none; run "
+            f"`multiattn check` with {' '.join(f'--set {key}=VALUE' for key in keys)}"
+        )
     torch.manual_seed(seed)
     try:
         built = host.build(kind, named, *supplied)

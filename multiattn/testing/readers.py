@@ -69,10 +69,10 @@ def example_reader(host: Host, row: Component) -> Iterator[ReaderExample]:
     reader = again()
     with TemporaryDirectory(prefix="multiattn-check-") as name:
         folder = Path(name)
+        if isinstance(reader, PretrainedReader):
+            reader.start_from(Path())
         values = _example_values(reader, row, folder)
         tokenizer = Tokenizer.train(SENTENCES, TokenizerSettings())
-        if isinstance(reader, PretrainedReader):
-            reader.start_from(folder)
         if isinstance(reader, FittedReader):
             reader.fit(values, tokenizer)
         yield ReaderExample(reader, values, tokenizer, folder, again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -219,6 +220,67 @@ def test_check_prepares_a_scorer_that_must_know_the_tokens(install):
     done = multiattn("check", "avoids-letter")
     assert done.exit_code == 0, done.stdout
     assert "skipped" not in done.stdout
+
+
+STRICT_METRIC = """
+from typing import Literal
+from multiattn import Metric, hookimpl
+
+@hookimpl
+def multiattn_components():
+    yield Metric(
+        name="stern", target="stern:Stern", summary="s", higher_is_better=True, unit="0-1"
+    )
+
+class Stern:
+    def __init__(self, *, form: Literal["whole", "half"]) -> None:
+        self.form = form
+
+    def statistics(self, hypotheses, references):
+        return [[each[0] == each[1][0]] for each in zip(hypotheses, references, strict=True)]
+
+    def aggregate(self, sums, examples):
+        return {"stern": float(sums[0]) / max(examples, 1)}
+
+    def signature(self):
+        return f"stern|form:{self.form}"
+"""
+
+
+def test_check_takes_settings_for_a_component_that_has_no_defaults(install, tmp_path):
+    install()
+    (tmp_path / "stern.py").write_text(STRICT_METRIC)
+
+    def check(*settings: str):
+        return multiattn("--plugin", str(tmp_path / "stern.py"), "check", "stern", *settings)
+
+    without = check()
+    said = "expected values of stern.form, which have no defaults, got none; run `multiattn check`"
+    assert said in without.stdout
+    assert "with --set stern.form=VALUE" in without.stdout
+    assert "skipped" in without.stdout.splitlines()[-1]
+    given = check("--set", "stern.form=whole")
+    assert re.fullmatch(r"\d+ passed\n", given.stdout), given.stdout
+    wrong = check("--set", "stern.form=round")
+    assert "expected 'whole' or 'half', got 'round'" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("form=whole", "expected NAME.SETTING=VALUE after --set, got 'form=whole'"),
+        ("stern.form", "expected NAME.SETTING=VALUE after --set, got 'stern.form'"),
+        ("sterm.form=whole", "got 'sterm'; did you mean stern?"),
+        ("stern.from=whole", "expected a setting of stern, got 'from'; did you mean form?"),
+    ],
+)
+def test_a_setting_that_check_cannot_use_is_a_mistake(install, tmp_path, setting, said):
+    install()
+    (tmp_path / "stern.py").write_text(STRICT_METRIC)
+    words = ("--plugin", str(tmp_path / "stern.py"), "check", "stern", "--set", setting)
+    done = multiattn(*words)
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
 def test_check_of_an_unknown_distribution_is_a_mistake(install):

@@ -223,5 +223,7 @@ def test_what_cannot_be_built_without_settings_is_skipped(install):
         for case in cases(load_host(), "bad-signatures")
         if "/outer/padding_changes_no_context" in case.id
     ]
-    with pytest.raises(SkipTest, match="heads: expected a value"):
+    with pytest.raises(
+        SkipTest, match=r"got none; run `multiattn check` with --set \S*heads=VALUE"
+    ):
         case.run()

@@ -105,6 +105,12 @@ class _MediaReader:
         labels: Sequence[str] = self._of.labels(value)
         return labels
 
+    def example_values(self, folder: Path) -> Sequence[Any]:
+        """As the inner reader."""
+        self._open(find_settings(self._model, self._revision, self._data_root))
+        values: Sequence[Any] = self._of.example_values(folder)
+        return values
+
     def default_settings(self) -> Mapping[str, int]:
         """The settings of the inner reader, where the recipe names none."""
         raise NotImplementedError

@@ -92,6 +92,10 @@ class TextReader:
         padding = self._pieces.pad_token_id
         return pad_sequence(ids, batch_first=True, padding_value=padding), lengths
 
+    def example_values(self, folder: Path) -> list[str]:
+        """Three texts, one of which has letters that few models know."""
+        return ["a dog runs", "two birds", "naïve cats sat , quietly , on the old mat ."]
+
     def labels(self, value: str) -> list[str]:
         """Name each slot: a piece as it stands in the text, ``▁`` before a word's first one.
 

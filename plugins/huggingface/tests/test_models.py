@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from multiattn import UserError
+from multiattn import UserError, load_host
+from multiattn.testing import cases
 from multiattn_huggingface.families import TextModelSpec
 from multiattn_huggingface.media_readers import SpeechReader, VisionReader
 from multiattn_huggingface.text_encoder import TextEncoder
@@ -222,3 +223,25 @@ def test_listing_the_plugin_imports_neither_torch_nor_transformers():
         "assert not heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("reader", "family"),
+    [
+        ("hf-text", "bert"),
+        ("hf-text", "t5"),
+        ("hf-joint-text", "bert"),
+        ("hf-speech", "whisper"),
+        ("hf-speech", "wav2vec2"),
+        ("hf-vision", "vit"),
+        ("hf-vision", "resnet"),
+    ],
+)
+def test_readers_keep_their_contract_once_they_have_a_model(saved, reader, family):
+    name = f"multiattn-huggingface/{reader}"
+    host = load_host().with_defaults({("reader", name): {"model": str(saved(family))}})
+    listed = cases(host, "multiattn-huggingface")
+    own = [case for case in listed if case.component == f"reader/{name}"]
+    results = [case.result() for case in own]
+    assert len(results) > 8
+    assert [result for result in results if result.outcome != "passed"] == []
