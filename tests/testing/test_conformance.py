@@ -12,7 +12,7 @@ import multiattn.protocols
 from multiattn.protocols import required_protocol
 from multiattn.registry.host import load_host
 from multiattn.registry.records import KINDS
-from multiattn.testing import CHECKS, NEEDED, PROTOCOLS, cases, reason_of
+from multiattn.testing import CHECKS, NEEDED, PROTOCOLS, cases, devices, reason_of
 from multiattn.testing.loading import TARGET_CHECKS, has_methods_of_its_protocols
 
 CASES = cases(load_host())
@@ -227,3 +227,14 @@ def test_what_cannot_be_built_without_settings_is_skipped(install):
         SkipTest, match=r"got none; run `multiattn check` with --set \S*heads=VALUE"
     ):
         case.run()
+
+
+def test_a_model_is_tried_on_the_other_device_once_for_both_checks(monkeypatch):
+    host = load_host()
+    row = host.find("attention", "multiattn/additive")
+    moves = []
+    move = devices._move_parameters
+    monkeypatch.setattr(devices, "_move_parameters", lambda *given: moves.append(move(*given)))
+    for check in devices.DECODER_CHECKS:
+        check(host, row)
+    assert len(moves) == 1
