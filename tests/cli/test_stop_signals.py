@@ -172,8 +172,12 @@ def test_of_several_signals_the_first_counts(tmp_path, monkeypatch):
 
 def test_an_interrupt_still_ends_at_once(tmp_path, monkeypatch):
     tiny_runs.start(tmp_path)
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a background job
     monkeypatch.setattr(*during(Trainer, "_train", 3, lambda: send(signal.SIGINT)))
-    stopped = call(tmp_path, SHORT)
+    try:
+        stopped = call(tmp_path, SHORT)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     assert stopped.exit_code == 130
     assert not list((tmp_path / "run").glob("checkpoints/*.pt"))
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def open_folder(folder: Path) -> Mapping[str, Any]:
             f"expected a dataset that `save_to_disk` wrote, or parquet files, in {folder}, got "
             "neither; correct corpus.folder, or name a dataset of the hub as corpus.dataset"
         )
+    import_module("datasets")  # a library that is missing or broken is no fault of the folder
     try:
         with _silent():
             return _by_split(_load_saved(folder) if saved else _load_parquet(folder))
