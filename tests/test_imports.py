@@ -49,6 +49,14 @@ def test_the_package_is_a_command_too():
     assert "evaluate" in done.stdout
 
 
+def test_listing_components_imports_no_more_than_their_records():
+    blocked = (*HEAVY, "yaml", "pydantic", "rich")
+    done = python("from multiattn.cli import main\nmain()", blocked, "plugins", "-v")
+    assert done.returncode == 0, done.stderr
+    assert "renderer     heat-map" in done.stdout
+    assert "broken" not in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments", [["plugins", "-v"], ["plugins", "why", "additive"], ["recipes"]], ids=" ".join
 )

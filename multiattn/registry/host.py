@@ -14,12 +14,11 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
-from pydantic import TypeAdapter, ValidationError
 
 from multiattn.errors import UserError, shown
 from multiattn.registry import hooks
@@ -31,19 +30,11 @@ from multiattn.registry.discovery import (
     is_switched_on,
 )
 from multiattn.registry.libraries import remedy
-from multiattn.registry.records import KINDS, Record
-from multiattn.registry.schema import (
-    MISSING,
-    Mistake,
-    Named,
-    NamedComponent,
-    Setting,
-    mistakes_in,
-    settings_of,
-    suggestion,
-    validate,
-)
+from multiattn.registry.records import KINDS, Record, with_checked_fields
 from multiattn.registry.slow_imports import naming
+
+if TYPE_CHECKING:
+    from multiattn.registry.schema import Mistake, Named
 
 CORE = "multiattn/core"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -142,20 +133,11 @@ def _records(
             yield record
 
 
-@functools.cache
-def _fields(kind: str) -> TypeAdapter[Record]:
-    return TypeAdapter(KINDS[kind])
-
-
 def _checked_record(candidate: object) -> Record:
     """Check type, field types, name and target. Raises TypeError or ValueError with the reason."""
     if not isinstance(candidate, Record) or type(candidate) not in KINDS.values():
         raise TypeError(f"expected a record, such as multiattn.Encoder, got {candidate!r}")
-    try:
-        record = _fields(candidate.kind).validate_python(vars(candidate))
-    except ValidationError as error:
-        first = mistakes_in(vars(candidate), type(candidate), error)[0]
-        raise TypeError(f"{first.key} of {candidate!r}: {first.sentence}") from error
+    record = with_checked_fields(candidate)
     if not NAME_PATTERN.fullmatch(record.name):
         raise ValueError(
             f"expected a name of lower-case letters, digits and hyphens, got {record.name!r}"
@@ -191,7 +173,7 @@ class Host:
         self.rows = tuple(_components(plugins))
         self._manager = manager
         self._complained: set[str] = set()
-        self._defaults: Mapping[tuple[str, str], Mapping[str, object]] = {}
+        self.defaults: Mapping[tuple[str, str], Mapping[str, object]] = {}
 
     @property
     def broken(self) -> tuple[Plugin, ...]:
@@ -223,6 +205,8 @@ class Host:
             raise UserError(
                 f"expected one {kind} called {shown(name)}, got {full_names}; write one of these"
             )
+        from multiattn.registry.schema import suggestion
+
         known = [row.full_name if slash else row.record.name for row in given]
         raise UserError(
             f"expected the name of a known {kind}, got {shown(name)}; "
@@ -285,58 +269,17 @@ class Host:
     def with_defaults(self, defaults: Mapping[tuple[str, str], Mapping[str, object]]) -> Host:
         """The same plugins, with other defaults of settings, by kind and full name."""
         host = copy.copy(self)
-        host._defaults = defaults
+        host.defaults = defaults
         return host
 
     def _bind(
         self, kind: str, named: Named, key: str
     ) -> tuple[functools.partial[Any] | None, list[Mistake]]:
-        """Bind the valid settings to the target; list the mistakes in the invalid ones."""
-        try:
-            target = self.target(kind, named.name)
-            settings = settings_of(target)
-        except UserError as error:
-            return None, [Mistake(key, str(error))]
-        defaults = self._defaults.get((kind, self.find(kind, named.name).full_name), {})
-        given = {**defaults, **named.settings}
-        bound: dict[str, object] = {}
-        mistakes = []
-        for name, value in given.items():
-            if name not in settings:
-                mistakes.append(
-                    Mistake(
-                        f"{key}.{name}",
-                        f"expected a setting of {kind} {shown(named.name)}, got {shown(name)}; "
-                        f"{suggestion(name, settings)}",
-                        unknown_key=True,
-                    )
-                )
-                continue
-            bound[name], wrong = self._value(settings[name], value, f"{key}.{name}")
-            mistakes += wrong
-        for name, setting in settings.items():
-            if setting.required and name not in given:
-                mistakes.append(Mistake(f"{key}.{name}", MISSING))
-        return functools.partial(target, **bound), mistakes
+        from multiattn.registry.binding import (
+            bind,
+        )  # with pydantic, which takes a tenth of a second
 
-    def _value(self, setting: Setting, value: object, key: str) -> tuple[object, list[Mistake]]:
-        """Convert a recipe's value to the keyword argument, a component's name to a factory."""
-        if setting.slot is None:
-            value, wrong = validate(setting, value)
-            return value, [
-                replace(each, key=f"{key}.{each.key}" if each.key else key) for each in wrong
-            ]
-        if value is None and setting.default is None:
-            return None, []
-        try:
-            named: Named = TypeAdapter(NamedComponent).validate_python(value)
-        except ValidationError:
-            expected = (
-                f"expected a known {setting.slot.kind} by name, or {{name: …}} with its settings, "
-                f"got {shown(value)}"
-            )
-            return None, [Mistake(key, expected)]
-        return self._bind(setting.slot.kind, named, key)
+        return bind(self, kind, named, key)
 
     def run_started(self, run: Path) -> None:
         """Notify the observers that a run is about to train."""

@@ -6,9 +6,9 @@ A record holds a component's name, a one-line summary and its location
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,4 +192,33 @@ KINDS: dict[str, type[Record]] = {
         Renderer,
         Recipe,
     )
+}
+
+
+def with_checked_fields(record: Record) -> Record:
+    """The record, with tuples in place of lists. Raises TypeError for a value of another type."""
+    changed: dict[str, Any] = {}
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if str(each.type) == TEXTS and isinstance(value, list):
+            changed[each.name] = value = tuple(value)
+        wanted, fits = _TYPES[str(each.type)]
+        if not fits(value):
+            raise TypeError(f"expected {wanted} as {each.name} of {record!r}, got {value!r}")
+    return replace(record, **changed) if changed else record
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+TEXTS = "tuple[str, ...]"
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {  # of every field, as it is annotated
+    "str": ("a string", lambda value: isinstance(value, str)),
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    TEXTS: ("a tuple of strings", lambda value: isinstance(value, tuple) and _are_texts(value)),
+    "Mapping[str, str]": (
+        "a mapping of strings to strings",
+        lambda value: isinstance(value, Mapping) and _are_texts([*value, *value.values()]),
+    ),
 }

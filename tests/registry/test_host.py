@@ -6,6 +6,7 @@ import functools
 import logging
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from multiattn.errors import UserError
 from multiattn.registry.discovery import installed_plugins
 from multiattn.registry.host import load_host
+from multiattn.registry.records import KINDS, Reader, with_checked_fields
 from multiattn.registry.schema import Named
 
 HOSTILE = Path(__file__).parents[1] / "hostile"
@@ -26,7 +28,7 @@ BROKEN = {
     "raises_half_way": "RuntimeError: no second record",
     "exits_half_way": "SystemExit: 3",
     "wrong_record_type": "expected a record",
-    "wrong_field_type": "valid string, got 7",
+    "wrong_field_type": "expected a string as name of",
     "illegal_name": "got 'Two Words/Slash'",
     "bad_target": "got 'bad_target.nowhere'",
     "same_name_twice": "two normalisers called 'twin'",
@@ -293,3 +295,28 @@ def test_loading_all_plugins_imports_no_torch():
     )
     code += "assert not load_host().broken, [plugin.reason for plugin in load_host().broken]"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"paper": None}, "expected a string as paper of .*, got None"),
+        ({"suffixes": (".a", 1)}, "expected a tuple of strings as suffixes of .*, got"),
+        ({"suffixes": ".a"}, "expected a tuple of strings as suffixes of"),
+    ],
+)
+def test_a_field_of_a_record_has_its_type(changes, said):
+    given = {"name": "r", "target": "a:B", "summary": "s", "produces": "x", **changes}
+    with pytest.raises(TypeError, match=said):
+        with_checked_fields(Reader(**given))
+
+
+def test_records_of_every_kind_are_checked_and_lists_become_tuples():
+    values = {"str": "a", "bool": True, "tuple[str, ...]": [".a"], "Mapping[str, str]": {"a": "b"}}
+    for record in KINDS.values():
+        made = with_checked_fields(
+            record(**{each.name: values[each.type] for each in fields(record)})
+        )
+        assert not any(isinstance(value, list) for value in vars(made).values())
+    reader = Reader(name="r", target="a:B", summary="s", produces="x", suffixes=[".a", ".b"])
+    assert with_checked_fields(reader).suffixes == (".a", ".b")

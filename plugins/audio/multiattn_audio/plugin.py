@@ -15,7 +15,7 @@ from multiattn import (
     Renderer,
     hookimpl,
 )
-from multiattn_audio.recordings.formats import SUFFIXES
+from multiattn_audio.recordings.suffixes import SUFFIXES
 
 
 @hookimpl

@@ -21,7 +21,7 @@ from multiattn_audio.corpora.recording_examples import (
     subfolders,
     write_recordings,
 )
-from multiattn_audio.recordings.formats import SUFFIXES
+from multiattn_audio.recordings.suffixes import SUFFIXES
 
 
 class Folder:

@@ -10,7 +10,7 @@ import soundfile
 
 from multiattn import Example
 from multiattn.corpora import BadRowError, FileLine
-from multiattn_audio.recordings.formats import MEDIA_SUFFIXES, SUFFIXES
+from multiattn_audio.recordings.suffixes import MEDIA_SUFFIXES, SUFFIXES
 
 
 def recording_example(

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from multiattn import StoredMedia, UserError
 from multiattn_audio.recordings.completeness import check_complete, with_pad_bytes
-from multiattn_audio.recordings.formats import RAW_SUFFIX, RawFormat
+from multiattn_audio.recordings.formats import RawFormat
 from multiattn_audio.recordings.media import EXTRA, MediaFile, can_read_media
+from multiattn_audio.recordings.suffixes import RAW_SUFFIX
 
 Samples = NDArray[np.float32]
 

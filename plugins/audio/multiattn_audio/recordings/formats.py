@@ -1,4 +1,4 @@
-"""File suffixes of recordings, and the format of headerless ones."""
+"""The format of recordings without a header."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from multiattn import Strict
-
-RAW_SUFFIX = ".raw"
-MEDIA_SUFFIXES = (".m4a", ".mp4", ".webm", ".aac")  # read by FFmpeg
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", RAW_SUFFIX, *MEDIA_SUFFIXES)
 
 
 class RawFormat(Strict):
