@@ -88,11 +88,21 @@ def _evaluate_into(
 
 
 def check_splits(splits: Splits, names: Iterable[str], group: str | None) -> None:
-    """Raise UserError for a split that is missing, has bad rows, or cannot be grouped."""
+    """Raise UserError for a split that is missing, has bad rows or no references, or no groups."""
     for split in names:
         splits.require(split)
-        splits.evaluation_rows(split)
+        _require_references(splits, split)
         _groups(splits, split, group)
+
+
+def _require_references(splits: Splits, split: str) -> None:
+    rows, _ = splits.evaluation_rows(split)
+    if not any(row.targets for row in rows):
+        raise UserError(
+            f"expected references in the split {shown(split)} to score outputs against, got none "
+            f"in the field {shown(splits.fields.target)}; name another split in the recipe, or use "
+            "`multiattn train` and `predict`"
+        )
 
 
 def check_inputs(splits: Splits, split: str, readers: Mapping[str, Reader]) -> None:
@@ -113,6 +123,7 @@ class SplitResults:
 def _evaluate_outputs(
     system: System, splits: Splits, split: str, accelerator: Accelerator
 ) -> SplitResults:
+    _require_references(splits, split)
     evaluator = Evaluator(system.settings.evaluation, system.host)
     groups = _groups(splits, split, system.settings.evaluation.group)
     data = Dataset.evaluation(splits, split, system.processors.readers)

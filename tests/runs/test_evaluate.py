@@ -16,6 +16,8 @@ import torch
 from matplotlib.image import imread
 
 import multiattn
+from multiattn.data.corpus import Example
+from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.prediction.attention_records import (
     average_over_words,
@@ -24,8 +26,9 @@ from multiattn.prediction.attention_records import (
 )
 from multiattn.prediction.inputs import InputParser
 from multiattn.prediction.rendering import Renderers, save_attention_maps
+from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry import records
-from multiattn.runs.evaluate import evaluate
+from multiattn.runs.evaluate import check_splits, evaluate
 from multiattn.runs.system import open_system
 from multiattn.scoring import intervals
 from multiattn.scoring.results import Results
@@ -377,3 +380,18 @@ def test_an_input_that_nobody_takes_is_a_mistake(given, sentence):
         readers["english"] = ("text", ".txt")
     with pytest.raises(UserError, match=sentence):
         list(parser(**readers).parse([given], []))
+
+
+def test_a_split_without_references_is_refused_before_training():
+    class Unpublished:
+        def splits(self):
+            return ("test",)
+
+        def examples(self, split, on_bad_row=None):
+            return [Example(name, {"source": "a", "target": None}) for name in "ab"]
+
+    splits = Splits(Unpublished(), RecipeSettings.model_validate(tiny_runs.RECIPE))
+    with pytest.raises(
+        UserError, match=r"expected references in the split 'test' .*'target'; name"
+    ):
+        check_splits(splits, ["test"], None)

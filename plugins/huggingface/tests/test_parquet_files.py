@@ -88,6 +88,12 @@ def test_files_with_other_columns_are_named(tmp_path, capfd):
     assert "got t in train-1.parquet and t, u in train-2.parquet" in refusal(capfd, tmp_path)
 
 
+def test_a_file_without_rows_is_named(tmp_path, capfd):
+    write(tmp_path, "train", {"t": ["a"]})
+    write(tmp_path, "test", {"t": []}, {"t": Value("string")})
+    assert re.search(r"expected rows in .*/test.parquet, got none", refusal(capfd, tmp_path))
+
+
 def test_files_with_columns_of_other_types_are_refused_with_the_reason(tmp_path, capfd):
     write(tmp_path, "train-1", {"t": [1]})
     write(tmp_path, "train-2", {"t": ["no number"]})

@@ -15,7 +15,7 @@ from typing import Any
 
 from multiattn import UserError
 from multiattn_huggingface.corpus.parquet_files import (
-    check_columns,
+    check_contents,
     check_shards,
     check_splits,
     parquet_files,
@@ -42,7 +42,7 @@ def open_folder(folder: Path) -> Mapping[str, Any]:
         raise
     except Exception as error:  # of pyarrow, of datasets and of the system
         if not saved:
-            check_columns(folder)
+            check_contents(folder)
         raise UserError(
             f"expected a dataset in {folder}, got one that cannot be read "
             f"({_reason(error.__cause__ or error)}); write or fetch it again"

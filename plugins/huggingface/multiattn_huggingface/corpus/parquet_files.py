@@ -76,23 +76,28 @@ def _word_for_split(split: str, file: Path) -> str:
     return next((word for word in reversed(words) if word in known), "")
 
 
-def check_columns(folder: Path) -> None:
-    """Raise UserError if two files have other columns, or one is damaged."""
+def check_contents(folder: Path) -> None:
+    """Raise UserError if two files have other columns, or one is damaged or has no rows."""
     from pyarrow import ArrowException, parquet
 
     first: tuple[Path, list[str]] | None = None
     for file in parquet_files(folder):
         try:
-            columns = sorted(parquet.read_schema(file).names)
+            found = parquet.read_metadata(file)
         except (ArrowException, OSError) as error:
             raise UserError(
                 f"expected a parquet file in {file}, got one that cannot be read "
                 f"({' '.join(str(error).split())}); write or fetch it again"
             ) from error
+        columns = sorted(found.schema.to_arrow_schema().names)
         first = first or (file, columns)
         if columns != first[1]:
             raise UserError(
                 f"expected the same columns in all parquet files in {folder}, got "
                 f"{', '.join(first[1])} in {first[0].name} and {', '.join(columns)} in "
                 f"{file.name}; give them the same, or put other data into a folder of its own"
+            )
+        if not found.num_rows:
+            raise UserError(
+                f"expected rows in {file}, got none; write it again, or leave it and its split out"
             )
