@@ -86,7 +86,7 @@ def begin(
     shared, state = scorer.begin(memories, heads, batch_size)
     like = _floating_leaf((state, shared))
     rows = torch.arange(batch_size, device=like.device)
-    constraints = tree_map(lambda leaf: leaf.to(like.device), constraints)
+    constraints = tree_map(lambda leaf: leaf.to(like.device, non_blocking=True), constraints)
     return Beam(
         rows=rows,
         constraints=constraints,

@@ -137,6 +137,7 @@ class Constraints:
     min_length: int
     block_ngrams: int
     soonest: int  # the lowest limit
+    latest: int  # the highest limit
 
     def start(self) -> Tensor | None:
         """States (B, 1) of the prefixes before the first token; None if there are no prefixes."""
@@ -224,6 +225,7 @@ def make_constraints(
         min_length=settings.min_length,
         block_ngrams=settings.block_ngrams,
         soonest=int(limits.min()),
+        latest=int(limits.max()),
     )
 
 

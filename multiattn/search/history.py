@@ -49,7 +49,7 @@ class SearchHistory:
 
     def __init__(self, rules: Constraints, width: int, n_best: int, totals: Tensor) -> None:
         """A history for one search; scores get the device and the precision of ``totals``."""
-        self.steps = int(rules.limits.max()) + 1
+        self.steps = rules.latest + 1
         self.n_best = n_best
         self._width = width
         self._recorded = 0
