@@ -57,7 +57,7 @@ def make_decoder(seed=1, sources=True, **options):
 
 
 def searches(search, decoder, memories, settings, scorers=list, heads=None):
-    """The CPU's hypotheses, those of three searches on the GPU, and how many are recorded by then.
+    """The CPU's hypotheses, those of three searches on the GPU, and how many graphs there are then.
 
     decoder: an ``Ensemble`` for a tuple of memories.
     """
@@ -74,7 +74,8 @@ def searches(search, decoder, memories, settings, scorers=list, heads=None):
         module.cuda()
     there, on_gpu = tree_map(lambda leaf: leaf.cuda(), memories), scorers()
     found = [run(there, on_gpu) for _ in range(3)]
-    return expected, found, len(_OF_DECODERS[decoders[0]].searches)
+    recorded = _OF_DECODERS[decoders[0]].searches.values()
+    return expected, found, sum(len(search._replays) for search in recorded)
 
 
 def assert_same(found, expected, tolerance=1e-8):
