@@ -275,9 +275,8 @@ class Host:
     def _bind(
         self, kind: str, named: Named, key: str
     ) -> tuple[functools.partial[Any] | None, list[Mistake]]:
-        from multiattn.registry.binding import (
-            bind,
-        )  # with pydantic, which takes a tenth of a second
+        # imports pydantic, which takes a tenth of a second
+        from multiattn.registry.binding import bind
 
         return bind(self, kind, named, key)
 
