@@ -104,9 +104,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on another device."""
-        device = torch.device(device)
-        batch = self if device.type == "cpu" else self.for_gpu()
-        moved: Batch = tree_map(lambda leaf: leaf.to(device, non_blocking=True), batch)
+        to_gpu = torch.device(device).type == "cuda"  # where a copy need not be waited for
+        batch = self.for_gpu() if to_gpu else self
+        moved: Batch = tree_map(lambda leaf: leaf.to(device, non_blocking=to_gpu), batch)
         return moved
 
     def pin_memory(self) -> Batch:

@@ -179,17 +179,15 @@ class Model(nn.Module):
 def _memory(encoder: Any, inputs: Inputs, captured: fast.Captured) -> Memory:
     """The memory of the inputs, or of what the encoder's frozen part made of them."""
     values, lengths, encode, part = inputs.values, inputs.lengths, encoder, "all"
+    any_length = isinstance(encoder, AnyLengthEncoder) and encoder.any_length
     if inputs.features and isinstance(encoder, SequenceFeatureEncoder):
         encode, part = encoder.forward_sequence, "after features"
     elif inputs.features:
-        encode, part = _after_features(encoder), "after features"
+        encode, part, any_length = _after_features(encoder), "after features", False
     elif isinstance(encoder, FrontendEncoder):
         values, lengths = encoder.frontend(values, lengths)
         encode, part = encoder.encode, "after frontend"
     if captured.applies(values.device):
-        any_length = isinstance(encoder, AnyLengthEncoder) and encoder.any_length
-        if inputs.features and not isinstance(encoder, SequenceFeatureEncoder):
-            any_length = False
         return fast.encode_batch(
             encode, captured, encoder, values, lengths, part=part, any_length=any_length
         )

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from multiattn.errors import UserError, shortened, shown
 from multiattn.recipe import yamlfile
 from multiattn.recipe.settings import CorpusSettings, RecipeSettings
+from multiattn.registry.discovery import CORE_DISTRIBUTION
 from multiattn.registry.host import Host, load_host
 from multiattn.registry.records import Encoder, Reader
 from multiattn.registry.schema import (
@@ -29,7 +30,6 @@ from multiattn.registry.schema import (
     suggestion,
 )
 
-CORE_DISTRIBUTION = "multiattn"
 RECIPE_SUFFIXES = (".yaml", ".yml")
 MISTAKES_SHOWN = 20
 KEY_DEPTH = 100  # far more than a recipe can nest

@@ -22,6 +22,7 @@ from multiattn.errors import UserError
 
 GROUP = "multiattn.v1"
 ALLOW_LIST = "MULTIATTN_PLUGINS"
+CORE_DISTRIBUTION = "multiattn"
 
 
 @dataclass(frozen=True)

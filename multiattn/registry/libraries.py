@@ -11,9 +11,7 @@ import re
 import traceback
 from collections.abc import Sequence
 
-from multiattn.registry.discovery import GROUP, canonical_name
-
-CORE = "multiattn"
+from multiattn.registry.discovery import CORE_DISTRIBUTION, GROUP, canonical_name
 
 
 def remedy(error: BaseException) -> str:
@@ -34,7 +32,7 @@ def remedy(error: BaseException) -> str:
     if library is None or library in plugins:
         return ""
     requirement = _requirement(distribution, library)
-    if requirement is None and distribution == CORE:
+    if requirement is None and distribution == CORE_DISTRIBUTION:
         return ""  # the core imports other people's modules
     verb = "install" if isinstance(error, ModuleNotFoundError) else "reinstall"
     return f"{verb} {requirement or library}, which {distribution} needs"

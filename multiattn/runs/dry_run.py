@@ -96,7 +96,10 @@ def plan_line(data: Dataset, steps: list[Step]) -> str:
 
 
 def device_lines(device: torch.device, costs: Costs, steps: list[Step]) -> Iterator[str]:
-    """A GPU and its memory, and the shapes of an epoch's batches, each of which becomes a graph."""
+    """A GPU and its memory, and the shapes of an epoch's batches, each of which becomes a graph.
+
+    About as many: an encoder may round other lengths up than the reader measures.
+    """
     if device.type != "cuda":
         return
     properties = torch.cuda.get_device_properties(device)
@@ -106,8 +109,8 @@ def device_lines(device: torch.device, costs: Costs, steps: list[Step]) -> Itera
         f"{' × '.join(map(str, shape))} ({count})" for shape, count in shapes.most_common(3)
     )
     sides = " × ".join(["examples", "target", *costs.sources])
-    yield f"CUDA graphs: {len(shapes)} shapes of batches in an epoch; the most common: {common}"
-    yield f"  ({sides}, rounded up)"
+    yield f"CUDA graphs: about {len(shapes)} shapes of batches in an epoch ({sides}, rounded up)"
+    yield f"  the most common: {common}"
 
 
 def peak_bytes(device: torch.device) -> int:

@@ -11,9 +11,9 @@ from multiattn.data.corpus import media_sources
 from multiattn.data.rows import Row
 from multiattn.errors import UserError
 from multiattn.files import remove_folder, write_bytes, write_json
-from multiattn.recipe.loading import CORE_DISTRIBUTION, dump_recipe, load_recipe, refuse_differences
+from multiattn.recipe.loading import dump_recipe, load_recipe, refuse_differences
 from multiattn.recipe.settings import DISPLAY_KEYS, RecipeSettings
-from multiattn.registry.discovery import versions
+from multiattn.registry.discovery import CORE_DISTRIBUTION, versions
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.processors import with_unicode_of

@@ -49,7 +49,7 @@ def applies(recurrence: Any, embedded: Tensor, keys: Any) -> bool:
     )
 
 
-def captures(recurrence: Any, embedded: Tensor) -> bool:
+def applies_to_any_keys(recurrence: Any, embedded: Tensor) -> bool:
     """Whether this path applies whatever the values of the keys are."""
     return (
         has_one_attention(recurrence)

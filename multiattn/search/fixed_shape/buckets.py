@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from multiattn.engine.batch import rounded_up
+from multiattn.engine.fast.gpu.padded import padded_memory, slot_bucket
 from multiattn.engine.fast.gpu.recording import CUDARecorder, Recorder
-from multiattn.engine.layouts import Grid
-from multiattn.engine.memory import Memory
 
 RECORDERS: dict[str, Callable[[], Recorder]] = {"cuda": CUDARecorder}  # by type of device
 SMALLEST_COMPACTED = 32  # inputs; a smaller batch takes a GPU as long
@@ -36,20 +33,11 @@ def applies(device: torch.device) -> bool:
 
 def with_rounded_slots(memories: Any) -> Any:
     """Memories, or a list of them for an ensemble; on a GPU with as many slots as a bucket."""
-    if isinstance(memories, Mapping):
-        return {name: _rounded(memory) for name, memory in memories.items()}
-    return [with_rounded_slots(each) for each in memories]
-
-
-def _rounded(memory: Memory) -> Memory:
-    slots = memory.mask.shape[1]
-    extra = 0 if isinstance(memory.layout, Grid) else rounded_up(slots) - slots
-    if not extra or not applies(memory.mask.device):
-        return memory
-    symbols = memory.symbols
-    return replace(
-        memory,
-        values=F.pad(memory.values, (0, 0, 0, extra)),
-        mask=F.pad(memory.mask, (0, extra)),
-        symbols=None if symbols is None else F.pad(symbols, (0, extra), value=-1),
-    )
+    if not isinstance(memories, Mapping):
+        return [with_rounded_slots(each) for each in memories]
+    return {
+        name: padded_memory(memory, len(memory.mask), slot_bucket(memory))
+        if applies(memory.mask.device)
+        else memory
+        for name, memory in memories.items()
+    }

@@ -188,6 +188,11 @@ def test_a_shape_too_large_to_capture_leaves_the_others_alone(caplog):
         results(part, run, given(4))
     assert len(captured.recordings) == 1
     assert "(8, 3)" in caplog.text
+    recorder.refusal = torch.OutOfMemoryError("too much again")
+    for _ in range(3):
+        inputs = given(8)
+        same(results(part, run, inputs), results(part, part, inputs))
+    assert len(caplog.records) == 1  # said once, and not tried again
 
 
 def test_recordings_beyond_the_most_are_dropped_the_oldest_first(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -16,7 +17,7 @@ from multiattn.engine.batch import Targets, rounded_up
 from multiattn.engine.bilstm import bidirectional, final_states, length_mask, one_direction
 from multiattn.engine.decoder import LSTMDecoder
 from multiattn.engine.fast.gpu.graphs import Captured
-from multiattn.engine.fast.gpu.padded import encode_batch
+from multiattn.engine.fast.gpu.padded import encode_batch, padded_memory
 from multiattn.engine.fusion import Concat, Gate, Hierarchical
 from multiattn.engine.layouts import Grid, Tokens
 from multiattn.engine.memory import Memory, MemorySpec
@@ -197,3 +198,28 @@ def test_nothing_is_read_back_from_the_device(recurrence, attention, memories, t
         fake = partial(tree_map, mode.from_tensor)
         output = decoder(fake(targets), fake({"text": memories["text"]}))
         assert output.scores.shape == (len(targets.packing.rows), VOCABULARY)
+
+
+def test_a_padded_memory_gains_masked_slots_and_rows_and_keeps_the_rest(memory_of):
+    memory = with_symbols(memory_of([4, 1], 2, summary=3))
+    padded = padded_memory(memory, 3, 6)
+    assert padded.values.shape == (3, 6, 2)
+    for leaf, whole, filling in [
+        (padded.values, memory.values, 0),
+        (padded.mask, memory.mask, False),
+        (padded.symbols, memory.symbols, -1),
+    ]:
+        assert torch.equal(leaf[:2, :4], whole)
+        assert (leaf[2] == filling).all()
+        assert (leaf[:, 4:] == filling).all()
+    assert torch.equal(padded.summary[:2], memory.summary)
+    assert not padded.summary[2].any()
+
+
+def test_a_memory_that_is_large_enough_is_not_padded(memory_of):
+    memory = with_symbols(memory_of([4, 1], 2))
+    assert padded_memory(memory, 2, 4) is memory
+
+
+def with_symbols(memory: Memory) -> Memory:
+    return replace(memory, symbols=torch.arange(memory.mask.numel()).view_as(memory.mask))

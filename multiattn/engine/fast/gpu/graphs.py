@@ -6,7 +6,7 @@
 A kernel costs the host several microseconds to launch, and a step of training takes thousands; a
 graph replays them all at once. A shape runs as it is when it is met first, and is captured when it
 is met again. What cannot be captured runs as it is for good, which is logged once: a function that
-reads a value back from the device, or one that runs out of memory.
+reads a value back from the device, or a shape that is too large for the memory.
 
 All graphs of a ``Captured`` share their memory, so only one call can be between its forward and its
 backward at a time; a second one meanwhile runs as it is.
@@ -52,6 +52,7 @@ class Captured:
         self.recorder: Recorder = CUDARecorder() if recorder is None else recorder
         self.recordings: OrderedDict[Any, Recording] = OrderedDict()
         self._met: set[Any] = set()
+        self._too_large: set[Any] = set()
         self._parameters: list[nn.Parameter] | None = None  # the module's, found once
         self._buffers = Buffers()
         self._in_flight: Any = None  # a weak reference to the call whose backward is still to come
@@ -115,10 +116,22 @@ class Captured:
         if whole in self.recordings:
             self.recordings.move_to_end(whole)
             return self.recordings[whole]
+        if whole in self._too_large:
+            return None
         if whole not in self._met:
             self._met.add(whole)
             return None
-        recording = self._capture(function, inputs, module, parameters)
+        try:
+            recording = self._capture(function, inputs, module, parameters)
+        except torch.OutOfMemoryError:
+            self._too_large.add(whole)
+            log.warning(
+                "%s: too little memory to capture inputs of the shapes %s; they run without a "
+                "CUDA graph, which is slower",
+                self.name,
+                ", ".join(str(tuple(leaf.shape)) for leaf in inputs),
+            )
+            return None
         if recording is not None:
             self.recordings[whole] = recording
             if len(self.recordings) > MOST_GRAPHS:
@@ -132,20 +145,14 @@ class Captured:
         module: nn.Module,
         parameters: Sequence[nn.Parameter],
     ) -> Recording | None:
+        """A new recording, None if there can be none. Raises OutOfMemoryError."""
         device = inputs[0].device
         try:
             # A backward runs without autocast; the forward turns it on for itself.
             with _undone(module, device), torch.autocast(device.type, enabled=False):
                 return record(function, inputs, parameters, self._buffers, self.recorder)
         except torch.OutOfMemoryError:
-            self._met.clear()
-            shapes = ", ".join(str(tuple(leaf.shape)) for leaf in inputs)
-            log.warning(
-                "%s: too little memory to capture inputs of the shapes %s; they run without a "
-                "CUDA graph, which is slower",
-                self.name,
-                shapes,
-            )
+            raise
         except RuntimeError as error:
             self.refused = str(error).strip().splitlines()[0]
             log.warning("%s runs without CUDA graphs, which is slower: %s", self.name, self.refused)

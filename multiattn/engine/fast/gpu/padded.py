@@ -26,7 +26,7 @@ from multiattn.engine.fast.unroll import unroll_step_by_step
 from multiattn.engine.layouts import Grid
 from multiattn.engine.memory import Memory
 from multiattn.engine.output_layer import Linear
-from multiattn.engine.trees import first_rows, leaves, tree_map, with_leaves
+from multiattn.engine.trees import first_rows, leaves, with_leaves
 from multiattn.symbols import PAD
 
 
@@ -84,7 +84,10 @@ def unroll_batch(
     )
     lengths = F.pad(targets.lengths, (0, rows - batch_size))
     reads_words = type(decoder.output) is not Linear
-    padded = {name: _padded(memory, rows) for name, memory in memories.items()}
+    padded = {  # which slots can be copied is asked after the loop
+        name: padded_memory(replace(memory, symbols=None), rows, slot_bucket(memory))
+        for name, memory in memories.items()
+    }
 
     def run(words: Tensor, lengths: Tensor, *parts: Tensor) -> Any:
         given = with_leaves(padded, parts)
@@ -108,20 +111,26 @@ def unroll_batch(
     )
 
 
-def _padded(memory: Memory, rows: int) -> Memory:
-    """Round up rows and slots. A grid has as many slots in every batch as it is."""
-    count, slots = memory.mask.shape
-    extra = 0 if isinstance(memory.layout, Grid) else rounded_up(slots) - slots
-    # Which slots can be copied is asked after the loop.
-    memory = replace(memory, symbols=None)
+def padded_memory(memory: Memory, rows: int, slots: int) -> Memory:
+    """The same memory with masked slots and rows added, up to these numbers."""
+    more_rows, more_slots = rows - len(memory.mask), slots - memory.mask.size(1)
+    if not more_rows and not more_slots:
+        return memory
+    corner = (0, more_slots, 0, more_rows)
+    summary, symbols = memory.summary, memory.symbols
+    return Memory(
+        F.pad(memory.values, (0, 0, *corner)),
+        F.pad(memory.mask, corner),
+        memory.layout,
+        None if summary is None else F.pad(summary, (0, 0, 0, more_rows)),
+        None if symbols is None else F.pad(symbols, corner, value=-1),
+    )
 
-    def grow(leaf: Tensor) -> Tensor:
-        along_slots = leaf is not memory.summary
-        sides = [0] * (2 * (leaf.dim() - 2)) + [0, extra if along_slots else 0, 0, rows - count]
-        return F.pad(leaf, sides) if any(sides) else leaf
 
-    grown: Memory = tree_map(grow, memory)
-    return grown
+def slot_bucket(memory: Memory) -> int:
+    """How many slots a memory is given. A grid has as many in every batch as it is."""
+    slots = memory.mask.size(1)
+    return slots if isinstance(memory.layout, Grid) else rounded_up(slots)
 
 
 def unroll_padded(
@@ -138,7 +147,7 @@ def unroll_padded(
     if parallel.applies(recurrence, counts, keys):
         return parallel.unroll_padded(recurrence, embedded, state, keys)
     path = unroll_step_by_step
-    if input_feeding.captures(recurrence, embedded):
+    if input_feeding.applies_to_any_keys(recurrence, embedded):
         path = input_feeding.unroll
     features, weights = path(recurrence, embedded.flatten(0, 1), counts, state, keys)
     return features.view(steps, rows, -1), {

@@ -52,9 +52,11 @@ class CUDARecorder:
             self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self._pool = torch.cuda.graph_pool_handle()
         self._stream.wait_stream(torch.cuda.current_stream())
-        with _reading_back_refused(), torch.cuda.stream(self._stream):
-            function()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        try:
+            with _reading_back_refused(), torch.cuda.stream(self._stream):
+                function()
+        finally:
+            torch.cuda.current_stream().wait_stream(self._stream)
 
     def record(self, function: Callable[[], None]) -> Replay:
         graph, failure = torch.cuda.CUDAGraph(), None
@@ -129,11 +131,8 @@ class Recording:
 
     def parameter_gradients(self) -> list[Tensor | None]:
         """A copy, which outlives the next replay; None for a parameter without a gradient."""
-        parts = (
-            iter(())
-            if self.d_parameters is None
-            else iter(pieces(self.d_parameters.clone(), self.sizes))
-        )
+        flat = self.d_parameters
+        parts = iter([] if flat is None else pieces(flat.clone(), self.sizes))
         return [next(parts) if received else None for received in self.received]
 
 
