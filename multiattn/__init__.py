@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from multiattn.engine.recurrence import State
     from multiattn.errors import UserError
     from multiattn.prediction.attention_records import AttentionRecord
+    from multiattn.prediction.long_inputs.segmenter import Segment
     from multiattn.prediction.prediction import Prediction
     from multiattn.prediction.predictor import Predictor, load
     from multiattn.prediction.word_times import Evidence, TimedWord
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Recurrence,
         Renderer,
         Scorer,
+        Segmenter,
     )
     from multiattn.registry.schema import Probability, Slot, Strict, suggestion
     from multiattn.symbols import BOS, EOS, PAD, UNK
@@ -67,6 +69,7 @@ _HOMES = {
     "multiattn.prediction.prediction": ("Prediction",),
     "multiattn.prediction.predictor": ("Predictor", "load"),
     "multiattn.prediction.attention_records": ("AttentionRecord",),
+    "multiattn.prediction.long_inputs.segmenter": ("Segment",),
     "multiattn.prediction.word_times": ("Evidence", "TimedWord"),
     "multiattn.recipe.settings": ("TokenizerSettings",),
     "multiattn.registry.hooks": ("hookimpl",),
@@ -88,6 +91,7 @@ _HOMES = {
         "Recurrence",
         "Renderer",
         "Scorer",
+        "Segmenter",
     ),
     "multiattn.registry.schema": ("Probability", "Slot", "Strict", "suggestion"),
     "multiattn.symbols": ("BOS", "EOS", "PAD", "UNK"),
@@ -129,6 +133,8 @@ __all__ = [
     "Renderer",
     "Row",
     "Scorer",
+    "Segment",
+    "Segmenter",
     "Slot",
     "State",
     "StoredMedia",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from multiattn.engine.output_layer import Output
     from multiattn.engine.recurrence import Recurrence
+    from multiattn.prediction.long_inputs.segmenter import Segmenter
     from multiattn.prediction.rendering import Renderer
     from multiattn.prediction.word_times import Aligner
     from multiattn.scoring.metric import (
@@ -123,6 +124,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "normaliser": ("scoring.metric", "Normaliser", ()),
     "aligner": ("prediction.word_times", "Aligner", ()),
+    "segmenter": ("prediction.long_inputs.segmenter", "Segmenter", ()),
     "renderer": ("prediction.rendering", "Renderer", ()),
 }
 
@@ -169,6 +171,7 @@ __all__ = [
     "Recurrence",
     "Renderer",
     "Scorer",
+    "Segmenter",
     "SelectiveObjective",
     "SelectsFeatureSettings",
     "SequenceFeatureEncoder",

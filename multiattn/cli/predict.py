@@ -5,11 +5,12 @@ Exit codes: 0 if every input that is not blank was decoded, 1 if some could not 
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,16 +26,18 @@ from multiattn.cli.options import (
     set_option,
     warn,
 )
-from multiattn.cli.standard_output import require_encodable
+from multiattn.cli.prediction_output import Output, OutputFolder, StandardOutput, Tally
 from multiattn.errors import UserError
 
 if TYPE_CHECKING:
+    from multiattn.prediction.batches import Arriving
+    from multiattn.prediction.forms.table import Form
+    from multiattn.prediction.input_files import Input
+    from multiattn.prediction.inputs import InputParser
     from multiattn.prediction.prediction import Prediction
+    from multiattn.prediction.predictor import Predictor
     from multiattn.prediction.rendering import DrawingError
-    from multiattn.recipe.settings import SourceSettings
     from multiattn.registry.host import Host
-
-SOME_FAILED = 1  # the exit code where some inputs could not be decoded
 
 
 @click.command(
@@ -50,9 +53,22 @@ SOME_FAILED = 1  # the exit code where some inputs could not be decoded
     help="A text, a file (media, lines of text, .jsonl, .tsv, .csv), a folder, source=value, or - "
     "for the lines of standard input.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option(
+    "--as",
+    "form",
+    metavar="FORM",
+    default="text",
+    help="Form of the outputs: text or json; with times srt, vtt, ctm, stm or textgrid.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --as json.")
+@click.option("--out", metavar="DIR", type=PATH, help="Write a file for each input to a folder.")
 @click.option("--attention", metavar="DIR", type=PATH, help="Save attention maps to this folder.")
 @click.option("--text", is_flag=True, help="Treat every input as text, even if it names a file.")
+@click.option(
+    "--document",
+    is_flag=True,
+    help="Treat a file of text as one input, whose sentences may run over several lines.",
+)
 @click.option(
     "--prefix",
     metavar="TEXT",
@@ -67,9 +83,12 @@ def predict(
     invocation: Invocation,
     path: Path,
     inputs: Sequence[str],
+    form: str,
     as_json: bool,
+    out: Path | None,
     attention: Path | None,
     text: bool,
+    document: bool,
     prefix: str,
     settings: Sequence[str],
     lm: Path | None,
@@ -77,97 +96,122 @@ def predict(
     ensemble: Sequence[Path],
 ) -> None:
     """Predict outputs for your own inputs, one line each; a blank line for a blank input."""
-    from multiattn.prediction.inputs import InputParser, is_blank
-    from multiattn.prediction.json_form import blank_as_json, error_as_json
+    from multiattn.prediction.forms.table import form_named
+    from multiattn.prediction.inputs import InputParser
     from multiattn.prediction.predictor import load
-    from multiattn.progress import track
+    from multiattn.progress import progress_bar
 
     draw_progress()
     host = invocation.host
+    chosen = form_named("json" if as_json else form)
     overrides = [*settings, *search_overrides(lm, lm_weight, ensemble)]
     predictor = load(path, overrides=overrides, host=host)
-    wanted = predictor.sources or inputs
-    sources = predictor.system.settings.sources
-    parser = InputParser.of(sources, host, text, lambda line: echo(line, err=True))
-    values = list(parser.parse(inputs, getattr(sys.stdin, "buffer", ()))) if wanted else [{}]
-    if not values:
-        raise UserError("expected at least one input, got none; give a text, a file or -")
-    ranked = predictor.system.settings.search.n_best > 1 and not as_json
-    blank = 0
-    failed: dict[int, UserError] = {}
-    outcomes = track(predictor.attempts(values, prefix=prefix), "predicting", len(values))
-    attempts = zip(values, outcomes, strict=True)
-    for number, (given, found) in enumerate(attempts, start=1):
-        if isinstance(given, dict) and is_blank(given):
-            blank += 1
-            _print_nothing(number, blank_as_json(given) if as_json else None, ranked)
-        elif isinstance(found, UserError):
-            if len(values) == 1:
-                raise found
-            failed[number] = found
-            _print_nothing(number, error_as_json(found) if as_json else None, ranked)
-        else:
-            missing = _draw(attention, number, found, sources, host) if attention else ()
-            _print(number, found, as_json, ranked)
-            warn(f"input {number}: {error}" for error in missing)
-    _conclude(len(values), blank, failed)
+    parser = InputParser.of(
+        predictor.system.settings.sources,
+        host,
+        as_text=text,
+        as_document=document,
+        notify=lambda line: echo(line, err=True),
+    )
+    values = _inputs(parser, inputs)
+    count = len(values) if isinstance(values, list) else None
+    output, tally = _output(predictor, chosen, out, count), Tally()
+    with progress_bar("predicting", count) as bar:
+        for number, given, outcome in _outcomes(predictor, values, prefix):
+            if count == 1 and isinstance(outcome, UserError):
+                raise outcome
+            undrawn: list[DrawingError] = []
+            if attention and outcome and not isinstance(outcome, UserError):
+                undrawn = _draw(attention / f"{number:04d}", outcome, predictor, host)
+            tally.add(number, _put(output, number, given, outcome, alone=count == 1))
+            warn(f"input {number}: {error}" for error in undrawn)
+            bar.advance()
+    output.close()
+    tally.conclude()
+
+
+def _inputs(parser: InputParser, arguments: Sequence[str]) -> list[Input] | Arriving[Input]:
+    """The inputs; those of standard input as they arrive. Raises UserError if there are none."""
+    from multiattn.prediction.batches import Arriving
+    from multiattn.prediction.inputs import STANDARD_INPUT
+
+    if not parser.readers and not arguments:
+        return [{}]
+    parsed = parser.parse(arguments, getattr(sys.stdin, "buffer", ()))
+    if STANDARD_INPUT not in arguments or parser.as_text:
+        values = list(parsed)
+        if values:
+            return values
+    elif (first := next(parsed, None)) is not None:
+        return Arriving(chain([first], parsed))
+    raise UserError("expected at least one input, got none; give a text, a file or -")
+
+
+def _output(predictor: Predictor, form: Form, out: Path | None, count: int | None) -> Output:
+    """Where to write. Raises UserError for several inputs in a form that fills a file."""
+    from multiattn.prediction.forms.table import RANKED, TEXT
+
+    search = predictor.system.settings.search
+    chosen = RANKED if form is TEXT and search.n_best > 1 else form
+    if out is not None:
+        about = {"run": predictor.system.run.path.name, "search": search.model_dump(mode="json")}
+        return OutputFolder(out, chosen, about)
+    if count != 1 and not form.lines:
+        raise UserError(
+            f"expected one input, as {form.name} fills a file, got several; give --out DIR, where "
+            "each has a file of its own"
+        )
+    return StandardOutput(chosen)
+
+
+def _outcomes(
+    predictor: Predictor, values: list[Input] | Arriving[Input], prefix: str
+) -> Iterator[tuple[int, Input, Prediction | UserError | None]]:
+    """The inputs, numbered, with what came of them: None for a blank one."""
+    from multiattn.prediction.inputs import is_blank
+
+    taken: deque[Input] = deque(values) if isinstance(values, list) else values.taken
+    for number, outcome in enumerate(predictor.attempts(values, prefix=prefix), start=1):
+        given = taken.popleft()
+        yield number, given, None if is_blank(given) else outcome
+
+
+def _put(
+    output: Output,
+    number: int,
+    given: Input,
+    outcome: Prediction | UserError | None,
+    *,
+    alone: bool,
+) -> Prediction | UserError | None:
+    """Write what came of an input; return it, or the error of an output without such a form."""
+    from multiattn.prediction.forms.timed import UntimedError
+
+    try:
+        output.put(number, given, outcome)
+    except UntimedError as error:
+        if alone:
+            raise
+        output.put(number, given, error)
+        return error
+    if outcome is not None and not isinstance(outcome, UserError):
+        warn(f"input {number}: {doubt}" for doubt in outcome.doubts)
+    return outcome
 
 
 def _draw(
-    folder: Path,
-    number: int,
-    found: Prediction,
-    sources: Mapping[str, SourceSettings],
-    host: Host,
+    folder: Path, prediction: Prediction, predictor: Predictor, host: Host
 ) -> list[DrawingError]:
-    """Save the attention maps of an output; return why some could not be drawn."""
+    """Save the attention maps of an output, or of its pieces; return why some are not drawn."""
     from multiattn.prediction.rendering import Renderers, save_attention_maps
 
-    renderers = Renderers(sources, host)
-    return list(save_attention_maps(folder / f"{number:04d}", found.records(), renderers))
-
-
-def _print(number: int, found: Prediction, as_json: bool, ranked: bool) -> None:
-    if as_json:
-        _write(json.dumps(found.as_json(), ensure_ascii=False))
-    elif ranked:
-        for rank, one in enumerate(found.n_best, start=1):
-            _write(f"{number}\t{rank}\t{one.score:.6g}\t{one.text}")
-    else:
-        _write(found.text)
-    for doubt in found.doubts:
-        echo(f"warning: input {number}: {doubt}", err=True)
-
-
-def _print_nothing(number: int, row: Mapping[str, Any] | None, ranked: bool) -> None:
-    """A line for an input without an output too, so that lines match inputs by number.
-
-    row: what to print as JSON, if JSON is wanted.
-    """
-    if row is not None:
-        _write(json.dumps(row, ensure_ascii=False))
-    else:
-        echo(f"{number}\t\t\t" if ranked else "")
-
-
-def _write(line: str) -> None:
-    """Print a line of results as it is, or raise UserError."""
-    require_encodable(line)
-    echo(line)
-
-
-def _conclude(inputs: int, blank: int, failed: Mapping[int, UserError]) -> None:
-    """List the inputs that could not be decoded, count all, and choose the exit code."""
-    for number, error in failed.items():
-        echo(f"input {number}: {error}", err=True)
-    decoded = inputs - blank - len(failed)
-    if failed and not decoded:
-        raise UserError(
-            f"expected inputs that can be decoded, got {len(failed)} that cannot, listed above"
-            + (f", and {blank} blank" if blank else "")
+    renderers = Renderers(predictor.system.settings.sources, host)
+    if not prediction.pieces:
+        return list(save_attention_maps(folder, prediction.records(), renderers))
+    return [
+        error
+        for number, piece in enumerate(prediction.pieces, start=1)
+        for error in save_attention_maps(
+            folder / f"{number:04d}", piece.prediction.records(), renderers
         )
-    if blank or failed:
-        counts = f"{decoded} decoded, {blank} blank, {len(failed)} failed"
-        echo(f"{inputs} inputs: {counts}", err=True)
-    if failed:
-        raise click.exceptions.Exit(SOME_FAILED)
+    ]

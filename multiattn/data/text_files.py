@@ -9,7 +9,7 @@ import glob
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -85,9 +85,14 @@ def read_lines(path: Path) -> list[bytes]:
 
 def split_lines(file: Iterable[bytes]) -> list[bytes]:
     """Split at line feeds only, and remove line ends and a byte order mark."""
-    lines = [line.rstrip(b"\r\n") for line in file]
-    lines[:1] = [line.removeprefix(b"\xef\xbb\xbf") for line in lines[:1]]
-    return lines
+    return list(stripped(file))
+
+
+def stripped(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without their ends, as they come; the first without a byte order mark."""
+    for number, line in enumerate(lines):
+        stripped_line = line.rstrip(b"\r\n")
+        yield stripped_line if number else stripped_line.removeprefix(b"\xef\xbb\xbf")
 
 
 def decode_line(raw: bytes, place: FileLine) -> str:

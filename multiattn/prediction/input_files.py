@@ -6,7 +6,7 @@ A file is read by what it is; ``looks_like_path`` tells a mistyped path from a t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,12 +85,23 @@ def lines_of(path: Path, source: str) -> list[Input]:
             f"expected {FORMS}, got {path}, which is not text in UTF-8; convert it first, or use "
             "--text if this is the text itself"
         )
-    return decoded(lines, path, source)
+    return list(decoded(lines, path, source))
 
 
-def decoded(lines: Iterable[bytes], path: Path, source: str) -> list[Input]:
-    """An input per line; a line that is not UTF-8 is one that cannot be used."""
-    return [_decoded(raw, FileLine(path, number), source) for number, raw in enumerate(lines, 1)]
+def decoded(lines: Iterable[bytes], path: Path, source: str) -> Iterator[Input]:
+    """An input per line, as they come; a line that is not UTF-8 is one that cannot be used."""
+    for number, raw in enumerate(lines, start=1):
+        yield _decoded(raw, FileLine(path, number), source)
+
+
+def document(lines: Iterable[Input], source: str) -> Input:
+    """One input of all lines, or the error of the first that cannot be used."""
+    texts = []
+    for line in lines:
+        if isinstance(line, UserError):
+            return line
+        texts.append(line[source])
+    return {source: "\n".join(texts)}
 
 
 def _decoded(raw: bytes, place: FileLine, source: str) -> Input:

@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from multiattn.data.text_files import split_lines
+from multiattn.data.text_files import stripped
 from multiattn.errors import UserError, shown
 from multiattn.prediction.input_files import (
     Input,
     SourceColumns,
     decoded,
+    document,
     is_table,
     lines_of,
     looks_like_path,
@@ -43,6 +44,7 @@ class InputParser:
     """Turns arguments into inputs.
 
     readers: the record of each source's reader. as_text: treat every value as literal text.
+    as_document: a file of text, or standard input, is one input with all its lines.
     fields: the corpus field of each source, by which a table may name it too.
     notify: called with a sentence for what the user may not expect: files of a folder that are
     passed over, a column read despite its name.
@@ -50,6 +52,7 @@ class InputParser:
 
     readers: Mapping[str, records.Reader]
     as_text: bool = False
+    as_document: bool = False
     fields: Mapping[str, str] = field(default_factory=dict)
     notify: Callable[[str], object] = str  # by default nobody is told
 
@@ -58,7 +61,8 @@ class InputParser:
         cls,
         sources: Mapping[str, SourceSettings],
         host: Host,
-        as_text: bool,
+        as_text: bool = False,
+        as_document: bool = False,
         notify: Callable[[str], object] = str,
     ) -> InputParser:
         """Create the parser for the sources of a recipe."""
@@ -68,7 +72,7 @@ class InputParser:
             assert isinstance(record, records.Reader)  # noqa: S101
             readers[name] = record
         fields = {name: source.field for name, source in sources.items()}
-        return cls(readers, as_text, fields, notify)
+        return cls(readers, as_text, as_document, fields, notify)
 
     def parse(self, arguments: Sequence[str], stdin: Iterable[bytes]) -> Iterator[Input]:
         """One mapping of source names to values per input; ``-`` stands for standard input's lines.
@@ -114,7 +118,8 @@ class InputParser:
             )
         (name,) = self.readers
         if argument == STANDARD_INPUT and not self.as_text:
-            return self._usable(decoded(split_lines(stdin), Path("standard input"), name))
+            inputs = decoded(stripped(stdin), Path("standard input"), name)
+            return self._usable([document(inputs, name)] if self.as_document else inputs)
         return self._values(name, argument)
 
     def _values(self, name: str, argument: str) -> Iterable[Input]:
@@ -146,7 +151,8 @@ class InputParser:
         """The lines of a text file; otherwise the argument itself, a text or a file of media."""
         path = Path(argument)
         if self.readers[name].reads_text and _is_kind_of_path(path, Path.is_file):
-            return lines_of(path, name)
+            lines = lines_of(path, name)
+            return [document(lines, name)] if self.as_document else lines
         return [{name: self._named(name, argument)}]
 
     def _named(self, name: str, value: str) -> str:

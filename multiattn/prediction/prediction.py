@@ -20,8 +20,30 @@ from multiattn.prediction.attention_records import (
     label_spans,
     sum_over_words,
 )
-from multiattn.prediction.json_form import FORMAT
+from multiattn.prediction.forms.json_lines import FORMAT
 from multiattn.prediction.word_times import TimedWord
+
+PIECE_KEYS = ("text", "score", "log_probability", "n_best")  # of a piece, in JSON
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """The output of a piece of an input that was cut.
+
+    start, end: its place in the whole, in seconds or characters. separator: what stands before its
+    text in that of the whole, unless it is the first.
+    """
+
+    start: float
+    end: float
+    separator: str
+    prediction: Prediction
+
+    def as_json(self) -> dict[str, Any]:
+        """The place and what the prediction says, without what the whole says too."""
+        own = self.prediction.as_json()
+        kept = {key: own[key] for key in PIECE_KEYS if key in own}
+        return {"start": round(self.start, 3), "end": round(self.end, 3), **kept}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +57,8 @@ class Prediction:
     times: per source when each word was said, if a plugin can align that layout.
     doubts: warnings about the output, in sentences.
     alternatives: the next best outputs, if ``search.n_best`` is above 1, each text once.
+    incomplete: whether a doubt is that the output lacks a part of the input, or repeats one.
+    pieces: the outputs of its pieces, if the input was cut; attention and alternatives are theirs.
     """
 
     inputs: Mapping[str, Any]
@@ -49,6 +73,8 @@ class Prediction:
     times: Mapping[str, tuple[TimedWord, ...]]
     doubts: tuple[str, ...] = ()
     alternatives: tuple[Prediction, ...] = ()
+    incomplete: bool = False
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def n_best(self) -> tuple[Prediction, ...]:
@@ -90,4 +116,6 @@ class Prediction:
                 {"rank": rank, "text": other.text, "score": other.score}
                 for rank, other in enumerate(self.n_best, start=1)
             ]
+        if self.pieces:
+            content["pieces"] = [piece.as_json() for piece in self.pieces]
         return content

@@ -9,10 +9,9 @@ Letters: T output tokens, S memory slots.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cache, partial
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +20,22 @@ import torch
 from accelerate.utils import parse_flag_from_env
 from numpy.typing import NDArray
 
-from multiattn.data.collation import Collator, ObjectReader
+from multiattn.data.collation import ObjectReader
 from multiattn.data.rows import Row
-from multiattn.data.tokenizer import Tokenizer
-from multiattn.engine.batch import out_of_memory_as_user_error
-from multiattn.engine.memory import Memory
 from multiattn.errors import UserError, shown
-from multiattn.prediction.doubts import too_few_warnings, unread_warnings
+from multiattn.prediction.batches import decode_in_order
+from multiattn.prediction.decoding import RowDecoder
+from multiattn.prediction.long_inputs.cutter import Cut, Cutter, ProgressOfCuts
+from multiattn.prediction.long_inputs.joining import Decoded, joined
 from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.size_limits import SizeLimits
-from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
-from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
-from multiattn.recipe.by_layout import aligner_of
 from multiattn.registry.host import Host, load_host
 from multiattn.run_folder import RunFolder
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System, open_system
-from multiattn.search.hypotheses import Hypothesis
-from multiattn.search.panel import primary_memories
 from multiattn.unicode import drop_invisible
 
-OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
+MOST_CUTS = 3  # how often an input is cut before what is doubtful is left as it is
 InputValue = (
     Any  # a text, a path, any other value that a reader accepts, or source names mapped to these
 )
@@ -54,10 +48,10 @@ class Predictor:
         self.system = system
         self.device = device
         system.model.to(device)
-        self._generator = _with_spare_hypotheses(system).generator()
-        self._sizes = SourceSizes.read(system.run)
-        self._limits = SizeLimits(system, self._sizes)
-        self._aligner = cache(partial(_build_aligner, system))
+        sizes = SourceSizes.read(system.run)
+        self._limits = SizeLimits(system, sizes)
+        self._cutter = Cutter(system, sizes)
+        self._decoder = RowDecoder(system, device, sizes)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -88,129 +82,48 @@ class Predictor:
     ) -> Iterator[Prediction | UserError]:
         """As ``each``, but yield the error of an invalid input and continue with the next.
 
-        An error among the inputs is yielded in its place.
+        An error among the inputs is yielded in its place. Inputs are read ahead, unless they are
+        ``Arriving``.
         """
         if isinstance(sources, str | Path):
             raise UserError(
                 f"expected a list of inputs, got {shown(sources)}; call the predictor with it"
             )
-        numbered = enumerate(sources, start=1)
-        while group := list(islice(numbered, self.system.settings.search.batch_size)):
-            rows = [self._row(number, source) for number, source in group]
-            valid = [row for row in rows if isinstance(row, Row)]
-            written = iter(self._attempt(valid, prefix))
-            yield from (next(written) if isinstance(row, Row) else row for row in rows)
+        begun: deque[Row | UserError] = deque()
+
+        def groups() -> Iterator[Iterator[Cut | UserError]]:
+            for number, source in enumerate(sources, start=1):
+                begun.append(self._row(number, source))
+                yield self._cuts(begun[-1], whole=bool(prefix))
+
+        batch_size = self.system.settings.search.batch_size
+        with ProgressOfCuts() as progress:
+            backend = _Cuts(self._decoder, self._cutter, prefix, progress)
+            for decoded in decode_in_order(groups(), backend, batch_size, sources):
+                row = begun.popleft()
+                progress.finish(row)
+                yield joined(row, [one for each in decoded for one in each])
 
     def _row(self, number: int, source: InputValue) -> Row | UserError:
         """One input as a row, or the reason why it cannot be decoded."""
         if isinstance(source, UserError):
             return source
         try:
-            row = Row(f"input {number}", self._named(source))
-            self._limits.check(row.sources)
+            return Row(f"input {number}", self._named(source))
         except UserError as error:
             return error
-        return row
 
-    def _attempt(self, rows: Sequence[Row], prefix: str) -> list[Prediction | UserError]:
-        """Decode rows; if this fails, retry their halves to isolate a bad input or save memory."""
-        if not rows:
-            return []
+    def _cuts(self, row: Row | UserError, *, whole: bool) -> Iterator[Cut | UserError]:
+        """What is decoded of an input; an error ends it."""
+        if isinstance(row, UserError):
+            yield row
+            return
         try:
-            return [*self._write(rows, prefix)]
+            for cut in [Cut(row, row.id)] if whole else self._cutter.cuts(row):
+                self._limits.check(cut.row.sources)
+                yield cut
         except UserError as error:
-            if len(rows) == 1:
-                return [error]
-        half = len(rows) // 2  # outside the except block, so that the error's memory is freed
-        return self._attempt(rows[:half], prefix) + self._attempt(rows[half:], prefix)
-
-    @torch.inference_mode()
-    def _write(self, rows: Sequence[Row], prefix: str) -> list[Prediction]:
-        batch = Collator(self.system.processors.readers)(rows)
-        with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-            encoded = self._generator.encode(batch.to(self.device))
-            outputs = self._generator.search(encoded, batch.ids, prefix)
-        limits = self._generator.limits(encoded, batch.size, prefix)
-        memories = primary_memories(encoded)
-        return [
-            self._prediction(
-                row,
-                best,
-                {name: single_row(memory, index) for name, memory in memories.items()},
-                limits[index],
-            )
-            for index, (row, best) in enumerate(zip(rows, outputs, strict=True))
-        ]
-
-    def _prediction(
-        self, row: Row, best: Sequence[Hypothesis], memories: Mapping[str, Memory], limit: int
-    ) -> Prediction:
-        inputs = {name: value for name, value in row.sources.items() if value is not None}
-        readers = self.system.processors.readers
-        labels = {name: tuple(readers[name].labels(value)) for name, value in inputs.items()}
-        tokenizer = self.system.processors.tokenizer
-        layouts = {name: memory.layout for name, memory in memories.items()}
-        hypotheses = _distinct(best, tokenizer)[: self.system.settings.search.n_best]
-        unknown = [
-            sentence
-            for name, value in inputs.items()
-            for sentence in unknown_symbol_warnings(
-                name, value, labels[name], self.system.processors.tokenizer_of(name)
-            )
-        ]
-        predictions = [
-            Prediction(
-                inputs=inputs,
-                text=tokenizer.decode(hypothesis.tokens),
-                score=hypothesis.score,
-                log_probability=hypothesis.log_probability,
-                tokens=tuple(tokenizer.pieces(hypothesis.tokens)),
-                words=tuple(tokenizer.words(hypothesis.tokens)),
-                attention={
-                    name: hypothesis.attention[name].float().cpu().numpy()
-                    for name in inputs
-                    if name in hypothesis.attention
-                },
-                labels=labels,
-                layouts=layouts,
-                times=self._times(hypothesis, memories, tuple(inputs)),
-                doubts=(
-                    *_truncation_warnings(hypothesis, limit),
-                    *unknown,
-                    *unread_warnings(hypothesis, layouts, labels, self._sizes),
-                ),
-            )
-            for hypothesis in hypotheses
-        ]
-        first, *others = predictions
-        doubts = (*first.doubts, *too_few_warnings(len(predictions), self.system.settings.search))
-        return replace(first, alternatives=tuple(others), doubts=doubts)
-
-    def _times(
-        self, hypothesis: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
-    ) -> dict[str, tuple[TimedWord, ...]]:
-        """Word times of every source that has an aligner; one that fails is logged once."""
-        times = {}
-        for source in present:
-            evidence = Evidence(
-                source,
-                memories,
-                dict(self.system.model.heads),
-                hypothesis.tokens,
-                self.system.processors.tokenizer.words(hypothesis.tokens),
-                hypothesis.token_log_probabilities,
-                hypothesis.attention.get(source),
-            )
-            try:
-                aligner = self._aligner(source, memories[source].layout.kind)
-                if aligner is not None:
-                    times[source] = tuple(aligner.align(evidence))
-            except (Exception, SystemExit) as error:
-                cause = None if isinstance(error, UserError) else error
-                reason = error if cause is None else f"{type(error).__name__}: {error}"
-                complaint = f"no times of the words over {source!r}: {reason}"
-                self.system.host.complain(f"aligner of {source}", complaint, cause)
-        return times
+            yield error
 
     def _named(self, source: InputValue) -> dict[str, Any]:
         names = self.sources
@@ -253,35 +166,42 @@ class Predictor:
         return str(value)
 
 
-def _build_aligner(system: System, source: str, layout: str) -> Aligner | None:
-    """The aligner of a source whose memory has this layout. Raises UserError."""
-    chosen = aligner_of(source, system.settings.sources[source], layout, system.host)
-    return None if chosen is None else system.host.build("aligner", chosen)
+@dataclass(frozen=True)
+class _Cuts:
+    """Decodes what inputs are cut into. What seems incomplete is decoded again in smaller pieces.
 
+    prefix: what the outputs begin with. progress: told what is decoded.
+    """
 
-def _with_spare_hypotheses(system: System) -> System:
-    """Let a search for several outputs keep all that end in its beam: some may spell one text."""
-    search = system.settings.search
-    if search.n_best == 1 or search.method == "sample":
-        return system
-    spare = search.model_copy(update={"n_best": search.beam})
-    return replace(system, settings=system.settings.model_copy(update={"search": spare}))
+    decoder: RowDecoder
+    cutter: Cutter
+    prefix: str
+    progress: ProgressOfCuts
 
+    def size(self, item: Cut | UserError) -> float:
+        """What the items of a batch have nearly in common."""
+        return 0 if isinstance(item, UserError) else self.cutter.size(item)
 
-def _distinct(best: Sequence[Hypothesis], tokenizer: Tokenizer) -> list[Hypothesis]:
-    """The best hypothesis of each text, best first."""
-    by_text: dict[str, Hypothesis] = {}
-    for hypothesis in best:
-        by_text.setdefault(tokenizer.decode(hypothesis.tokens), hypothesis)
-    return list(by_text.values())
+    def decode(self, items: Sequence[Cut | UserError]) -> list[list[Decoded]]:
+        """For each item its output, or those of its pieces."""
+        cuts = [item for item in items if isinstance(item, Cut)]
+        outcomes = iter(self.decoder.decode([cut.row for cut in cuts], self.prefix))
+        decoded: list[list[Decoded]] = [
+            self._improved(item, next(outcomes)) if isinstance(item, Cut) else [(None, item)]
+            for item in items
+        ]
+        self.progress.add(cuts)
+        return decoded
 
-
-def _truncation_warnings(hypothesis: Hypothesis, limit: int) -> Iterator[str]:
-    if len(hypothesis.tokens) >= limit:
-        yield (
-            f"the output has {limit} tokens, the maximum, and may be cut off; raise "
-            "search.max_length (and search.max_length_ratio, if the recipe has one)"
-        )
+    def _improved(self, cut: Cut, outcome: Prediction | UserError) -> list[Decoded]:
+        """The outputs of smaller pieces if any of them is complete, where this one is not."""
+        kept: list[Decoded] = [(cut, outcome)]
+        if isinstance(outcome, UserError) or not outcome.incomplete or self.prefix:
+            return kept
+        smaller = self.cutter.smaller(cut) if cut.depth < MOST_CUTS else []
+        decoded = [one for each in self.decode(smaller) for one in each]
+        complete = [isinstance(one, Prediction) and not one.incomplete for _, one in decoded]
+        return decoded if any(complete) else kept
 
 
 def load(

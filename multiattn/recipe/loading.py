@@ -41,6 +41,7 @@ COMPONENTS: tuple[tuple[str, str, TypeAdapter[Any]], ...] = (
     ("sources.*.encoder", "encoder", TypeAdapter(NamedComponent)),
     ("sources.*.renderer", "renderer", TypeAdapter(NamedComponent)),
     ("sources.*.aligner", "aligner", TypeAdapter(NamedComponent)),
+    ("sources.*.segmenter", "segmenter", TypeAdapter(NamedComponent)),
     ("decoder", "decoder", TypeAdapter(NamedComponent)),
     ("objectives.*", "objective", TypeAdapter(Weighted)),
     ("search.scorers.*", "scorer", TypeAdapter(Weighted)),

@@ -104,14 +104,15 @@ class SplitNames(Strict):
         return test
 
 
-# How an output is shown, which changes nothing in it.
-DISPLAY_KEYS = ("sources.*.renderer", "sources.*.aligner")
+# What neither training nor evaluation depends on.
+PREDICTION_KEYS = ("sources.*.renderer", "sources.*.aligner", "sources.*.segmenter")
 
 
 class SourceSettings(Strict):
     """One input: its field in the corpus, its reader and its encoder.
 
     renderer, aligner: by default the only one that is for the layout of the encoder's memory.
+    segmenter: cuts the inputs of ``predict`` that are longer than any in training.
     """
 
     field: str
@@ -119,6 +120,7 @@ class SourceSettings(Strict):
     encoder: NamedComponent
     renderer: NamedComponent | None = None
     aligner: NamedComponent | None = None
+    segmenter: NamedComponent | None = None
     cache: bool = False  # compute the output of frozen encoder parts once and keep it on disk
 
 

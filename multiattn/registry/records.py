@@ -155,6 +155,23 @@ class Aligner(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segmenter(Record):
+    """Cuts a long input into pieces that are decoded on their own, as a recording at its pauses.
+
+    consumes: the kind of its values. It fits readers that produce this kind, or one whose name ends
+        in ``-`` and it. A recipe chooses it with ``sources.NAME.segmenter``.
+    """
+
+    kind: ClassVar[str] = "segmenter"
+
+    consumes: str
+
+    def fits(self, reader: Reader) -> bool:
+        """Whether it cuts the values of a reader."""
+        return reader.produces == self.consumes or reader.produces.endswith(f"-{self.consumes}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Renderer(Record):
     """Draws one attention record over its input, for memories of one ``layout``.
 
@@ -189,6 +206,7 @@ KINDS: dict[str, type[Record]] = {
         Metric,
         Normaliser,
         Aligner,
+        Segmenter,
         Renderer,
         Recipe,
     )

@@ -12,7 +12,7 @@ from multiattn.data.rows import Row
 from multiattn.errors import UserError
 from multiattn.files import remove_folder, write_bytes, write_json
 from multiattn.recipe.loading import dump_recipe, load_recipe, refuse_differences
-from multiattn.recipe.settings import DISPLAY_KEYS, RecipeSettings
+from multiattn.recipe.settings import PREDICTION_KEYS, RecipeSettings
 from multiattn.registry.discovery import CORE_DISTRIBUTION, versions
 from multiattn.registry.host import Host
 from multiattn.run_folder import RunFolder
@@ -24,7 +24,7 @@ CHANGEABLE = (
     "summary",
     "corpus.obtain",
     "sources.*.cache",
-    *DISPLAY_KEYS,
+    *PREDICTION_KEYS,
     "training.steps",
     "training.patience",
     "training.workers",

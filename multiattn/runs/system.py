@@ -16,7 +16,7 @@ from multiattn.engine.model import Model, SlotCountingEncoder, absent_memory
 from multiattn.errors import UserError, shown
 from multiattn.recipe.loading import load_recipe, refuse_differences
 from multiattn.recipe.settings import (
-    DISPLAY_KEYS,
+    PREDICTION_KEYS,
     FusedLanguageModel,
     RecipeSettings,
     SearchSettings,
@@ -125,7 +125,7 @@ def open_system(run: RunFolder, host: Host, overrides: Sequence[str] = ()) -> Sy
         refuse_differences(
             settings,
             changed,
-            ("search", "evaluation", *DISPLAY_KEYS),
+            ("search", "evaluation", *PREDICTION_KEYS),
             f"the evaluation of {run.path}",
         )
         settings = changed

@@ -30,6 +30,7 @@ from multiattn.testing import (
     objectives,
     readers,
     rendering,
+    segmenters,
 )
 
 Check = Callable[[Host, Component], None]
@@ -55,6 +56,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "metric": (loading.target_imports_no_torch, *metrics.METRIC_CHECKS),
     "normaliser": (loading.target_imports_no_torch, *metrics.NORMALISER_CHECKS),
     "aligner": rendering.ALIGNER_CHECKS,
+    "segmenter": segmenters.CHECKS,
     "renderer": rendering.RENDERER_CHECKS,
     "recipe": (loading.recipes_load,),
 }

@@ -55,9 +55,9 @@ def test_an_aligner_sees_one_input_without_its_batch_mates_and_padding(run, monk
             seen.append(evidence)
             return ()
 
-    monkeypatch.setattr(predictor, "_aligner", lambda source, layout: Watching())
-    predictions = list(predictor.each(["abcdef", "gh"]))
-    for evidence, prediction, slots in zip(seen, predictions, (6, 2), strict=True):
+    monkeypatch.setattr(predictor._decoder, "_aligner", lambda source, layout: Watching())
+    predictions = list(predictor.each(["gh", "abcdef"]))
+    for evidence, prediction, slots in zip(seen, predictions, (2, 6), strict=True):
         assert evidence.memory.values.shape[:2] == evidence.memory.mask.shape == (1, slots)
         assert evidence.weights.shape == (len(evidence.tokens) + 1, slots)
         assert sum(evidence.log_probabilities) == pytest.approx(prediction.log_probability)
@@ -122,14 +122,14 @@ def test_each_raises_after_everything_before_the_refused_one(run):
 def test_a_batch_too_large_for_memory_is_written_in_parts(run, monkeypatch):
     predictor = load(run)
     alone_texts = [predictor(text).text for text in ("ab", "cd", "ef")]
-    encode = predictor._generator.encode
+    encode = predictor._decoder._generator.encode
 
     def small(batch):
         if batch.size > 1:
             raise RuntimeError("can't allocate memory")
         return encode(batch)
 
-    monkeypatch.setattr(predictor._generator, "encode", small)
+    monkeypatch.setattr(predictor._decoder._generator, "encode", small)
     assert [one.text for one in predictor.each(["ab", "cd", "ef"])] == alone_texts
 
 

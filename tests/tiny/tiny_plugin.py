@@ -14,7 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from multiattn import Aligner, Corpus, Encoder, Example, Metric, Reader, Record, UserError, hookimpl
+from multiattn import (
+    Aligner,
+    Corpus,
+    Encoder,
+    Example,
+    Metric,
+    Reader,
+    Record,
+    Segment,
+    Segmenter,
+    UserError,
+    hookimpl,
+)
 
 TOLD: list[tuple[str, Any]] = []
 
@@ -62,6 +74,12 @@ def multiattn_components() -> Iterator[Record]:
         layout="tokens",
         summary="the place of the letter that was looked at most",
     )
+    yield Segmenter(
+        name="tiny-words",
+        target="tiny_plugin:Words",
+        consumes="text",
+        summary="cuts at spaces, and a long word in halves",
+    )
 
 
 @hookimpl
@@ -101,6 +119,21 @@ class Pairs:
             )
             for number, (source, target) in enumerate(rows)
         ]
+
+
+class Words:
+    def segments(self, value: str, longest: float | None) -> Iterator[Segment]:
+        start = 0
+        for word in value.split(" "):
+            size = len(word)
+            while longest is not None and size > max(1, longest):
+                size = -(-size // 2)
+            for first in range(0, len(word), max(1, size)):
+                piece = word[first : first + size]
+                place = start + first
+                between = "/" if first else " "
+                yield Segment(piece, place, place + len(piece), len(value), between)
+            start += len(word) + 1
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,10 @@ RECIPE: dict[str, Any] = {
 
 
 @functools.cache
-def host() -> Host:
-    """The core and the tiny plugin, whatever else is installed."""
+def host(*files: Path) -> Host:
+    """The core, the tiny plugin and those in ``files``, whatever else is installed."""
     with mock.patch.dict(os.environ, MULTIATTN_PLUGINS="multiattn"):
-        return load_host([PLUGIN])
+        return load_host([PLUGIN, *files])
 
 
 def start(

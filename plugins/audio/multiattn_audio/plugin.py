@@ -13,6 +13,7 @@ from multiattn import (
     Reader,
     Record,
     Renderer,
+    Segmenter,
     hookimpl,
 )
 from multiattn_audio.recordings.suffixes import SUFFIXES
@@ -20,7 +21,7 @@ from multiattn_audio.recordings.suffixes import SUFFIXES
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield the encoder, reader, corpora, metrics, normalisers, aligner and renderer."""
+    """Yield encoder, reader, corpora, metrics, normalisers, aligner, segmenters, renderer."""
     yield Encoder(
         name="filterbank-bilstm",
         target="multiattn_audio.encoder.filterbank_bilstm:FilterbankBiLSTM",
@@ -43,6 +44,19 @@ def multiattn_components() -> Iterator[Record]:
         layout="time",
         summary="start and end of each word, from a CTC head if there is one, else from attention",
         paper="Kürzinger et al. 2020, CTC-segmentation of large corpora",
+    )
+    yield Segmenter(
+        name="energy",
+        target="multiattn_audio.segmenters.energy:EnergySegmenter",
+        consumes="audio",
+        summary="cuts a recording at its pauses, told by their energy",
+    )
+    yield Segmenter(
+        name="silero",
+        target="multiattn_audio.segmenters.silero:SileroSegmenter",
+        consumes="audio",
+        summary="cuts a recording at its pauses, told by the network of silero-vad",
+        paper="Silero Team 2021, Silero VAD",
     )
     yield Renderer(
         name="time",

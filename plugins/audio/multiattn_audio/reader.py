@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from multiattn import StoredMedia, Tokenizer, UserError
 from multiattn_audio.recordings.checks import Checks, check_header, check_samples
 from multiattn_audio.recordings.decoding import (
+    Excerpt,
     Header,
     Recording,
     Samples,
@@ -62,7 +63,7 @@ class Audio:
     checks: the limits beyond which a recording is refused.
     """
 
-    accepts = (bytes, Sound, StoredMedia)  # besides paths
+    accepts = (bytes, Sound, StoredMedia, Excerpt)  # besides paths
 
     def __init__(
         self,

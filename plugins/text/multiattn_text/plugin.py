@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from multiattn import Corpus, Encoder, Metric, Reader, Record, hookimpl
+from multiattn import Corpus, Encoder, Metric, Reader, Record, Segmenter, hookimpl
 
 
 @hookimpl
 def multiattn_components() -> Iterator[Record]:
-    """Yield the encoder, the reader, the corpora and the metrics."""
+    """Yield the encoder, the reader, the segmenter, the corpora and the metrics."""
     yield Encoder(
         name="lstm",
         target="multiattn_text.encoder:Lstm",
@@ -27,6 +27,12 @@ def multiattn_components() -> Iterator[Record]:
         produces="text",
         suffixes=(".txt",),
         summary="a sentence or document as token ids",
+    )
+    yield Segmenter(
+        name="sentences",
+        target="multiattn_text.sentences:SentenceSegmenter",
+        consumes="text",
+        summary="cuts a text between its sentences",
     )
     yield from _corpora()
     yield from _metrics()

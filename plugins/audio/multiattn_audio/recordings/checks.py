@@ -60,7 +60,8 @@ def check_header(
     if header.seconds > max_seconds:
         raise UserError(
             f"expected at most {max_seconds:g} seconds of sound in {name}, "
-            f"got {header.seconds:.1f}; cut it into utterances, or raise the reader's max_seconds"
+            f"got {header.seconds:.1f}; cut it into utterances, as predict does with "
+            "--set sources.NAME.segmenter=energy, or raise the reader's max_seconds"
         )
     if header.sample_rate_hz < sample_rate_hz and not checks.upsample:
         raise UserError(

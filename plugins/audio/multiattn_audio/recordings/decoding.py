@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,22 @@ class Sound:
         return f"Sound({np.shape(self.samples)}, {self.sample_rate_hz} Hz)"
 
 
-Recording = str | Path | bytes | Sound | StoredMedia
+WholeRecording = str | Path | bytes | Sound | StoredMedia
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+    """A stretch of a recording, from ``start`` to ``end`` in seconds, decoded when it is read."""
+
+    recording: WholeRecording
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        return f"{recording_name(self.recording)}, {self.start:.2f}-{self.end:.2f} s"
+
+
+Recording = WholeRecording | Excerpt
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,9 @@ def recording_name(recording: Recording) -> str:
 
 def read_header(recording: Recording, raw: RawFormat) -> Header:
     """Read the header only. Raises UserError for a recording that is missing or unreadable."""
+    if isinstance(recording, Excerpt):
+        whole = read_header(recording.recording, raw)
+        return replace(whole, samples=len(_span(recording, whole)))
     content = _loaded(recording)
     if isinstance(content, Sound):
         samples = _as_two_dimensional(content)
@@ -102,6 +120,8 @@ def decode(recording: Recording, raw: RawFormat) -> Samples:
     Raises UserError for a recording that is missing, unreadable, or noticeably shorter than its
     header says.
     """
+    if isinstance(recording, Excerpt):
+        return _decode_excerpt(recording, raw)
     content, name = _loaded(recording), recording_name(recording)
     if isinstance(content, Sound):
         return _to_full_scale(_as_two_dimensional(content))
@@ -116,12 +136,54 @@ def decode(recording: Recording, raw: RawFormat) -> Samples:
     return samples
 
 
+def blocks(recording: Recording, raw: RawFormat, samples: int) -> Iterator[Samples]:
+    """All samples of all channels, (L, C), ``samples`` at a time. Raises as ``decode``."""
+    content = None if isinstance(recording, Excerpt) else _loaded(recording)
+    if isinstance(content, str | Path | bytes):
+        with _open_recording(content, raw, recording_name(recording)) as file:
+            if isinstance(file, soundfile.SoundFile):
+                yield from file.blocks(samples, dtype="float32", always_2d=True)
+                return
+    whole = decode(recording, raw)
+    yield from (whole[first : first + samples] for first in range(0, len(whole), samples))
+
+
+def can_seek(recording: WholeRecording, raw: RawFormat) -> bool:
+    """Whether a stretch of it is decoded without what is before."""
+    content = _loaded(recording)
+    if isinstance(content, Sound):
+        return True
+    with _open_recording(content, raw, recording_name(recording)) as file:
+        return isinstance(file, soundfile.SoundFile) and bool(file.seekable())
+
+
+def _span(excerpt: Excerpt, header: Header) -> range:
+    """The samples of an excerpt, as far as the recording has them."""
+    first, last = (round(at * header.sample_rate_hz) for at in (excerpt.start, excerpt.end))
+    return range(max(0, first), max(0, min(last, header.samples)))
+
+
+def _decode_excerpt(excerpt: Excerpt, raw: RawFormat) -> Samples:
+    content = _loaded(excerpt.recording)
+    if isinstance(content, Sound):
+        columns = _as_two_dimensional(content)
+        span = _span(excerpt, Header(len(columns), content.sample_rate_hz, columns.shape[1]))
+        return _to_full_scale(columns[span.start : span.stop])
+    with _open_recording(content, raw, str(excerpt)) as file:
+        span = _span(excerpt, Header(file.frames, file.samplerate, file.channels))
+        if isinstance(file, MediaFile):
+            return file.samples()[span.start : span.stop]
+        file.seek(span.start)
+        samples: Samples = file.read(len(span), dtype="float32", always_2d=True)
+    return samples
+
+
 def mix_down(samples: Samples) -> Samples:
     """The mean of the channels: (L, C) -> (L,)."""
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
 
 
-def _loaded(recording: Recording) -> str | Path | bytes | Sound:
+def _loaded(recording: WholeRecording) -> str | Path | bytes | Sound:
     """What a dataset stores; any other recording unchanged."""
     content: str | Path | bytes | Sound
     content = recording.load() if isinstance(recording, StoredMedia) else recording

@@ -1,0 +1,1 @@
+"""Inputs that are longer than any in training: cut, decoded in pieces, joined."""

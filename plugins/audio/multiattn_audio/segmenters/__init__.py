@@ -1,0 +1,1 @@
+"""Segmenters: where a long recording may be cut."""
