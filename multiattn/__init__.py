@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Segmenter,
     )
     from multiattn.registry.schema import Probability, Slot, Strict, suggestion
+    from multiattn.scoring.metric import Edit
     from multiattn.symbols import BOS, EOS, PAD, UNK
     from multiattn.training.objectives import ObjectiveContext
 
@@ -94,6 +95,7 @@ _HOMES = {
         "Segmenter",
     ),
     "multiattn.registry.schema": ("Probability", "Slot", "Strict", "suggestion"),
+    "multiattn.scoring.metric": ("Edit",),
     "multiattn.symbols": ("BOS", "EOS", "PAD", "UNK"),
     "multiattn.training.objectives": ("ObjectiveContext",),
 }
@@ -111,6 +113,7 @@ __all__ = [
     "Corpus",
     "Decoder",
     "DecoderOutput",
+    "Edit",
     "Encoder",
     "Evidence",
     "Example",

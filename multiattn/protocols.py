@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from multiattn.prediction.rendering import Renderer
     from multiattn.prediction.word_times import Aligner
     from multiattn.scoring.metric import (
+        AligningMetric,
         CorpusWeightedMetric,
         DetailedMetric,
         Metric,
@@ -116,6 +117,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "Metric",
         (
             "DetailedMetric",
+            "AligningMetric",
             "NamesDetailsFile",
             "CorpusWeightedMetric",
             "TokenizingMetric",
@@ -136,6 +138,7 @@ _MODULE_OF = {
 
 __all__ = [
     "Aligner",
+    "AligningMetric",
     "AnyLengthEncoder",
     "Attention",
     "CachedFeatures",

@@ -17,12 +17,13 @@ from typing import Any
 import click
 
 from multiattn.cli import standard_output
+from multiattn.cli.compare import compare
 from multiattn.cli.options import PATH, Invocation
 from multiattn.cli.plugins import check, plugins
 from multiattn.cli.predict import predict
 from multiattn.cli.recipes import recipes
 from multiattn.cli.run import evaluate, report, run, train
-from multiattn.cli.score import compare, score
+from multiattn.cli.score import score
 from multiattn.errors import UserError, shown
 from multiattn.registry.libraries import remedy
 

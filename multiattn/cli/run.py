@@ -267,14 +267,14 @@ def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
 
 
 def _print_results(split: str, folder: Path) -> None:
-    from multiattn.cli.score_tables import group_table, score_table, warnings_of
+    from multiattn.cli.score_tables import group_table, print_table, score_table, warnings_of
     from multiattn.scoring.results import Results
 
     results = Results.read(folder)
     echo(f"{split}:")
-    _console().print(score_table(results.scores))
+    print_table(score_table(results.scores), [])
     if results.groups:
-        _console().print(group_table(results))
+        print_table(group_table(results), [])
     for signature in sorted({score.signature for score in results.scores.values()}):
         echo(signature)
     warn(warnings_of(results.scores.values()))

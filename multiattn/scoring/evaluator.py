@@ -96,7 +96,7 @@ class Evaluator:
         hypotheses, references = self._comparable_texts(written)
         ids = [row.id for row in written]
         return {
-            f"{record.name}{_details_suffix(metric)}": metric.details(hypotheses, references, ids)
+            f"{record.name}{details_suffix(metric)}": metric.details(hypotheses, references, ids)
             for record, metric in self._metrics
             if isinstance(metric, DetailedMetric)
         }
@@ -110,5 +110,6 @@ class Evaluator:
         return [row.texts[0] for row in written], [list(row.references) for row in written]
 
 
-def _details_suffix(metric: DetailedMetric) -> str:
+def details_suffix(metric: DetailedMetric) -> str:
+    """The suffix of the file of a metric's details."""
     return metric.details_suffix if isinstance(metric, NamesDetailsFile) else ".txt"

@@ -1,14 +1,14 @@
 """Scores with signatures, confidence intervals and paired tests, for any metric.
 
-A metric returns a row of statistics per example and turns sums of rows into values; all resampling
-of examples is here, once for all metrics. Seed, order of draws and interval bounds are sacrebleu's,
-so an equal signature means an equal interval. No torch is imported and no file is read.
+A metric returns a row of statistics per example and turns sums of rows into values; the rest is
+here, once for all metrics. No torch is imported and no file is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ import numpy as np
 from multiattn.errors import UserError
 from multiattn.progress import progress_bar, track
 from multiattn.registry import records
-from multiattn.scoring.comparable_texts import comparable
+from multiattn.scoring.comparable_texts import ComparableTexts, comparable
 from multiattn.scoring.metric import Array, Metric, References
+from multiattn.scoring.resampling import Clusters, Units, swapped_sums
 
 RESAMPLES = 1000
 TRIALS = 10_000
 SEED = 12345
-_TRIALS_AT_ONCE = 64  # keeps memory linear in the examples; a multiple of 32, see _swapped_sums
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,37 @@ class Comparison:
     signature: str
 
 
+@dataclass(frozen=True)
+class Design:
+    """How scores are sampled.
+
+    clusters: what is drawn instead of single examples. matching: what a signature says of how
+    outputs and references were matched. resamples, trials: of the bootstrap and of randomisation.
+    """
+
+    clusters: Clusters | None = None
+    matching: str = ""
+    resamples: int = RESAMPLES
+    trials: int = TRIALS
+    seed: int = SEED
+
+    def sampling(self, texts: ComparableTexts, *, randomised: bool = False) -> str:
+        """The part of a signature that says how it was done."""
+        trials = f"|ar:{self.trials}" if randomised else ""
+        drawn = self.clusters.signature if self.clusters else ""
+        return (
+            f"bs:{self.resamples}{trials}|seed:{self.seed}{drawn}{self.matching}{texts.signature}"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why intervals mean little."""
+        return self.clusters.warnings if self.clusters else ()
+
+
+DEFAULT = Design()
+
+
 def as_plain_data(result: Score | Comparison) -> dict[str, Any]:
     """The fields by name, as JSON has them; ``warnings`` only if there are some."""
     return asdict(
@@ -70,9 +101,7 @@ def score(
     metric: Metric,
     hypotheses: Sequence[str],
     references: References,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    design: Design = DEFAULT,
 ) -> dict[str, Score]:
     """Every value of the metric, by name, with a bootstrap interval (Efron 1979; Koehn 2004).
 
@@ -82,12 +111,11 @@ def score(
     """
     texts = comparable([hypotheses], references)
     (outputs,) = texts.systems
-    statistics = _statistics(metric, outputs, texts.references)  # (n, k)
-    drawn = _bootstrap(metric, statistics, resamples, seed)
-    sampling = f"bs:{resamples}|seed:{seed}{texts.signature}"
-    signature = _signature(record, metric, references, sampling)
-    warnings = texts.warnings(metric, outputs)
-    return _scores(metric, statistics, drawn, record.unit, signature, warnings)
+    units = Units.of(statistics_of(metric, outputs, texts.references), design.clusters)
+    drawn = units.bootstrap(metric, design.resamples, design.seed)
+    signature = _signature(record, metric, references, design.sampling(texts))
+    warnings = (*texts.warnings(metric, outputs), *design.warnings)
+    return _scores(metric, units, drawn, record.unit, signature, warnings)
 
 
 def score_groups(
@@ -96,78 +124,84 @@ def score_groups(
     hypotheses: Sequence[str],
     references: References,
     groups: Sequence[str],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    design: Design = DEFAULT,
 ) -> dict[str, dict[str, Score]]:
     """As ``score``, for each group separately, in alphabetical order; ``groups[i]`` is that of i.
 
     The statistics of an example are those it has in the whole set, whose scores carry the
-    warnings. Raises as ``score``.
+    warnings. Examples are drawn, not clusters. Raises as ``score``.
     """
     texts = comparable([hypotheses], references)
-    statistics = _statistics(metric, texts.systems[0], texts.references)  # (n, k)
+    statistics = statistics_of(metric, texts.systems[0], texts.references)  # (n, k)
+    sampling = replace(design, clusters=None).sampling(texts)
     scores = {}
     for group in track(sorted(set(groups)), f"{record.name} of groups", len(set(groups))):
         rows = [row for row, name in enumerate(groups) if name == group]
-        drawn = _bootstrap(metric, statistics[rows], resamples, seed)
-        own = [references[row] for row in rows]
-        sampling = f"bs:{resamples}|seed:{seed}{texts.signature}"
-        signature = _signature(record, metric, own, sampling)
-        scores[group] = _scores(metric, statistics[rows], drawn, record.unit, signature)
+        units = Units.of(statistics[rows], None)
+        drawn = units.bootstrap(metric, design.resamples, design.seed)
+        signature = _signature(record, metric, [references[row] for row in rows], sampling)
+        scores[group] = _scores(metric, units, drawn, record.unit, signature)
     return scores
 
 
 def compare(
     record: records.Metric,
     metric: Metric,
-    first: Sequence[str],
-    second: Sequence[str],
+    systems: Sequence[Sequence[str]],
     references: References,
-    *,
-    resamples: int = RESAMPLES,
-    trials: int = TRIALS,
-    seed: int = SEED,
-) -> Comparison:
-    """Test whether two systems differ by more than chance.
+    design: Design = DEFAULT,
+) -> dict[tuple[int, int], Comparison]:
+    """Test for each pair of systems whether they differ by more than chance.
 
     The interval of the difference is from the paired bootstrap (Koehn 2004), the p-value from
     approximate randomisation (Riezler & Maxwell 2005), which makes fewer type I errors. Raises as
     ``score``.
     """
-    name = record.name
-    texts = comparable([first, second], references)
-    statistics = [_statistics(metric, outputs, texts.references) for outputs in texts.systems]
-    # the same seed draws the same examples for both systems, which makes the test paired
-    drawn = [_bootstrap(metric, rows, resamples, seed) for rows in statistics]
-    seeded = f"seed:{seed}{texts.signature}"
-    signature = _signature(record, metric, references, f"bs:{resamples}|{seeded}")
-    one, other = (
-        _scores(metric, rows, values, record.unit, signature, texts.warnings(metric, own))[name]
-        for rows, values, own in zip(statistics, drawn, texts.systems, strict=True)
-    )
-    low, high = _interval([b[name] - a[name] for a, b in zip(*drawn, strict=True)])
-    difference = other.value - one.value
-    count = len(statistics[0])
-    swapped = _swapped_sums(statistics[0], statistics[1], trials, seed)
+    texts = comparable(systems, references)
+    units = [
+        Units.of(statistics_of(metric, outputs, texts.references), design.clusters)
+        for outputs in texts.systems
+    ]
+    # the same seed draws the same examples for all systems, which makes the test paired
+    drawn = [each.bootstrap(metric, design.resamples, design.seed) for each in units]
+    signature = _signature(record, metric, references, design.sampling(texts))
+    warnings = [(*texts.warnings(metric, own), *design.warnings) for own in texts.systems]
+    scores = [
+        _scores(metric, own, values, record.unit, signature, sentences)[record.name]
+        for own, values, sentences in zip(units, drawn, warnings, strict=True)
+    ]
+    signature = _signature(record, metric, references, design.sampling(texts, randomised=True))
+    comparisons = {}
+    for one, other in combinations(range(len(units)), 2):
+        difference = scores[other].value - scores[one].value
+        differences = [
+            b[record.name] - a[record.name] for a, b in zip(drawn[one], drawn[other], strict=True)
+        ]
+        low, high = units[one].interval(difference, differences)
+        p_value = _p_value(record.name, metric, units[one], units[other], difference, design)
+        comparisons[one, other] = Comparison(
+            scores[one], scores[other], difference, low, high, p_value, signature
+        )
+    return comparisons
+
+
+def _p_value(
+    name: str, metric: Metric, first: Units, second: Units, difference: float, design: Design
+) -> float:
+    """The share of random swaps that make so large a difference, either way."""
+    count = first.examples
+    swapped = swapped_sums(first, second, design.trials, design.seed)
     by_chance = [
         abs(metric.aggregate(a, count)[name] - metric.aggregate(b, count)[name])
-        for a, b in track(swapped, f"randomisation of {name}", trials)
+        for a, b in track(swapped, f"randomisation of {name}", design.trials)
     ]
     # equal differences count too, up to rounding: or a system would differ from itself
     as_large = sum(chance >= abs(difference) - 1e-12 for chance in by_chance)
-    return Comparison(
-        first=one,
-        second=other,
-        difference=difference,
-        low=low,
-        high=high,
-        p_value=(as_large + 1) / (trials + 1),
-        signature=_signature(record, metric, references, f"bs:{resamples}|ar:{trials}|{seeded}"),
-    )
+    return (as_large + 1) / (design.trials + 1)
 
 
-def _statistics(metric: Metric, hypotheses: Sequence[str], references: References) -> Array:
+def statistics_of(metric: Metric, hypotheses: Sequence[str], references: References) -> Array:
+    """A row of statistics for each example: (n, k). Raises as ``score``."""
     if len(hypotheses) != len(references):
         raise UserError(
             "expected references for every hypothesis, "
@@ -191,54 +225,18 @@ def _statistics(metric: Metric, hypotheses: Sequence[str], references: Reference
 
 def _scores(
     metric: Metric,
-    statistics: Array,
+    units: Units,
     drawn: Sequence[Mapping[str, float]],
     unit: str,
     signature: str,
     warnings: tuple[str, ...] = (),
 ) -> dict[str, Score]:
-    count = len(statistics)
     scores = {}
-    for name, value in metric.aggregate(statistics.sum(axis=0), count).items():
-        low, high = _interval([values[name] for values in drawn])
-        scores[name] = Score(float(value), low, high, unit, signature, count, warnings)
+    for name, value in units.values(metric).items():
+        low, high = units.interval(float(value), [values[name] for values in drawn])
+        low = max(low, 0.0) if value >= 0 else low
+        scores[name] = Score(float(value), low, high, unit, signature, units.examples, warnings)
     return scores
-
-
-def _bootstrap(
-    metric: Metric, statistics: Array, resamples: int, seed: int
-) -> list[Mapping[str, float]]:
-    """Values of ``resamples`` samples, each of n examples drawn with replacement."""
-    generator = np.random.default_rng(seed)
-    count = len(statistics)
-    values = []
-    for _ in track(range(resamples), "bootstrap", resamples):
-        drawn = generator.integers(count, size=count)
-        # counting the draws of each example avoids copying the drawn rows
-        times = np.bincount(drawn, minlength=count).astype(np.float64)  # (n,)
-        values.append(metric.aggregate(times @ statistics, count))
-    return values
-
-
-def _swapped_sums(
-    first: Array, second: Array, trials: int, seed: int
-) -> Iterator[tuple[Array, Array]]:
-    """Sums of both systems (k,) after swapping their outputs at random, per example."""
-    generator = np.random.default_rng(seed)
-    together = (first + second).sum(axis=0)  # (k,)
-    # numpy draws booleans 32 at a time, so blocks of 64 rows equal one large draw
-    for done in range(0, trials, _TRIALS_AT_ONCE):
-        size = (min(_TRIALS_AT_ONCE, trials - done), len(first))
-        kept = generator.integers(2, size=size, dtype=np.bool_).astype(np.float64)
-        for sums in second.sum(axis=0) + kept @ (first - second):  # (block, k)
-            yield sums, together - sums
-
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """The range of the values without the lowest and the highest 2.5 %."""
-    cut = len(values) // 40
-    ordered = sorted(values)
-    return float(ordered[cut]), float(ordered[-1 - cut])
 
 
 def _signature(

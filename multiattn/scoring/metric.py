@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,24 @@ class DetailedMetric(Protocol):
 
     def details(self, hypotheses: Sequence[str], references: References, ids: Sequence[str]) -> str:
         """The content of ``METRIC.txt`` beside the scores."""
+        ...
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A step from a reference to an output: units that correspond; one is empty if it is alone."""
+
+    kind: Literal["equal", "substitute", "delete", "insert"]
+    reference: str
+    output: str
+
+
+@runtime_checkable
+class AligningMetric(Protocol):
+    """A metric that counts edits, and shows which."""
+
+    def edits(self, hypotheses: Sequence[str], references: References) -> Sequence[Sequence[Edit]]:
+        """The edits of each output, against the reference that the metric counts."""
         ...
 
 

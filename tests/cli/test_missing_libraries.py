@@ -75,7 +75,7 @@ def test_one_line_names_the_plugin_the_library_and_what_to_install(without_libra
         done = without_libraries(*arguments)
         assert done.returncode == 2
         assert not (tmp_path / "run").exists()
-        (line,) = [line for line in done.stderr.splitlines() if "audio.metrics:Wer" in line]
+        (line,) = [line for line in done.stderr.splitlines() if "metrics.error_rates:Wer" in line]
         assert "multiattn-audio/wer" in line
         assert line.endswith(f"; {without_libraries.verb} jiwer>=4.0, which multiattn-audio needs")
 

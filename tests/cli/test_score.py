@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from multiattn.cli import app
-from multiattn.cli.score_tables import group_table, score_table
-from multiattn.progress import plain_console
+from multiattn.cli.score_tables import group_table, print_table, score_table
 from multiattn.scoring.intervals import Score
 from multiattn.scoring.results import Results
 
@@ -398,7 +397,7 @@ def test_markup_and_escapes_in_names_are_printed_as_text_in_tables(capsys):
     decoding = {"evaluation": {"group": "[b]speaker", "metrics": [{"name": "[red]wer"}]}}
     results = Results({}, decoding, {"[/x]\x1b[31m :smile:": {"[red]wer": score}})
     for table in (score_table({"[red]wer": score}), group_table(results)):
-        plain_console().print(table)
+        print_table(table, [])
     printed = capsys.readouterr().out
     assert r"[/x]\x1b[31m :smile:" in printed
     assert printed.count("[red]wer") == 2

@@ -30,7 +30,8 @@ from multiattn.recipe.yamlfile import leaves
 from multiattn.registry.host import load_host
 from multiattn.registry.schema import Named
 from multiattn.scoring import intervals
-from multiattn.scoring.system_outputs import align_by_id, read_files
+from multiattn.scoring.matching import MISSING, match
+from multiattn.scoring.system_outputs import read_files
 from multiattn.unicode import normalise_unicode
 
 RECIPES = ("translation", "summarization", "asr", "captioning")
@@ -271,6 +272,15 @@ class ScorerFiles(Target):
             "a.json": json.dumps({"images": images, "annotations": captions}).encode(),
             "k.txt": "".join(f"utt-{n} {text}\n" for n, text in enumerate(self.texts)).encode(),
             "t.trn": "".join(f"{text} (s_{n})\n" for n, text in enumerate(self.texts)).encode(),
+            "t.csv": "".join(
+                ["id,text\n", *(f'{row["id"]},"{row["text"]}"\n' for row in rows)]
+            ).encode(),
+            "s.stm": "".join(f"r 1 a {n}.0 {n}.9 {t}\n" for n, t in enumerate(self.texts)).encode(),
+            "s.ctm": "".join(f"r 1 {n}.0 0.5 word{n}\n" for n in range(5)).encode(),
+            "s.srt": "".join(
+                f"{n + 1}\n00:00:0{n},000 --> 00:00:0{n},900\n{text}\n\n"
+                for n, text in enumerate(self.texts[:9])
+            ).encode(),
         }
         record = plugins().find("metric", "bleu").record
         self.metric = record, plugins().build("metric", Named(name="bleu"))
@@ -279,16 +289,15 @@ class ScorerFiles(Target):
         name = generator.choice(list(self.forms))
         damaged = mutations.damaged(self.forms[name], generator)
         (self.folder / name).write_bytes(damaged)
-        reference = generator.choice((name, "h.txt"))
+        reference = generator.choice((name, "h.txt") if name != "s.ctm" else ("s.stm", "h.txt"))
         whole = self.folder / f"ref-{reference}"
         whole.write_bytes(self.forms[reference])
         files = read_files([str(self.folder / name)], [str(whole)])
-        (outputs,) = files.systems
-        references = align_by_id(outputs, files.references[0])
+        examples = match(files.systems, files.references, generator.choice(MISSING))
+        texts = examples.systems[0].texts
         if name == "h.txt":
-            assert len(outputs.texts) == damaged.removesuffix(b"\n").count(b"\n") + 1
-        texts = [(text,) if isinstance(text, str) else text for text in references.texts]
-        intervals.score(*self.metric, outputs.texts, texts)
+            assert len(texts) == damaged.removesuffix(b"\n").count(b"\n") + 1
+        intervals.score(*self.metric, texts, examples.references)
 
 
 class Inputs(Target):

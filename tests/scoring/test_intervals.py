@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from multiattn.errors import UserError
 from multiattn.registry import records
-from multiattn.scoring import intervals
+from multiattn.scoring import intervals, resampling
+from multiattn.scoring.intervals import Design
 
 RECORD = records.Metric(
     name="per-word", target="x:X", summary="…", higher_is_better=True, unit="0-1"
@@ -42,11 +43,12 @@ def words(lengths):
 
 
 def score(numbers, references, **kwargs):
-    return intervals.score(RECORD, PerWord(), texts(numbers), references, **kwargs)
+    return intervals.score(RECORD, PerWord(), texts(numbers), references, Design(**kwargs))
 
 
 def compare(first, second, references, **kwargs):
-    return intervals.compare(RECORD, PerWord(), texts(first), texts(second), references, **kwargs)
+    systems = [texts(first), texts(second)]
+    return intervals.compare(RECORD, PerWord(), systems, references, Design(**kwargs))[0, 1]
 
 
 EXAMPLES = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=20)
@@ -179,7 +181,7 @@ def test_a_test_is_right_about_as_often_as_it_says():
 def test_how_many_trials_are_made_at_once_changes_nothing(monkeypatch):
     first, second = np.random.default_rng(4).integers(0, 9, size=(2, 17))
     blocks = compare(first, second, words([2] * 17), resamples=40, trials=300)
-    monkeypatch.setattr(intervals, "_TRIALS_AT_ONCE", 300)
+    monkeypatch.setattr(resampling, "_TRIALS_AT_ONCE", 300)
     assert compare(first, second, words([2] * 17), resamples=40, trials=300) == blocks
 
 
@@ -195,7 +197,7 @@ def test_what_cannot_be_scored_is_a_users_mistake(hypotheses, references, senten
     with pytest.raises(UserError, match=sentence):
         intervals.score(RECORD, PerWord(), hypotheses, references)
     with pytest.raises(UserError, match=sentence):
-        intervals.compare(RECORD, PerWord(), hypotheses, hypotheses, references)
+        intervals.compare(RECORD, PerWord(), [hypotheses, hypotheses], references)
 
 
 def test_scoring_needs_no_torch():

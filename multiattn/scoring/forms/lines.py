@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pydantic import BaseModel, StrictInt, ValidationError
 
 from multiattn.errors import UserError, shown
-from multiattn.scoring.forms.contents import SystemOutputs, require_unique
+from multiattn.scoring.forms.contents import Meta, SystemOutputs, require_unique
 
 Cut = Callable[[str], tuple[str, str] | None]  # a line to its id and its text
 
 _TRN = re.compile(r"(?:(.*\S)?\s*)\(([^\s()]+)\)\s*")
 _TRN_COMMENT = ";;"
-_TRN_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")
+_BRACES = re.compile(r"\{[^{}]*\}")
 
 
 def split_lines(text: str) -> tuple[str, ...]:
@@ -57,7 +58,7 @@ def read_kaldi(name: str, text: str) -> SystemOutputs:
 def read_trn(name: str, text: str) -> SystemOutputs:
     """Raises UserError for a line without ``(id)``, for alternatives and for a repeated id."""
     for number, line in lines_with_ids(text):
-        if _TRN_ALTERNATIVES.search(line):
+        if any("/" in braces for braces in _BRACES.findall(line)):
             raise UserError(
                 f"expected one transcript in line {number} of {name}, got sclite's alternatives "
                 f"in {shown(line, 60)}; keep one of each {{a / b}}"
@@ -90,6 +91,7 @@ class _Row(BaseModel):
     text: str
     id: StrictInt | str | None = None
     references: tuple[str, ...] = ()
+    meta: dict[str, Any] = {}
 
 
 def read_jsonl(name: str, text: str) -> SystemOutputs:
@@ -117,7 +119,15 @@ def read_jsonl(name: str, text: str) -> SystemOutputs:
         tuple(row.text for row in rows),
         ids=ids or None,
         references=references if all(references) else None,
+        meta=_meta(rows),
     )
+
+
+def _meta(rows: Sequence[_Row]) -> tuple[Meta, ...] | None:
+    """What rows say of their examples besides text and references, as texts."""
+    if not any(row.meta for row in rows):
+        return None
+    return tuple({name: str(value) for name, value in row.meta.items()} for row in rows)
 
 
 def is_jsonl(text: str) -> bool:

@@ -38,6 +38,7 @@ def multiattn_components() -> Iterator[Record]:
     )
     yield from _corpora()
     yield from _metrics()
+    yield from _normalisers()
     yield Aligner(
         name="word-times",
         target="multiattn_audio.word_times:WordTimes",
@@ -107,7 +108,7 @@ def _corpora() -> Iterator[Record]:
 def _metrics() -> Iterator[Record]:
     yield Metric(
         name="wer",
-        target="multiattn_audio.metrics:Wer",
+        target="multiattn_audio.metrics.error_rates:Wer",
         higher_is_better=False,
         unit="%",
         summary="word error rate of jiwer: wrong, missing and extra words per reference word",
@@ -115,12 +116,33 @@ def _metrics() -> Iterator[Record]:
     )
     yield Metric(
         name="cer",
-        target="multiattn_audio.metrics:Cer",
+        target="multiattn_audio.metrics.error_rates:Cer",
         higher_is_better=False,
         unit="%",
         summary="character error rate of jiwer",
         paper="Morris et al. 2004, From WER and RIL to MER and WIL",
     )
+    for name, attribute, higher_is_better, summary in (
+        (
+            "mer",
+            "Mer",
+            False,
+            "match error rate of jiwer: the share of matched words that is wrong",
+        ),
+        ("wil", "Wil", False, "word information lost, by jiwer"),
+        ("wip", "Wip", True, "word information preserved, by jiwer"),
+    ):
+        yield Metric(
+            name=name,
+            target=f"multiattn_audio.metrics.word_information:{attribute}",
+            higher_is_better=higher_is_better,
+            unit="%",
+            summary=summary,
+            paper="Morris et al. 2004, From WER and RIL to MER and WIL",
+        )
+
+
+def _normalisers() -> Iterator[Record]:
     for name, attribute, summary in (
         ("none", "VerbatimNormaliser", "the text unchanged"),
         (
@@ -136,4 +158,14 @@ def _metrics() -> Iterator[Record]:
     ):
         yield Normaliser(
             name=name, target=f"multiattn_audio.text_normalisers:{attribute}", summary=summary
+        )
+    for name, attribute, summary in (
+        ("whisper-english", "WhisperEnglish", "Whisper's for English, with numbers as digits"),
+        ("whisper-basic", "WhisperBasic", "Whisper's for any language"),
+    ):
+        yield Normaliser(
+            name=name,
+            target=f"multiattn_audio.whisper_normalisers:{attribute}",
+            summary=summary,
+            paper="Radford et al. 2023, Robust speech recognition via large-scale weak supervision",
         )

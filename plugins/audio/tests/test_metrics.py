@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from multiattn.cli import app
 from multiattn.registry import records
 from multiattn.scoring import intervals
-from multiattn_audio.metrics import Cer, Wer
+from multiattn_audio.metrics.error_rates import Cer, Wer
 from multiattn_audio.text_normalisers import EnglishNormaliser, PlainNormaliser
 
 METRICS = [("wer", Wer, jiwer.wer, str.split), ("cer", Cer, jiwer.cer, list)]
@@ -163,7 +163,7 @@ def test_scoring_needs_no_torch(files):
 def test_an_unknown_normaliser_gets_a_suggestion(files):
     result = CliRunner().invoke(app, [*COMMAND, "--set", "normaliser=englisch"])
     assert result.exit_code == 2
-    assert "did you mean english?" in result.stderr
+    assert "did you mean english or whisper-english?" in result.stderr
 
 
 def test_an_empty_reference_is_said_with_the_rate():

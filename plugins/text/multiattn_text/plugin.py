@@ -107,10 +107,18 @@ def _metrics() -> Iterator[Record]:
         paper="Caglayan et al. 2019, Probing the need for visual context in multimodal machine "
         "translation",
     )
+    yield Metric(
+        name="keyword-recall",
+        target="multiattn_text.keyword_recall:KeywordRecall",
+        higher_is_better=True,
+        unit="0-1",
+        summary="recall and precision of names or terms from a list",
+    )
     for name, class_name, unit_of_overlap in (
         ("rouge-1", "Rouge1", "words"),
         ("rouge-2", "Rouge2", "word pairs"),
         ("rouge-l", "RougeL", "the longest common subsequence"),
+        ("rouge-lsum", "RougeLsum", "the longest common subsequences of sentences"),
     ):
         yield Metric(
             name=name,

@@ -111,6 +111,30 @@ class Rouge2(_Rouge):
         )
 
 
+class RougeLsum(_Rouge):
+    """ROUGE-Lsum (Lin 2004, section 3.2): longest common subsequences of sentences, united.
+
+    Sentences are lines: those of a summary must stand on lines of their own, as rouge-score's
+    ``rougeLsum`` expects. See ``_Rouge`` for the settings.
+    """
+
+    name = "rouge-lsum"
+    kind = "rougeLsum"
+
+    def __init__(self, *, stemmer: bool = True, tokenize: RougeTokenizer = "rouge-score") -> None:
+        super().__init__(stemmer, tokenize)
+
+    def warnings(self, hypotheses: Sequence[str], references: References) -> Sequence[str]:
+        """Where no text has two lines, this is rouge-l."""
+        texts = [*hypotheses, *(text for targets in references for text in targets)]
+        if any("\n" in text.strip() for text in texts):
+            return ()
+        return (
+            "no text has two lines, and sentences are lines, so that the value is that of rouge-l; "
+            "give JSON lines or a table with each sentence on a line of its own",
+        )
+
+
 class RougeL(_Rouge):
     """ROUGE-L (Lin 2004): longest common subsequence; see ``_Rouge`` for the settings.
 

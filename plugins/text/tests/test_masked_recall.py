@@ -40,12 +40,12 @@ def test_recall_is_matched_over_counted_and_works_with_the_paired_test():
     references = [["ein hund"], ["ein roter ball"], ["eine frau"]] * 40
     right = [text for (text,) in references]
     blind = ["ein hund", "ein ball", "ein mann"] * 40
-    scores = intervals.score(record, metric, blind, references, resamples=50)
+    scores = intervals.score(record, metric, blind, references, intervals.Design(resamples=50))
     assert scores["masked-recall"].value == pytest.approx(2 / 4)
     assert "words:multi30k-1|match:thing" in scores["masked-recall"].signature
     comparison = intervals.compare(
-        record, metric, blind, right, references, resamples=50, trials=200
-    )
+        record, metric, [blind, right], references, intervals.Design(resamples=50, trials=200)
+    )[0, 1]
     assert comparison.difference == pytest.approx(0.5)
     assert comparison.low > 0
     assert comparison.p_value < 0.05

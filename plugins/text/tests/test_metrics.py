@@ -273,8 +273,12 @@ def test_the_paired_test_equals_approximate_randomisation_in_sacrebleu(worse):
     test = PairedTest(systems, {"bleu": BLEU()}, [references], test_type="ar", n_samples=500)
     _, results = test()
     comparison = intervals.compare(
-        record("bleu"), Bleu(), first, second, [[text] for text in references], trials=500
-    )
+        record("bleu"),
+        Bleu(),
+        [first, second],
+        [[text] for text in references],
+        intervals.Design(trials=500),
+    )[0, 1]
     assert comparison.second.value == pytest.approx(results["BLEU"][1].score, abs=1e-9)
     assert comparison.p_value == pytest.approx(results["BLEU"][1].p_value, abs=1e-12)
 

@@ -15,15 +15,13 @@ RECORDS = list(plugin.multiattn_components())
 def test_it_registers_all_its_components():
     names = {(record.kind, record.name) for record in RECORDS}
     assert names == {
-        *[("encoder", "lstm"), ("reader", "text")],
+        *[("encoder", "lstm"), ("reader", "text"), ("segmenter", "sentences")],
         *[
             ("corpus", name)
             for name in ("parallel", "table", "multi30k", "multi30k-masked", "aeslc")
         ],
-        *[
-            ("metric", name)
-            for name in ("bleu", "chrf", "ter", "masked-recall", "rouge-1", "rouge-2", "rouge-l")
-        ],
+        *[("metric", name) for name in ("bleu", "chrf", "ter", "masked-recall", "keyword-recall")],
+        *[("metric", f"rouge-{kind}") for kind in ("1", "2", "l", "lsum")],
     }
 
 

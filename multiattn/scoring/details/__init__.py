@@ -1,0 +1,1 @@
+"""What is wrong with outputs, not only how much."""
