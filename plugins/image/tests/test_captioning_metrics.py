@@ -16,14 +16,17 @@ import pytest
 from click.testing import CliRunner
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider as PackageCider
+from pycocoevalcap.cider.cider_scorer import cook_test
 from pycocoevalcap.meteor.meteor import Meteor as PackageMeteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer import ptbtokenizer
 
+from multiattn import UserError
 from multiattn.cli import app
 from multiattn.registry import records
 from multiattn.scoring import intervals
 from multiattn_image.captioning_metrics import meteor
+from multiattn_image.captioning_metrics.cider_arrays import scored_set
 from multiattn_image.captioning_metrics.metrics import (
     Cider,
     CocoBleu1,
@@ -199,8 +202,62 @@ def test_cider_fitted_on_the_scored_references_is_cider():
     hypotheses, references = random_captions(20)
     fitted = Cider().fitted([tuple(own) for own in references])
     rows = Cider().statistics(hypotheses, references)
-    assert fitted.statistics(hypotheses, references).tolist() == rows.tolist()
+    assert fitted.statistics(hypotheses, references) == pytest.approx(rows, abs=1e-12)
     assert "df:fitted-on-20|" in fitted.signature()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cider_of_arrays_is_that_of_the_package(seed):
+    draw = random.Random(seed)
+    words = ["a", "b", "c", "d", "e f", "g g"][: draw.randint(1, 6)]
+
+    def caption():
+        return " ".join(draw.choices(words, k=draw.randint(0, 9)))
+
+    count = draw.randint(1, 40)
+    hypotheses = [caption() for _ in range(count)]
+    references = [[caption() for _ in range(draw.randint(1, 5))] for _ in range(count)]
+    scores, without = scored_set(hypotheses, references)
+    gts = dict(enumerate(references))
+    res = {number: [text] for number, text in enumerate(hypotheses)}
+    assert scores == pytest.approx(PackageCider().compute_score(gts, res)[1], abs=1e-12)
+    examples = [{gram for text in own for gram in cook_test(text)} for own in references]
+    everywhere = set.intersection(*examples)
+    assert without == sum(grams <= everywhere for grams in examples)
+
+
+def test_frequencies_may_come_from_a_file_of_references(tmp_path):
+    hypotheses, references = random_captions(20)
+    rows = "".join(json.dumps({"references": own}) + "\n" for own in references)
+    (tmp_path / "all.jsonl").write_text(rows)
+    annotations = [
+        {"image_id": number, "caption": text}
+        for number, own in enumerate(references)
+        for text in own
+    ]
+    (tmp_path / "all.json").write_text(json.dumps({"annotations": annotations}))
+    whole = Cider().statistics(hypotheses, references)
+    for name in ("all.jsonl", "all.json"):
+        metric = Cider(frequencies=str(tmp_path / name))
+        part = metric.statistics(hypotheses[:3], references[:3])
+        assert part == pytest.approx(whole[:3], abs=1e-12)
+        assert "|df:references-20-" in metric.signature()
+        assert metric.warnings(hypotheses[:1], references[:1]) == ()
+
+
+def test_frequencies_from_a_file_in_another_form_are_refused(tmp_path):
+    (tmp_path / "refs.txt").write_text("a caption\n")
+    for name in ("refs.txt", "gone.json"):
+        with pytest.raises(UserError, match=rf"as frequencies, got .*{name}"):
+            Cider(frequencies=str(tmp_path / name))
+
+
+def test_captions_in_chinese_are_scored_with_their_own_tokeniser():
+    hypotheses = ["一只狗在海滩上奔跑", "两个孩子在踢足球"]
+    references = [["一只狗在沙滩上跑"], ["孩子们在踢球"]]
+    for metric in (Cider(tokenize="zh"), CocoBleu1(tokenize="zh"), CocoRougeL(tokenize="zh")):
+        rows = metric.statistics(hypotheses, references)
+        assert all(value > 0 for value in metric.aggregate(rows.sum(0), 2).values())
 
 
 def test_a_fitted_cider_scores_a_caption_alone_as_in_a_set():
@@ -227,7 +284,8 @@ def test_resampling_keeps_the_document_frequencies_of_the_whole_set():
         name="cider", target="a:B", summary="s", higher_is_better=True, unit="0-10"
     )
     hypotheses, references = random_captions(30)
-    score = intervals.score(record, Cider(), hypotheses, references, resamples=40)["cider"]
+    design = intervals.Design(resamples=40)
+    score = intervals.score(record, Cider(), hypotheses, references, design)["cider"]
     rows = Cider().statistics(hypotheses, references)[:, 0]
     generator = np.random.default_rng(intervals.SEED)
     means = sorted(rows[generator.integers(30, size=30)].mean() for _ in range(40))

@@ -42,18 +42,6 @@ def document_frequencies(references: References) -> DocumentFrequencies:
     return DocumentFrequencies(NgramCounts(scorer.document_frequency), len(references))
 
 
-def without_weight(references: References, frequencies: DocumentFrequencies) -> int:
-    """How many examples have no n-gram that some other example lacks: they score 0."""
-    return sum(
-        all(
-            frequencies.counts[ngram] >= frequencies.example_count
-            for counts in cook_refs(example_references, MAX_ORDER)
-            for ngram in counts
-        )
-        for example_references in references
-    )
-
-
 def settings(frequencies: str) -> str:
     """The part of a signature that names the source of the frequencies and the constants."""
     return f"df:{frequencies}|n:{MAX_ORDER}|sigma:{SIGMA:g}|mean:examples"

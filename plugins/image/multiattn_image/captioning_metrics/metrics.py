@@ -10,6 +10,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, islice
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -18,7 +19,9 @@ from pycocoevalcap.bleu.bleu_scorer import BleuScorer, cook_refs, cook_test
 from pycocoevalcap.rouge.rouge import Rouge
 
 from multiattn_image.captioning_metrics import cider, meteor
+from multiattn_image.captioning_metrics.cider_arrays import scored_set
 from multiattn_image.captioning_metrics.coco_results import coco_results
+from multiattn_image.captioning_metrics.reference_files import read_references
 from multiattn_image.captioning_metrics.tokenizers import Tokenizer, TokenizerName, make_tokenizer
 
 Statistics = NDArray[np.float64]
@@ -64,16 +67,30 @@ class Cider(_CocoMetric):
     An n-gram weighs more the rarer it is among the references of all scored examples, so the same
     captions score differently in a larger set. Resampling and groups keep the weights of the whole
     set. A single example scores 0, because every n-gram then occurs in every example.
+
+    frequencies: a file of other references to take the weights from, such as those of a whole
+        corpus: COCO's annotations (.json), or JSON lines with ``references``. Raises UserError for
+        one that cannot be read.
     """
 
     details_suffix = ".json"
 
-    def __init__(self, *, tokenize: TokenizerName = "ptb") -> None:
+    def __init__(self, *, tokenize: TokenizerName = "ptb", frequencies: str | None = None) -> None:
         super().__init__(tokenize)
+        self._source = "scored-set"
+        self._frequencies: cider.DocumentFrequencies | None = None
+        if frequencies is not None:
+            captions, digest = read_references(Path(frequencies))
+            _, tokenised = self._tokenise_all((), captions)
+            self._frequencies = cider.document_frequencies(tokenised)
+            self._source = f"references-{len(captions)}-{digest}"
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example: (n, 1)."""
-        return _cider_scores(*self._tokenise_all(hypotheses, references))
+        tokenised = self._tokenise_all(hypotheses, references)
+        if self._frequencies is not None:
+            return cider.cider_scores(*tokenised, self._frequencies)[:, None]
+        return _scored_set(*tokenised)[0][:, None]
 
     def aggregate(self, sums: Statistics, count: int) -> Mapping[str, float]:
         """Mean over examples."""
@@ -81,12 +98,13 @@ class Cider(_CocoMetric):
 
     def signature(self) -> str:
         """Tokeniser, source of the document frequencies, the package's settings and version."""
-        return self._signature(cider.settings("scored-set"))
+        return self._signature(cider.settings(self._source))
 
     def warnings(self, hypotheses: Sequence[str], references: References) -> Sequence[str]:
         """An example of which every n-gram occurs in all examples scores 0 whatever the output."""
-        _, tokenised = self._tokenise_all((), references)
-        without = cider.without_weight(tokenised, _document_frequencies(tokenised))
+        if self._frequencies is not None:
+            return ()
+        _, without = _scored_set(*self._tokenise_all(hypotheses, references))
         if not without:
             return ()
         return (
@@ -241,13 +259,10 @@ class Meteor(_CocoMetric):
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _cider_scores(hypotheses: TokenisedHypotheses, references: TokenisedReferences) -> Statistics:
-    return cider.cider_scores(hypotheses, references, _document_frequencies(references))[:, None]
-
-
-@lru_cache(maxsize=CACHE_SIZE)
-def _document_frequencies(references: TokenisedReferences) -> cider.DocumentFrequencies:
-    return cider.document_frequencies(references)
+def _scored_set(
+    hypotheses: TokenisedHypotheses, references: TokenisedReferences
+) -> tuple[NDArray[np.float64], int]:
+    return scored_set(hypotheses, references)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
