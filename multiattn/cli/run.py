@@ -268,7 +268,7 @@ def _dry_run(start: RunRequest, host: Host, *, scores_test: bool) -> None:
 
 def _print_results(split: str, folder: Path) -> None:
     from multiattn.cli.score_tables import group_table, print_table, score_table, warnings_of
-    from multiattn.scoring.results import Results
+    from multiattn.scoring.results import Results, worst_readings
 
     results = Results.read(folder)
     echo(f"{split}:")
@@ -277,6 +277,11 @@ def _print_results(split: str, folder: Path) -> None:
         print_table(group_table(results), [])
     for signature in sorted({score.signature for score in results.scores.values()}):
         echo(signature)
+    for source, reading in results.attention.items():
+        values = ", ".join(f"{name} {value:g}" for name, value in reading.items())
+        echo(f"attention to {source}: {values}")
+    for line in worst_readings(folder):
+        echo(line)
     warn(warnings_of(results.scores.values()))
 
 

@@ -18,7 +18,7 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
-from multiattn.prediction.doubts import too_few_warnings, unread_warnings
+from multiattn.prediction.doubts import looping_warnings, too_few_warnings, unread_warnings
 from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
@@ -102,6 +102,7 @@ class RowDecoder:
         missing = [
             *_truncation_warnings(hypothesis, limit),
             *unread_warnings(hypothesis, layouts, labels, self._sizes),
+            *looping_warnings(hypothesis, tokenizer.words(hypothesis.tokens)),
         ]
         return Prediction(
             inputs=inputs,

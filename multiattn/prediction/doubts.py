@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from multiattn.engine.layouts import Layout, Time
+from multiattn.errors import shown
 from multiattn.recipe.settings import SearchSettings
 from multiattn.runs.source_sizes import SourceSizes
+from multiattn.search.diagnostics.reading import looping_tokens
+from multiattn.search.diagnostics.unread import unread_stretch
 from multiattn.search.hypotheses import Hypothesis
-from multiattn.search.unread import unread_stretch
 
 END = "</s>"  # the label of a text's last slot
 QUOTED_LETTERS = 30  # at each end of a stretch
@@ -36,6 +38,20 @@ def unread_warnings(
                     "this part; give shorter inputs, such as one sentence at a time"
                 )
     return warnings
+
+
+def looping_warnings(hypothesis: Hypothesis, words: Sequence[tuple[str, int, int]]) -> list[str]:
+    """A warning if the output repeats itself while its attention stays on one place of a source."""
+    for source, weights in hypothesis.attention.items():
+        loop = looping_tokens(weights, hypothesis.tokens)
+        repeated = [word for word, first, _ in words if first in loop]
+        if loop:
+            text = shown(" ".join(repeated), 2 * QUOTED_LETTERS)
+            return [
+                f"the output repeats itself while it looks at one place of the source {source!r}: "
+                f"{text}; give shorter inputs, or set search.block_ngrams"
+            ]
+    return []
 
 
 def too_few_warnings(found: int, search: SearchSettings) -> list[str]:

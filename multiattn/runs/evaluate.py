@@ -22,6 +22,7 @@ from multiattn.data.splits import Splits
 from multiattn.errors import UserError, shown
 from multiattn.recipe.settings import EvaluationSettings, SearchSettings
 from multiattn.run_folder import RunFolder
+from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System
 from multiattn.runs.validation import decode, measure
 from multiattn.scoring import intervals
@@ -29,8 +30,10 @@ from multiattn.scoring.evaluator import Evaluator
 from multiattn.scoring.intervals import Score
 from multiattn.scoring.perplexity import PERPLEXITY, Perplexity
 from multiattn.scoring.results import Results
+from multiattn.search.diagnostics.reading import mean_reading
 from multiattn.training.loss import Losses
 
+PLACE_OF_AN_EXAMPLE = ("file", "line")  # notes of every corpus, for messages
 UNGROUPED = "(none)"  # the group of examples that have no value for the grouping field
 
 
@@ -80,7 +83,7 @@ def _evaluate_into(
         )
     if accelerator.is_main_process:
         decoding["seconds"] = round(time.perf_counter() - started, 2)
-        Results(results.scores, decoding, results.groups).write(
+        Results(results.scores, decoding, results.groups, results.attention).write(
             folder, results.lines, results.details
         )
     accelerator.wait_for_everyone()
@@ -118,6 +121,7 @@ class SplitResults:
     scores: dict[str, Score]
     groups: dict[str, dict[str, Score]] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
+    attention: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def _evaluate_outputs(
@@ -127,12 +131,26 @@ def _evaluate_outputs(
     evaluator = Evaluator(system.settings.evaluation, system.host)
     groups = _groups(splits, split, system.settings.evaluation.group)
     data = Dataset.evaluation(splits, split, system.processors.readers)
-    decoded = decode(system.generator(), data, accelerator)
+    sizes = SourceSizes.read(system.run)
+    due = {
+        name: sizes[name].tokens_per_slot if name in sizes else None
+        for name in system.settings.sources
+    }
+    decoded = decode(system.generator(), data, accelerator, due)
+    meta = _meta(splits, split)
     return SplitResults(
-        [example.as_json() for example in decoded],
+        [
+            {**example.as_json(), **({"meta": meta[example.id]} if meta[example.id] else {})}
+            for example in decoded
+        ],
         evaluator.scores(decoded),
         evaluator.groups(decoded, [groups[example.id] for example in decoded]) if groups else {},
         evaluator.error_details(decoded),
+        {
+            name: mean_reading([each.readings[name] for each in decoded if name in each.readings])
+            for name in system.settings.sources
+            if any(name in each.readings for each in decoded)
+        },
     )
 
 
@@ -153,6 +171,19 @@ def _groups(splits: Splits, split: str, group: str | None) -> dict[str, str]:
     if not any(values.get(group) for values in notes.values()):
         return {}
     return {example_id: str(values.get(group) or UNGROUPED) for example_id, values in notes.items()}
+
+
+def _meta(splits: Splits, split: str) -> dict[str, dict[str, str]]:
+    """What the corpus says of each example in one word or line, such as its speaker, by id."""
+    used = {*splits.fields.sources.values(), splits.fields.target, *PLACE_OF_AN_EXAMPLE}
+    return {
+        example_id: {
+            name: str(value)
+            for name, value in values.items()
+            if name not in used and isinstance(value, str | int) and str(value)
+        }
+        for example_id, values in splits.notes(split).items()
+    }
 
 
 def _evaluate_perplexity(

@@ -20,6 +20,8 @@ from multiattn.engine.batch import Batch, out_of_memory_as_user_error, require_t
 from multiattn.progress import progress_bar
 from multiattn.scoring.evaluator import DecodedExample, Evaluator
 from multiattn.scoring.perplexity import Perplexity
+from multiattn.search.diagnostics.reading import Reading, readings
+from multiattn.search.panel import primary_memories
 from multiattn.search.sequence_generator import SequenceGenerator
 from multiattn.stop_signals import Stopped
 from multiattn.training.loss import Losses, finite
@@ -28,14 +30,18 @@ OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam"
 
 
 def decode(
-    generator: SequenceGenerator, data: Dataset, accelerator: Accelerator
+    generator: SequenceGenerator,
+    data: Dataset,
+    accelerator: Accelerator,
+    tokens_per_slot: Mapping[str, float | None] | None = None,
 ) -> list[DecodedExample]:
     """Decode every example; the result is in the order of the split, whole on every process.
 
-    Raises Stopped, on every process, if a signal has asked any of them to stop.
+    tokens_per_slot: of each source, see ``unread_stretch``; given, the examples say how the sources
+    were read. Raises Stopped, on every process, if a signal has asked any of them to stop.
     """
     generator.refresh()
-    own: list[tuple[str, tuple[str, ...], tuple[float, ...]]] = []
+    own: list[tuple[str, tuple[str, ...], tuple[float, ...], dict[str, Reading]]] = []
     batches = data.sweep(
         generator.settings.batch_size,
         rank=accelerator.process_index,
@@ -44,14 +50,23 @@ def decode(
     with progress_bar("decoding", math.ceil(len(data.rows) / accelerator.num_processes)) as bar:
         for batch in _until_stopped(batches):
             with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
-                outputs = generator(batch.to(accelerator.device))
+                memories = generator.encode(batch.to(accelerator.device))
+                outputs = generator.search(memories, batch.ids)
+            layouts = {name: each.layout for name, each in primary_memories(memories).items()}
             for example_id, n_best in zip(batch.ids, outputs, strict=True):
                 texts, scores = map(generator.text, n_best), (each.score for each in n_best)
-                own.append((example_id, tuple(texts), tuple(scores)))
+                read = (
+                    {} if tokens_per_slot is None else readings(n_best[0], layouts, tokens_per_slot)
+                )
+                own.append((example_id, tuple(texts), tuple(scores), read))
             bar.advance(batch.size)
-    by_id = {example_id: (texts, scores) for example_id, texts, scores in _gather(own)}
+    by_id = {example_id: outcome for example_id, *outcome in _gather(own)}
     _check_complete(data.rows, by_id)
-    return [DecodedExample(row.id, *by_id[row.id], row.targets) for row in data.rows]
+    decoded = []
+    for row in data.rows:
+        texts, scores, read = by_id[row.id]
+        decoded.append(DecodedExample(row.id, texts, scores, row.targets, read))
+    return decoded
 
 
 def measure(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,16 @@ from multiattn.scoring.metric import DetailedMetric, NamesDetailsFile, Reference
 
 @dataclass(frozen=True)
 class DecodedExample:
-    """The model's hypotheses for one example, best first, with the references."""
+    """The model's hypotheses for one example, best first, with the references.
+
+    readings: how the first reads each source, each with ``as_json``.
+    """
 
     id: str
     texts: tuple[str, ...]
     scores: tuple[float, ...]
     references: tuple[str, ...]
+    readings: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """One line of ``hypotheses.jsonl``; ``n_best`` only if there are several hypotheses."""
@@ -33,6 +37,8 @@ class DecodedExample:
                 {"text": text, "score": score}
                 for text, score in zip(self.texts, self.scores, strict=True)
             ]
+        if self.readings:
+            line["attention"] = {name: each.as_json() for name, each in self.readings.items()}
         return {**line, "references": list(self.references)}
 
 

@@ -1,7 +1,7 @@
 """A results folder, written atomically and read to show scores. It imports no torch.
 
 hypotheses.jsonl     a line per example, in the order of the split
-scores.json          metric -> score; `groups`, if set in the recipe; `decoding`
+scores.json          metric -> score; `groups`, if set in the recipe; `attention`; `decoding`
 METRIC.txt           per-example error details, for metrics that provide them; may be .json
 """
 
@@ -18,6 +18,11 @@ from multiattn.files import DAMAGE_ERRORS, atomic_replace
 from multiattn.scoring.intervals import Score, as_plain_data
 
 Scores = Mapping[str, Score]
+WORST = 3  # examples that are named
+WORST_KINDS = {
+    "looping": ("repeat themselves without moving on", "tokens"),
+    "unread": ("leave a stretch unread", "slots"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,14 @@ class Results:
     """The scores of one split, decoded with one set of settings.
 
     decoding: all that the scores depend on besides the corpus. groups: the scores for each value
-    of ``evaluation.group``, such as each speaker.
+    of ``evaluation.group``, such as each speaker. attention: by source, how the outputs read it:
+    means, and how many leave a stretch unread or loop (``search.diagnostics``).
     """
 
     scores: Scores
     decoding: Mapping[str, Any]
     groups: Mapping[str, Scores] = field(default_factory=dict)
+    attention: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -39,11 +46,12 @@ class Results:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             decoding, groups = dict(content.pop("decoding")), content.pop("groups", {})
+            attention = {name: dict(own) for name, own in content.pop("attention", {}).items()}
             missing = {"search", "evaluation", "weights"} - decoding.keys()
             if missing:
                 raise KeyError(*missing)
             named = {group: _scores(scores) for group, scores in groups.items()}
-            return cls(_scores(content), decoding, named)
+            return cls(_scores(content), decoding, named, attention)
         except (*DAMAGE_ERRORS, OSError) as error:
             raise UserError(
                 f"expected scores in {file}, got {error!r}; move {folder} away, then evaluate again"
@@ -58,6 +66,8 @@ class Results:
             content["groups"] = {
                 group: _plain_scores(scores) for group, scores in self.groups.items()
             }
+        if self.attention:
+            content["attention"] = {name: dict(own) for name, own in self.attention.items()}
         content["decoding"] = dict(self.decoding)
         with atomic_replace(folder) as beside:
             beside.mkdir()
@@ -78,6 +88,24 @@ class Results:
         """The names of the recipe's metrics, without the further values of each."""
         named = [metric["name"] for metric in self.decoding["evaluation"]["metrics"]]
         return tuple(name.rpartition("/")[2] for name in named)
+
+
+def worst_readings(folder: Path) -> list[str]:
+    """A line for outputs that loop and one for those that leave most unread, with their ids."""
+    found: dict[str, list[tuple[int, str]]] = {kind: [] for kind in WORST_KINDS}
+    for line in (folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        for reading in row.get("attention", {}).values():
+            for kind in found.keys() & reading.keys():
+                if reading[kind]:
+                    found[kind].append((reading[kind], row["id"]))
+    sentences = []
+    for kind, (what, unit) in WORST_KINDS.items():
+        worst = sorted(found[kind], reverse=True)
+        named = ", ".join(f"{name} ({count} {unit})" for count, name in worst[:WORST])
+        if worst:
+            sentences.append(f"outputs that {what}: {len(worst)}, most of all {named}")
+    return sentences
 
 
 def _scores(content: Mapping[str, Any]) -> dict[str, Score]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from multiattn.engine.layouts import Grid, Time, Tokens
-from multiattn.prediction.doubts import unread_warnings
+from multiattn.prediction.doubts import looping_warnings, unread_warnings
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.search.hypotheses import Hypothesis
 
@@ -42,3 +42,12 @@ def test_what_has_no_order_or_no_names_is_not_doubted(layout):
 @pytest.mark.parametrize("due", [None, 0.05])
 def test_without_a_record_and_with_short_targets_there_is_no_doubt(due):
     assert warnings(Time(0.04), [], due) == []
+
+
+def test_a_loop_is_quoted_and_words_that_are_said_again_are_none():
+    words = [("go", 0, 1), ("home", 1, 2), ("home", 2, 3), ("home", 3, 4), ("home", 4, 5)]
+    tokens = (5, 6, 6, 6, 6)
+    stays, moves = (torch.eye(8)[list(slots)] for slots in ((0, 2, 2, 2, 2, 7), (0, 1, 3, 5, 6, 7)))
+    (warning,) = looping_warnings(Hypothesis(tokens, 0.0, 0.0, (), {"source": stays}), words)
+    assert "one place of the source 'source': 'home home home';" in warning
+    assert looping_warnings(Hypothesis(tokens, 0.0, 0.0, (), {"source": moves}), words) == []

@@ -77,6 +77,19 @@ def test_every_example_is_written_once_in_the_order_of_the_split(run):
     assert stored["decoding"]["search"]["beam"] == 2
 
 
+def test_results_say_how_the_outputs_read_the_source_and_what_the_corpus_knows(run):
+    evaluated(run)
+    folder = run.run.results("test")
+    lines = lines_of(folder)
+    readings = [line["attention"]["letters"] for line in lines]
+    means = json.loads((folder / "scores.json").read_text())["attention"]["letters"]
+    for name in ("entropy", "coverage", "monotonicity", "reached"):
+        mean = sum(reading[name] for reading in readings) / len(readings)
+        assert means[name] == pytest.approx(mean, abs=1e-3)
+    assert means["looping"] == sum(reading["looping"] > 0 for reading in readings)
+    assert all(line["meta"]["letters"].endswith(" letters") for line in lines)
+
+
 def test_the_same_results_again_are_only_read(run):
     first = evaluated(run)
     file = run.run.results("test") / "hypotheses.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from multiattn.search.unread import TOKENS, unread_stretch
+from multiattn.search.diagnostics.unread import TOKENS, unread_stretch
 
 
 def attention(per_slot):

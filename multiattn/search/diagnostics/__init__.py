@@ -1,0 +1,1 @@
+"""What the attention weights of an output say of how its input was read."""
