@@ -102,7 +102,7 @@ class RowDecoder:
         missing = [
             *_truncation_warnings(hypothesis, limit),
             *unread_warnings(hypothesis, layouts, labels, self._sizes),
-            *looping_warnings(hypothesis, tokenizer.words(hypothesis.tokens)),
+            *looping_warnings(hypothesis, layouts, tokenizer.words(hypothesis.tokens)),
         ]
         return Prediction(
             inputs=inputs,

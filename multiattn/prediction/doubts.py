@@ -40,9 +40,18 @@ def unread_warnings(
     return warnings
 
 
-def looping_warnings(hypothesis: Hypothesis, words: Sequence[tuple[str, int, int]]) -> list[str]:
-    """A warning if the output repeats itself while its attention stays on one place of a source."""
+def looping_warnings(
+    hypothesis: Hypothesis,
+    layouts: Mapping[str, Layout],
+    words: Sequence[tuple[str, int, int]],
+) -> list[str]:
+    """A warning if the output repeats itself while its attention stays on one place of a source.
+
+    Images are not read from end to end, so that attention to them may stay anywhere.
+    """
     for source, weights in hypothesis.attention.items():
+        if layouts[source].kind == "grid":
+            continue
         loop = looping_tokens(weights, hypothesis.tokens)
         repeated = [word for word, first, _ in words if first in loop]
         if loop:

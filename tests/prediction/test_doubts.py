@@ -44,10 +44,16 @@ def test_without_a_record_and_with_short_targets_there_is_no_doubt(due):
     assert warnings(Time(0.04), [], due) == []
 
 
-def test_a_loop_is_quoted_and_words_that_are_said_again_are_none():
+def loops(layout, *slots):
+    """What is said of an output that repeats a word while it looks at these slots."""
     words = [("go", 0, 1), ("home", 1, 2), ("home", 2, 3), ("home", 3, 4), ("home", 4, 5)]
-    tokens = (5, 6, 6, 6, 6)
-    stays, moves = (torch.eye(8)[list(slots)] for slots in ((0, 2, 2, 2, 2, 7), (0, 1, 3, 5, 6, 7)))
-    (warning,) = looping_warnings(Hypothesis(tokens, 0.0, 0.0, (), {"source": stays}), words)
+    weights = torch.eye(8)[list(slots)]
+    hypothesis = Hypothesis((5, 6, 6, 6, 6), 0.0, 0.0, (), {"source": weights})
+    return looping_warnings(hypothesis, {"source": layout}, words)
+
+
+def test_a_loop_is_quoted_and_words_that_are_said_again_are_none():
+    (warning,) = loops(Time(0.04), 0, 2, 2, 2, 2, 7)
     assert "one place of the source 'source': 'home home home';" in warning
-    assert looping_warnings(Hypothesis(tokens, 0.0, 0.0, (), {"source": moves}), words) == []
+    assert loops(Time(0.04), 0, 1, 3, 5, 6, 7) == []
+    assert loops(Grid(2, 4), 0, 2, 2, 2, 2, 7) == []
