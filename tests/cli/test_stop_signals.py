@@ -128,7 +128,7 @@ def during(owner, name, wanted, action=send):
         (during(Trainer, "_log_window", 2), 4),
         (during(validation, "measure", 1), 5),
         (during(validation, "decode", 2), 10),
-        (during(SequenceGenerator, "__call__", 2), 5),
+        (during(SequenceGenerator, "search", 2), 5),
         (during(checkpoint, "save", 1), 6),  # it has been written, so the next step stops
         (during(stop_signals, "deferred", 1), None),  # before the loop
         (during(evaluation, "decode", 1), None),

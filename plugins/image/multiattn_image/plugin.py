@@ -45,6 +45,13 @@ def _corpus_records() -> Iterator[Record]:
         paper="Hodosh et al. 2013, Framing image description as a ranking task",
     )
     yield Corpus(
+        name="flickr30k",
+        target="multiattn_image.corpora.flickr30k:Flickr30k",
+        fields=fields,
+        summary="photographs of people, five captions each, in any of three layouts",
+        paper="Young et al. 2014, From image descriptions to visual denotations",
+    )
+    yield Corpus(
         name="coco-captions",
         target="multiattn_image.corpora.coco:CocoCaptions",
         fields=fields,

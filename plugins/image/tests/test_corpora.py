@@ -14,6 +14,7 @@ from multiattn.runs.overlap import shared_with_training
 from multiattn_image.corpora.caption_tables import CaptionTables
 from multiattn_image.corpora.coco import CocoCaptions
 from multiattn_image.corpora.flickr8k import Flickr8k
+from multiattn_image.corpora.flickr30k import Flickr30k
 
 DOGS = ("A dog runs .", "A brown dog .")
 
@@ -419,3 +420,53 @@ def test_a_missing_split_is_named(tmp_path):
         assert corpus.splits() == ()
         with pytest.raises(UserError, match="nosplit"):
             corpus.examples("nosplit")
+
+
+FLICKR30K = [("1", "1.jpg", DOGS), ("2", "2.jpg", ("A cat, asleep .",))]
+
+
+def test_flickr30k_is_read_as_released(tmp_path, write_images):
+    write_images("flickr30k-images/1.jpg", "flickr30k-images/2.jpg")
+    lines = ["1.jpg#0\tA dog runs .", "1.jpg#1\tA brown dog .", "2.jpg#0\tA cat, asleep ."]
+    write(tmp_path / "results_20130124.token", "\n".join(lines) + "\n")
+    corpus = Flickr30k(tmp_path)
+    assert corpus.splits() == ("train",)
+    assert summarise(corpus, "train") == FLICKR30K
+
+
+def test_flickr30k_is_read_from_kaggle_with_its_damaged_row_left_out(tmp_path, write_images):
+    write_images(
+        "flickr30k_images/flickr30k_images/1.jpg", "flickr30k_images/flickr30k_images/2.jpg"
+    )
+    lines = [
+        "image_name| comment_number| comment",
+        "1.jpg| 0| A dog runs .",
+        "1.jpg| 1| A brown dog .",
+        "2.jpg| 4   A dog runs across the grass .",
+        "2.jpg| 0| A cat, asleep .",
+    ]
+    write(tmp_path / "results.csv", "\n".join(lines) + "\n")
+    bad = []
+    assert summarise(Flickr30k(tmp_path), "train", on_bad_row=bad.append) == FLICKR30K
+    (sentence,) = bad
+    assert "IMAGE| NUMBER| CAPTION in " in sentence
+    assert "line 4" in sentence
+    with pytest.raises(UserError, match=r"training\.bad_rows=skip"):
+        Flickr30k(tmp_path).examples("train")
+
+
+def test_flickr30k_is_read_in_karpathys_layout(tmp_path, write_images):
+    write_images("images/1.jpg", "images/2.jpg")
+    sentences = [{"raw": text} for text in DOGS]
+    write(
+        tmp_path / "dataset_flickr30k.json",
+        {
+            "images": [
+                {"filename": "1.jpg", "split": "val", "sentences": sentences},
+                {"filename": "2.jpg", "split": "train", "sentences": sentences[:1]},
+            ]
+        },
+    )
+    corpus = Flickr30k(tmp_path)
+    assert corpus.splits() == ("dev", "test", "train")
+    assert [captions for _, _, captions in summarise(corpus, "dev")] == [DOGS]
