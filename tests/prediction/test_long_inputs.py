@@ -174,3 +174,4 @@ def test_a_doubt_says_from_where_to_where():
 def test_an_input_with_nothing_in_it_has_an_empty_output():
     whole = joined(Row("1", {"audio": "silence.wav"}), [])
     assert (whole.text, whole.score, whole.pieces) == ("", 0, ())
+    assert whole.doubts == ("the source's segmenter found nothing in it to decode",)

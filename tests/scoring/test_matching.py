@@ -45,6 +45,13 @@ def test_examples_that_any_system_lacks_are_left_out_if_asked():
     assert len(examples.notes) == 2
 
 
+def test_a_system_may_bring_the_references_that_others_are_matched_with():
+    own = SystemOutputs("t", ("x", "y"), ("a", "b"), (("1",), ("2",)))
+    examples = match([own, outputs(a="p")], [], "skip")
+    assert (examples.ids, examples.references) == (("a",), (("1",),))
+    assert [system.texts for system in examples.systems] == [("x",), ("p",)]
+
+
 @pytest.mark.parametrize("policy", ["error", "empty", "skip"])
 def test_an_output_without_a_reference_is_always_an_error(policy):
     with pytest.raises(UserError, match=r"1 \('x'\) only in h"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from multiattn.prediction.long_inputs.segmenter import Segment
 from multiattn.prediction.prediction import Piece, Prediction
 from multiattn.prediction.word_times import TimedWord
 
+NOTHING_FOUND = "the source's segmenter found nothing in it to decode"
 Decoded = tuple[Cut | None, Prediction | UserError]  # what was decoded, and what came of it
 
 
@@ -38,15 +40,15 @@ def joined(row: Row | UserError, decoded: Sequence[Decoded]) -> Prediction | Use
     return Prediction(
         inputs=inputs,
         text=_joined_text(pieces),
-        score=sum(piece.prediction.score for piece in pieces),
-        log_probability=sum(piece.prediction.log_probability for piece in pieces),
+        score=math.fsum(piece.prediction.score for piece in pieces),
+        log_probability=math.fsum(piece.prediction.log_probability for piece in pieces),
         tokens=tuple(token for piece in pieces for token in piece.prediction.tokens),
         words=_joined_words(pieces),
         attention={},
         labels={},
         layouts={},
         times=_joined_times(inputs, pieces) if timed else {},
-        doubts=tuple(_joined_doubts(decoded, timed)),
+        doubts=tuple(_joined_doubts(decoded, timed)) if decoded else (NOTHING_FOUND,),
         pieces=tuple(pieces),
     )
 

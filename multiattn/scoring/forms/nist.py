@@ -1,8 +1,8 @@
 """NIST's forms with times: stm, segments with their transcripts, and ctm, words.
 
 They are those of SCTK (https://github.com/usnistgov/SCTK, doc/infmts.htm): lines that begin with
-``;;`` are comments, and ``IGNORE_TIME_SEGMENT_IN_SCORING`` stands for the transcript of what is not
-to be scored.
+``;;`` are comments, and ``IGNORE_TIME_SEGMENT_IN_SCORING``, in any case, is the transcript of what
+is not to be scored.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_stm(name: str, text: str) -> ReferenceFile:
     """The segments that are to be scored, and the spans of the others. Raises UserError."""
     spans, texts, meta, ignored, counts = [], [], [], [], dict[str, int]()
     for place, speaker, span, transcript in _stm_rows(name, text):
-        if transcript == IGNORED:
+        if transcript.upper() == IGNORED:
             ignored.append(span)
             continue
         if any("/" in braces for braces in re.findall(r"\{[^{}]*\}", transcript)):
@@ -68,7 +68,7 @@ def read_stm_words(name: str, text: str) -> TimedWords:
         tuple(
             word
             for _, _, span, transcript in rows
-            if transcript != IGNORED
+            if transcript.upper() != IGNORED
             for word in spread(span, transcript)
         ),
     )

@@ -18,6 +18,7 @@ STM = """\
 2345 A 2345-a 0.10 2.03 <o,f0,male> uh huh yes i thought
 2345 A 2345-b 2.10 3.04 <o,f0,male> dog walking is a very
 2345 A 2345-a 3.50 4.59 IGNORE_TIME_SEGMENT_IN_SCORING
+2345 A 2345-a 5.00 6.00 <o,,> ignore_time_segment_in_scoring
 2345 B 2345-c 3.50 4.59 uh huh
 """
 CTM = """\
@@ -34,7 +35,7 @@ def test_stm_has_utterances_with_speakers_and_times():
     assert read.texts == (("uh huh yes i thought",), ("dog walking is a very",), ("uh huh",))
     assert [meta["speaker"] for meta in read.meta] == ["2345-a", "2345-b", "2345-c"]
     assert read.spans[0] == Span("2345", "A", 0.10, 2.03)
-    assert read.ignored == (Span("2345", "A", 3.5, 4.59),)
+    assert read.ignored == (Span("2345", "A", 3.5, 4.59), Span("2345", "A", 5.0, 6.0))
     assert len(set(read.ids)) == 3
 
 
