@@ -51,26 +51,26 @@ def read_references(name: str, text: str, delimiter: str, columns: Columns) -> R
 def _read(name: str, text: str, delimiter: str) -> tuple[list[str], list[dict[str, str]]]:
     """The header and a dictionary for each row."""
     csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = next(reader, [])
+        header = next(lines, [])
         repeated = sorted({column for column in header if header.count(column) > 1})
         if repeated:
             raise UserError(
                 f"expected every column once in {name}, got {shown(repeated[0])} again; rename it"
             )
         rows = []
-        for cells in reader:
+        for cells in lines:
             if cells and len(cells) != len(header):
                 raise UserError(
-                    f"expected {len(header)} columns in line {reader.line_num} of {name}, got "
+                    f"expected {len(header)} columns in line {lines.line_num} of {name}, got "
                     f"{len(cells)}; correct the line, or quote cells that hold the separator"
                 )
             if cells:
                 rows.append(dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         raise UserError(
-            f"expected a table of quoted cells in {name}, got {error} in line {reader.line_num}; "
+            f"expected a table of quoted cells in {name}, got {error} in line {lines.line_num}; "
             "correct the quotes, or name another form with --format"
         ) from error
     if not rows:
