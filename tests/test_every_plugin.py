@@ -25,7 +25,7 @@ HEAVY = (
     "{'torch', 'torchaudio', 'torchvision', 'librosa', 'soundfile', 'PIL', 'pycocoevalcap', "
     "'transformers', 'huggingface_hub'}"
 )
-CORPORA_IN_README = {"text": 5, "audio": 6, "image": 7, "huggingface": 0, "sensors": 1}
+CORPORA_IN_README = {"text": 5, "audio": 6, "image": 8, "huggingface": 0, "sensors": 1}
 
 
 def records(plugin: str) -> list[Record]:
