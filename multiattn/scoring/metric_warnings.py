@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, islice
 from typing import get_args
 
@@ -70,15 +72,16 @@ def _lost_letters(texts: Sequence[str], tokens: Sequence[Sequence[str]]) -> Iter
 
 def _uncut_text(tokens: Sequence[Sequence[str]]) -> Iterator[str]:
     """Warn of tokens that are whole clauses in a script without spaces between words."""
-    words = list(chain.from_iterable(tokens))
-    total = sum(map(_letters, words))
+    words = Counter(chain.from_iterable(tokens))
+    total = sum(_letters(word) * times for word, times in words.items())
     for script, longest in _UNSPACED:
-        counts = [count for word in words if (count := len(script.findall(word)))]
-        letters = sum(counts)
-        if letters and 10 * letters >= total and letters >= longest * len(counts):
+        found = {word: count for word in words if (count := len(script.findall(word)))}
+        letters = sum(count * words[word] for word, count in found.items())
+        written = sum(words[word] for word in found)
+        if letters and 10 * letters >= total and letters >= longest * written:
             yield (
                 "its tokenizer does not divide text that is written without spaces "
-                f"({letters / len(counts):.1f} letters a token), so whole clauses are compared"
+                f"({letters / written:.1f} letters a token), so whole clauses are compared"
             )
 
 
@@ -89,5 +92,6 @@ def _remedy(metric: Metric) -> str:
     return f"set its tokenize to another of {', '.join(map(str, get_args(setting.annotation)))}"
 
 
+@lru_cache(maxsize=100_000)
 def _letters(text: str) -> int:
     return sum(map(str.isalpha, text))
