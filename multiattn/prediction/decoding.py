@@ -18,13 +18,19 @@ from multiattn.data.tokenizer import Tokenizer
 from multiattn.engine.batch import out_of_memory_as_user_error
 from multiattn.engine.memory import Memory
 from multiattn.errors import UserError
-from multiattn.prediction.doubts import looping_warnings, too_few_warnings, unread_warnings
+from multiattn.prediction.doubts import (
+    looping_warnings,
+    skipped_warnings,
+    too_few_warnings,
+    unread_warnings,
+)
 from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
 from multiattn.recipe.by_layout import aligner_of
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System
+from multiattn.search.diagnostics.skipped import CTCOutput, ctc_outputs
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
 
@@ -63,18 +69,25 @@ class RowDecoder:
             outputs = self._generator.search(encoded, batch.ids, prefix)
         limits = self._generator.limits(encoded, batch.size, prefix)
         memories = primary_memories(encoded)
+        ctc = ctc_outputs(memories, dict(self.system.model.heads))
         return [
             self._prediction(
                 row,
                 best,
                 {name: single_row(memory, index) for name, memory in memories.items()},
+                {name: each[index] for name, each in ctc.items()},
                 limits[index],
             )
             for index, (row, best) in enumerate(zip(rows, outputs, strict=True))
         ]
 
     def _prediction(
-        self, row: Row, best: Sequence[Hypothesis], memories: Mapping[str, Memory], limit: int
+        self,
+        row: Row,
+        best: Sequence[Hypothesis],
+        memories: Mapping[str, Memory],
+        ctc: Mapping[str, CTCOutput],
+        limit: int,
     ) -> Prediction:
         """The first hypothesis, with what it says of the input, and the others."""
         inputs = {name: value for name, value in row.sources.items() if value is not None}
@@ -83,7 +96,7 @@ class RowDecoder:
         distinct = _distinct(best, self.system.processors.tokenizer)
         search = self.system.settings.search
         first, *others = (
-            self._output(hypothesis, inputs, labels, memories, limit)
+            self._output(hypothesis, inputs, labels, memories, ctc, limit)
             for hypothesis in distinct[: search.n_best]
         )
         doubts = (*first.doubts, *too_few_warnings(1 + len(others), search))
@@ -95,6 +108,7 @@ class RowDecoder:
         inputs: Mapping[str, Any],
         labels: Mapping[str, tuple[str, ...]],
         memories: Mapping[str, Memory],
+        ctc: Mapping[str, CTCOutput],
         limit: int,
     ) -> Prediction:
         tokenizer = self.system.processors.tokenizer
@@ -102,6 +116,7 @@ class RowDecoder:
         missing = [
             *_truncation_warnings(hypothesis, limit),
             *unread_warnings(hypothesis, layouts, labels, self._sizes),
+            *skipped_warnings(hypothesis, layouts, labels, ctc),
             *looping_warnings(hypothesis, layouts, tokenizer.words(hypothesis.tokens)),
         ]
         return Prediction(

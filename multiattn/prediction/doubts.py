@@ -9,6 +9,7 @@ from multiattn.errors import shown
 from multiattn.recipe.settings import SearchSettings
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.search.diagnostics.reading import looping_tokens
+from multiattn.search.diagnostics.skipped import CTCOutput, skipped_stretch
 from multiattn.search.diagnostics.unread import unread_stretch
 from multiattn.search.hypotheses import Hypothesis
 
@@ -37,6 +38,26 @@ def unread_warnings(
                     f"the source {source!r} got little attention {place}, so the output may lack "
                     "this part; give shorter inputs, such as one sentence at a time"
                 )
+    return warnings
+
+
+def skipped_warnings(
+    hypothesis: Hypothesis,
+    layouts: Mapping[str, Layout],
+    labels: Mapping[str, Sequence[str]],
+    ctc: Mapping[str, CTCOutput],
+) -> list[str]:
+    """A warning per source of which the output lacks several tokens that CTC finds."""
+    warnings = []
+    for source, found in ctc.items():
+        skipped = skipped_stretch(found, hypothesis.tokens)
+        place = _place(skipped.slots, layouts[source], labels.get(source, ()))
+        if skipped.tokens:
+            warnings.append(
+                f"CTC finds {skipped.tokens} tokens in a row in the source {source!r} that the "
+                f"output lacks{place and ', '}{place}; give shorter inputs, or add the scorer "
+                "'ctc' to search.scorers"
+            )
     return warnings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from multiattn.progress import progress_bar
 from multiattn.scoring.evaluator import DecodedExample, Evaluator
 from multiattn.scoring.perplexity import Perplexity
 from multiattn.search.diagnostics.reading import Reading, readings
+from multiattn.search.diagnostics.skipped import ctc_outputs
+from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
 from multiattn.search.sequence_generator import SequenceGenerator
+from multiattn.search.task import Memories
 from multiattn.stop_signals import Stopped
 from multiattn.training.loss import Losses, finite
 
@@ -52,12 +56,11 @@ def decode(
             with out_of_memory_as_user_error(batch, OUT_OF_MEMORY_REMEDY):
                 memories = generator.encode(batch.to(accelerator.device))
                 outputs = generator.search(memories, batch.ids)
-            layouts = {name: each.layout for name, each in primary_memories(memories).items()}
-            for example_id, n_best in zip(batch.ids, outputs, strict=True):
+            by_row: Iterable[dict[str, Reading]] = repeat({}, batch.size)
+            if tokens_per_slot is not None:
+                by_row = _readings(generator, memories, outputs, tokens_per_slot)
+            for example_id, n_best, read in zip(batch.ids, outputs, by_row, strict=True):
                 texts, scores = map(generator.text, n_best), (each.score for each in n_best)
-                read = (
-                    {} if tokens_per_slot is None else readings(n_best[0], layouts, tokens_per_slot)
-                )
                 own.append((example_id, tuple(texts), tuple(scores), read))
             bar.advance(batch.size)
     by_id = {example_id: outcome for example_id, *outcome in _gather(own)}
@@ -67,6 +70,21 @@ def decode(
         texts, scores, read = by_id[row.id]
         decoded.append(DecodedExample(row.id, texts, scores, row.targets, read))
     return decoded
+
+
+def _readings(
+    generator: SequenceGenerator,
+    memories: Memories,
+    outputs: Sequence[Sequence[Hypothesis]],
+    tokens_per_slot: Mapping[str, float | None],
+) -> Iterator[dict[str, Reading]]:
+    """How the first output of every example reads its sources."""
+    own = primary_memories(memories)
+    layouts = {name: memory.layout for name, memory in own.items()}
+    ctc = ctc_outputs(own, dict(generator.model.heads))
+    for row, n_best in enumerate(outputs):
+        of_row = {name: each[row] for name, each in ctc.items()}
+        yield readings(n_best[0], layouts, tokens_per_slot, of_row)
 
 
 def measure(

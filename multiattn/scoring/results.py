@@ -22,6 +22,7 @@ WORST = 3  # examples that are named
 WORST_KINDS = {
     "looping": ("repeat themselves without moving on", "tokens"),
     "unread": ("leave a stretch unread", "slots"),
+    "skipped": ("skip what CTC finds", "tokens"),
 }
 
 
@@ -31,7 +32,7 @@ class Results:
 
     decoding: all that the scores depend on besides the corpus. groups: the scores for each value
     of ``evaluation.group``, such as each speaker. attention: by source, how the outputs read it:
-    means, and how many leave a stretch unread or loop (``search.diagnostics``).
+    means, and how many skip a stretch or loop (``search.diagnostics``).
     """
 
     scores: Scores
@@ -91,7 +92,7 @@ class Results:
 
 
 def worst_readings(folder: Path) -> list[str]:
-    """A line for outputs that loop and one for those that leave most unread, with their ids."""
+    """A line for each of ``WORST_KINDS`` that occurs, with the ids of the worst."""
     found: dict[str, list[tuple[int, str]]] = {kind: [] for kind in WORST_KINDS}
     for line in (folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

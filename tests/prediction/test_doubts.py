@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from multiattn.engine.layouts import Grid, Time, Tokens
-from multiattn.prediction.doubts import looping_warnings, unread_warnings
+from multiattn.prediction.doubts import looping_warnings, skipped_warnings, unread_warnings
 from multiattn.runs.source_sizes import SourceSizes
+from multiattn.search.diagnostics.skipped import CTCOutput
 from multiattn.search.hypotheses import Hypothesis
 
 SLOTS, READ = 40, 10
@@ -57,3 +58,12 @@ def test_a_loop_is_quoted_and_words_that_are_said_again_are_none():
     assert "one place of the source 'source': 'home home home';" in warning
     assert loops(Time(0.04), 0, 1, 3, 5, 6, 7) == []
     assert loops(Grid(2, 4), 0, 2, 2, 2, 2, 7) == []
+
+
+def test_what_ctc_finds_and_the_output_lacks_is_named_with_its_place():
+    hypothesis = Hypothesis((5, 6), 0.0, 0.0, (), {})
+    ctc = {"source": CTCOutput((5, 7, 8, 9, 10, 6), (0, 5, 10, 15, 20, 30))}
+    (warning,) = skipped_warnings(hypothesis, {"source": Time(0.04)}, {"source": []}, ctc)
+    assert "CTC finds 4 tokens in a row in the source 'source'" in warning
+    assert "lacks, from 0.2 to 0.8 seconds;" in warning
+    assert skipped_warnings(hypothesis, {"source": Time(0.04)}, {}, {"source": CTCOutput()}) == []

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from multiattn.engine.layouts import Layout
+from multiattn.search.diagnostics.skipped import CTCOutput, skipped_stretch
 from multiattn.search.diagnostics.unread import unread_stretch
 from multiattn.search.hypotheses import Hypothesis
 
@@ -23,6 +24,7 @@ REPEATS = 3  # times in a row that the same tokens are a loop, if the attention 
 LONGEST_LOOP = 12  # tokens
 STEP = 0.5  # slots per repetition: attention that moves on by less stays
 BACK = 1.0  # slots: a smaller step back is none
+COUNTED = ("unread", "looping", "skipped")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,10 @@ class Reading:
     monotonicity: 0-1, the share of tokens that look no more than a slot before the one before them.
     reached: 0-1, how far the furthest token looks.
     unread: slots in a row that got little attention (``unread_stretch``). looping: tokens that
-        repeat those before them without moving on.
+        repeat those before them without moving on. skipped: tokens in a row that the CTC head finds
+        and the output lacks (``skipped_stretch``).
     monotonicity, reached, unread and looping are None for what is not read from end to end, such as
-    an image; unread also if nothing is known of the training outputs.
+    an image; unread also if nothing is known of the training outputs, skipped without such a head.
     """
 
     entropy: float
@@ -46,6 +49,7 @@ class Reading:
     reached: float | None = None
     unread: int | None = None
     looping: int | None = None
+    skipped: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The values that there are, rounded."""
@@ -54,12 +58,17 @@ class Reading:
 
 
 def reading(
-    weights: Tensor, tokens: Sequence[int], *, in_order: bool, tokens_per_slot: float | None = None
+    weights: Tensor,
+    tokens: Sequence[int],
+    *,
+    in_order: bool,
+    tokens_per_slot: float | None = None,
+    ctc: CTCOutput | None = None,
 ) -> Reading:
     """How an output reads a source.
 
     weights: (T + 1, S), each row summing to 1. in_order: whether the source is read from end to
-    end. tokens_per_slot: see ``unread_stretch``.
+    end. tokens_per_slot: see ``unread_stretch``. ctc: the output of the source's CTC head.
     """
     weights = weights.double()  # (T + 1, S)
     steps, slots = weights.shape
@@ -77,6 +86,7 @@ def reading(
         float(centres.max()) / max(1, slots - 1),
         None if tokens_per_slot is None else len(unread_stretch(weights, tokens_per_slot)),
         len(looping_tokens(weights, tokens)),
+        None if ctc is None else skipped_stretch(ctc, tokens).tokens,
     )
 
 
@@ -113,6 +123,7 @@ def readings(
     hypothesis: Hypothesis,
     layouts: Mapping[str, Layout],
     tokens_per_slot: Mapping[str, float | None],
+    ctc: Mapping[str, CTCOutput],
 ) -> dict[str, Reading]:
     """How an output reads each source that it attends to."""
     return {
@@ -121,6 +132,7 @@ def readings(
             hypothesis.tokens,
             in_order=layouts[source].kind != "grid",
             tokens_per_slot=tokens_per_slot.get(source),
+            ctc=ctc.get(source),
         )
         for source, weights in hypothesis.attention.items()
         if weights.numel()
@@ -128,11 +140,11 @@ def readings(
 
 
 def mean_reading(readings: Sequence[Reading]) -> dict[str, float]:
-    """The means of a set; of ``unread`` and ``looping`` the number of outputs that have some."""
+    """The means of a set; of ``COUNTED`` the number of outputs that have some."""
     means: dict[str, float] = {}
     for field in fields(Reading):
         values = [value for each in readings if (value := getattr(each, field.name)) is not None]
-        if values and field.name in ("unread", "looping"):
+        if values and field.name in COUNTED:
             means[field.name] = sum(value > 0 for value in values)
         elif values:
             means[field.name] = round(sum(values) / len(values), 4)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import subprocess
 import sys
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from multiattn.registry import records
 from multiattn.scoring import intervals
 from multiattn_image.captioning_metrics import meteor
 from multiattn_image.captioning_metrics.cider_arrays import scored_set
+from multiattn_image.captioning_metrics.frequency_files import save_frequencies
 from multiattn_image.captioning_metrics.metrics import (
     Cider,
     CocoBleu1,
@@ -250,6 +253,39 @@ def test_frequencies_from_a_file_in_another_form_are_refused(tmp_path):
     for name in ("refs.txt", "gone.json"):
         with pytest.raises(UserError, match=rf"as frequencies, got .*{name}"):
             Cider(frequencies=str(tmp_path / name))
+
+
+def test_saved_frequencies_score_like_the_references_that_they_are_from(tmp_path):
+    hypotheses, references = random_captions(20)
+    whole = Cider().statistics(hypotheses, references)
+    saved = tmp_path / "saved.json"
+    save_frequencies(saved, references)
+    counts = Cider().fitted(references)._frequencies.counts
+    theirs = {"document_frequency": defaultdict(float, counts), "ref_len": 20.0}
+    (tmp_path / "theirs.p").write_bytes(pickle.dumps(theirs))
+    for name in ("saved.json", "theirs.p"):
+        metric = Cider(frequencies=str(tmp_path / name))
+        part = metric.statistics(hypotheses[:3], references[:3])
+        assert part == pytest.approx(whole[:3], abs=1e-12)
+        assert "|df:saved-20-" in metric.signature()
+    with pytest.raises(UserError, match="set tokenize as it was"):
+        Cider(frequencies=str(saved), tokenize="13a")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (pickle.dumps({"document_frequency": Path("x"), "ref_len": 3}), "it would load pathlib"),
+        (pickle.dumps([1, 2]), "valid dictionary"),
+        (pickle.dumps({"document_frequency": {("a",): 1}, "ref_len": 0}), "greater than 0"),
+        (pickle.dumps({"document_frequency": {("a",): 1}, "ref_len": 9})[:-9], "truncated"),
+        (b"", "damaged"),
+    ],
+)
+def test_a_pickle_of_anything_but_counts_is_refused(tmp_path, content, reason):
+    (tmp_path / "coco-val-df.p").write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        Cider(frequencies=str(tmp_path / "coco-val-df.p"))
 
 
 def test_captions_in_chinese_are_scored_with_their_own_tokeniser():

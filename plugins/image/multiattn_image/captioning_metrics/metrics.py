@@ -21,7 +21,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 from multiattn_image.captioning_metrics import cider, meteor
 from multiattn_image.captioning_metrics.cider_arrays import scored_set
 from multiattn_image.captioning_metrics.coco_results import coco_results
-from multiattn_image.captioning_metrics.reference_files import read_references
+from multiattn_image.captioning_metrics.frequency_files import read_frequencies
 from multiattn_image.captioning_metrics.tokenizers import Tokenizer, TokenizerName, make_tokenizer
 
 Statistics = NDArray[np.float64]
@@ -68,9 +68,10 @@ class Cider(_CocoMetric):
     captions score differently in a larger set. Resampling and groups keep the weights of the whole
     set. A single example scores 0, because every n-gram then occurs in every example.
 
-    frequencies: a file of other references to take the weights from, such as those of a whole
-        corpus: COCO's annotations (.json), or JSON lines with ``references``. Raises UserError for
-        one that cannot be read.
+    frequencies: a file to take the weights from, such as of a whole corpus: COCO's annotations
+        (.json), JSON lines with ``references``, or saved document frequencies
+        (``save_frequencies``, or the pickles of the authors' code). Raises UserError for one that
+        cannot be read.
     """
 
     details_suffix = ".json"
@@ -80,10 +81,7 @@ class Cider(_CocoMetric):
         self._source = "scored-set"
         self._frequencies: cider.DocumentFrequencies | None = None
         if frequencies is not None:
-            captions, digest = read_references(Path(frequencies))
-            _, tokenised = self._tokenise_all((), captions)
-            self._frequencies = cider.document_frequencies(tokenised)
-            self._source = f"references-{len(captions)}-{digest}"
+            self._frequencies, self._source = read_frequencies(Path(frequencies), self._tokenizer)
 
     def statistics(self, hypotheses: Sequence[str], references: References) -> Statistics:
         """The score of each example: (n, 1)."""
