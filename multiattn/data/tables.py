@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,14 @@ class TableRow:
     def has(self, column: str) -> bool:
         """Whether an optional column has a value: present, and neither null nor empty."""
         return self.cells.get(column) not in (None, "")
+
+    def notes(self, used: Iterable[str]) -> dict[str, str]:
+        """What the columns that are not ``used`` say in a word or a line, for ``Example.meta``."""
+        return {
+            column: str(value)
+            for column, value in self.cells.items()
+            if column not in used and isinstance(value, str | int | float) and str(value).strip()
+        }
 
     def _cell(self, column: str) -> Any:
         if column in self.cells:

@@ -231,6 +231,25 @@ def test_common_voice_as_released(tmp_path):
     ]
 
 
+def test_the_columns_of_newer_releases_of_common_voice_are_notes(tmp_path):
+    columns = "client_id path sentence_id sentence sentence_domain up_votes down_votes age gender"
+    header = "\t".join([*columns.split(), "accents", "variant", "locale", "segment"])
+    row = "e1|c.mp3|9f3a|Go home.|news_current_affairs|2|0|twenties|female_feminine|||en|"
+    write_text(tmp_path / "test.tsv", f"{header}\n{row}\n".replace("|", "\t"))
+    write_recording(tmp_path / "clips/c.mp3", container="MP3")
+    (example,) = CommonVoice(tmp_path).examples("test")
+    assert example.fields["text"] == "Go home."
+    assert example.meta == {
+        "age": "twenties",
+        "gender": "female_feminine",
+        "sentence_domain": "news_current_affairs",
+        "locale": "en",
+        "speaker": "e1",
+        "file": "test.tsv",
+        "line": "2",
+    }
+
+
 def test_a_folder_of_recordings_with_text_files(tmp_path):
     for name in ("train/b.wav", "train/sub/a.FLAC", "test/c.ogg"):
         path = write_recording(tmp_path / name)

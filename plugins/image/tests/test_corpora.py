@@ -81,6 +81,14 @@ def test_a_table_lists_images_and_captions(tmp_path, write_images):
     assert second.meta == {"file": "train.jsonl", "line": "2"}
 
 
+def test_further_columns_of_a_table_are_notes(tmp_path, write_images):
+    write_images("a.jpg")
+    write(tmp_path / "mine.csv", "file,comment,source,year\na.jpg,A dog .,web,2024\n")
+    columns = {"image": "file", "captions": "comment"}
+    (example,) = CaptionTables(tmp_path, columns=columns).examples("mine")
+    assert example.meta == {"source": "web", "year": "2024", "file": "mine.csv", "line": "2"}
+
+
 @pytest.mark.parametrize(("suffix", "cell"), [("csv", '"A dog, wet ."'), ("tsv", "A dog, wet .")])
 def test_rows_of_one_image_are_merged_to_one_example(suffix, cell, tmp_path, write_images):
     write_images("a.jpg", "b.jpg")

@@ -14,9 +14,14 @@ from multiattn_audio.corpora.recording_examples import (
     write_table,
 )
 
+NOTES = {"age", "gender", "accent", "accents", "variant", "locale", "sentence_domain"}
+
 
 class CommonVoice:
-    """Common Voice (Ardila et al. 2020), one language as released: ``SPLIT.tsv`` and ``clips``."""
+    """Common Voice (Ardila et al. 2020), one language as released: ``SPLIT.tsv`` and ``clips``.
+
+    Of the columns, which differ between releases, those in ``NOTES`` become notes of the examples.
+    """
 
     group = "speaker"
 
@@ -46,7 +51,9 @@ class CommonVoice:
             if path.name not in file_names:
                 raise missing_recording(path, row.place)
             speaker = row.name("client_id") if row.has("client_id") else None
-            return recording_example(path.stem, path, row.text("sentence"), speaker, row.place)
+            notes = row.notes(row.cells.keys() - NOTES)
+            text = row.text("sentence")
+            return recording_example(path.stem, path, text, speaker, row.place, notes)
 
         return table_examples(table_path(self._folder, split, ["tsv"]), example, on_bad_row)
 

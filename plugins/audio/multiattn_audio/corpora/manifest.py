@@ -38,7 +38,7 @@ class Manifest:
 
     Columns: ``audio`` (a path, absolute or relative to the folder) and ``text``. Optional: ``id``
     (by default the split and the line number), ``speaker``, and ``seconds``, which is compared with
-    the recording.
+    the recording. Further columns, such as ``accent``, are notes, which results can be grouped by.
     columns: the manifest's own names, such as ``{audio: audio_filepath, seconds: duration}``.
     raw: the format of files ending in ``.raw``, needed for their durations.
     """
@@ -82,7 +82,8 @@ class Manifest:
             name = f"{split}-{row.place.line}"
             if row.has(columns["id"]):
                 name = row.name(columns["id"])
-            return recording_example(name, path, row.value(columns["text"]), speaker, row.place)
+            text, notes = row.value(columns["text"]), row.notes(columns.values())
+            return recording_example(name, path, text, speaker, row.place, notes)
 
         return table_examples(table_path(self._folder, split), example, on_bad_row)
 

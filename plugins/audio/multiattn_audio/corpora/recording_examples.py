@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import soundfile
@@ -19,10 +20,14 @@ def recording_example(
     text: str | tuple[str, ...] | None,
     speaker: str | None,
     location: FileLine,
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> Example:
-    """Make an example called ``name``; ``location`` is the line that lists the recording."""
+    """Make an example called ``name``; ``location`` is the line that lists the recording.
+
+    notes: what else is known of it, which results can be grouped by.
+    """
     fields = {"audio": str(path), "text": text, "speaker": speaker}
-    meta = {"file": location.path.name, "line": str(location.line)}
+    meta = {**notes, "file": location.path.name, "line": str(location.line)}
     return Example(name, fields, meta if speaker is None else {**meta, "speaker": speaker})
 
 

@@ -27,7 +27,8 @@ class CaptionTables:
 
     Columns: ``image`` (a path, absolute or relative to the folder) and ``captions`` or ``caption``
     (a text; in JSON also a list of texts, or null). Rows of the same image are merged. A row may
-    have an ``id``; without one, the image's path serves as the id.
+    have an ``id``; without one, the image's path serves as the id. Further columns are notes of the
+    image, which results can be grouped by.
     columns: the table's own column names, such as ``{image: file_name, captions: comment}``.
     """
 
@@ -65,7 +66,8 @@ class CaptionTables:
             if column == "captions" and column not in row.cells and "caption" in row.cells:
                 column = "caption"
             example_id = row.name(columns["id"]) if row.has(columns["id"]) else image
-            return captioned_example(example_id, path, row.value(column), row.place)
+            notes = row.notes({*columns.values(), column})
+            return captioned_example(example_id, path, row.value(column), row.place, notes)
 
         table = table_path(self._folder, split)
         return merge_by_image(table_examples(table, make_example, on_bad_row))

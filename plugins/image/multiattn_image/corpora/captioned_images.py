@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from multiattn import Example
 from multiattn.corpora import BadRowError, FileLine
@@ -37,12 +38,19 @@ class ImageFolder:
 
 
 def captioned_example(
-    example_id: str, image_path: str, captions: str | Sequence[str] | None, location: FileLine
+    example_id: str,
+    image_path: str,
+    captions: str | Sequence[str] | None,
+    location: FileLine,
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> Example:
-    """An image with its captions, each on one line: some of COCO's contain line breaks."""
+    """An image with its captions, each on one line: some of COCO's contain line breaks.
+
+    notes: what else is known of it, which results can be grouped by.
+    """
     texts = (captions,) if isinstance(captions, str) else captions or ()
     one_line_texts = tuple(" ".join(text.split()) for text in texts)
-    meta = {"file": location.path.name, "line": str(location.line)}
+    meta = {**notes, "file": location.path.name, "line": str(location.line)}
     return Example(example_id, {"image": image_path, "captions": one_line_texts or None}, meta)
 
 
