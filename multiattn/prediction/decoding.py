@@ -30,6 +30,7 @@ from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single
 from multiattn.recipe.by_layout import aligner_of
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System
+from multiattn.search.diagnostics.reading import readings
 from multiattn.search.diagnostics.skipped import CTCOutput, ctc_outputs
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
@@ -113,12 +114,17 @@ class RowDecoder:
     ) -> Prediction:
         tokenizer = self.system.processors.tokenizer
         layouts = {name: memory.layout for name, memory in memories.items()}
+        due = {
+            name: self._sizes[name].tokens_per_slot if name in self._sizes else None
+            for name in inputs
+        }
         missing = [
             *_truncation_warnings(hypothesis, limit),
             *unread_warnings(hypothesis, layouts, labels, self._sizes),
             *skipped_warnings(hypothesis, layouts, labels, ctc),
             *looping_warnings(hypothesis, layouts, tokenizer.words(hypothesis.tokens)),
         ]
+        times, attention_times = self._times(hypothesis, memories, tuple(inputs))
         return Prediction(
             inputs=inputs,
             text=tokenizer.decode(hypothesis.tokens),
@@ -133,9 +139,12 @@ class RowDecoder:
             },
             labels=labels,
             layouts=layouts,
-            times=self._times(hypothesis, memories, tuple(inputs)),
+            times=times,
             doubts=(*missing, *self._unknown_symbols(inputs, labels)),
             incomplete=bool(missing),
+            token_log_probabilities=hypothesis.token_log_probabilities,
+            readings=readings(hypothesis, layouts, due, ctc),
+            attention_times=attention_times,
         )
 
     def _unknown_symbols(
@@ -148,9 +157,12 @@ class RowDecoder:
 
     def _times(
         self, hypothesis: Hypothesis, memories: Mapping[str, Memory], present: Sequence[str]
-    ) -> dict[str, tuple[TimedWord, ...]]:
-        """Word times of every source that has an aligner; one that fails is logged once."""
-        times = {}
+    ) -> tuple[dict[str, tuple[TimedWord, ...]], dict[str, tuple[TimedWord, ...]]]:
+        """Word times of every source that has an aligner, and without the model's heads.
+
+        There are no second ones for a model without heads. An aligner that fails is logged once.
+        """
+        times, without_heads = {}, {}
         for source in present:
             evidence = Evidence(
                 source,
@@ -165,12 +177,14 @@ class RowDecoder:
                 aligner = self._aligner(source, memories[source].layout.kind)
                 if aligner is not None:
                     times[source] = tuple(aligner.align(evidence))
+                    if evidence.heads:
+                        without_heads[source] = tuple(aligner.align(replace(evidence, heads={})))
             except (Exception, SystemExit) as error:
                 cause = None if isinstance(error, UserError) else error
                 reason = error if cause is None else f"{type(error).__name__}: {error}"
                 complaint = f"no times of the words over {source!r}: {reason}"
                 self.system.host.complain(f"aligner of {source}", complaint, cause)
-        return times
+        return times, without_heads
 
 
 def _build_aligner(system: System, source: str, layout: str) -> Aligner | None:

@@ -5,9 +5,10 @@ Letters: T output tokens, S memory slots.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ from multiattn.prediction.attention_records import (
 )
 from multiattn.prediction.forms.json_lines import FORMAT
 from multiattn.prediction.word_times import TimedWord
+
+if TYPE_CHECKING:
+    from multiattn.search.diagnostics.reading import Reading
 
 PIECE_KEYS = ("text", "score", "log_probability", "n_best")  # of a piece, in JSON
 
@@ -55,6 +59,9 @@ class Prediction:
     attention: per source the weights (T + 1, S) of each token and the end; each row sums to 1.
     labels: per source a name for each of the S slots. layouts: per source what the slots are.
     times: per source when each word was said, if a plugin can align that layout.
+    attention_times: the same by attention alone, where ``times`` are by something better.
+    token_log_probabilities: the decoder's, of each token and of the end (T + 1).
+    readings: how the output reads each source that it attends to.
     doubts: warnings about the output, in sentences.
     alternatives: the next best outputs, if ``search.n_best`` is above 1, each text once.
     incomplete: whether a doubt is that the output lacks a part of the input, or repeats one.
@@ -75,11 +82,20 @@ class Prediction:
     alternatives: tuple[Prediction, ...] = ()
     incomplete: bool = False
     pieces: tuple[Piece, ...] = ()
+    token_log_probabilities: tuple[float, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    attention_times: Mapping[str, tuple[TimedWord, ...]] = field(default_factory=dict)
 
     @property
     def n_best(self) -> tuple[Prediction, ...]:
         """The output and its alternatives, best first."""
         return self, *self.alternatives
+
+    @property
+    def word_probabilities(self) -> tuple[float, ...]:
+        """The decoder's probability of each word: the product of its tokens'."""
+        logs = self.token_log_probabilities
+        return tuple(math.exp(math.fsum(logs[first:end])) for _, first, end in self.words)
 
     def records(self) -> Iterator[AttentionRecord]:
         """Records to draw, one per source: output words by slots (by words for a text source)."""
