@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from multiattn.engine.output_layer import Output
     from multiattn.engine.recurrence import Recurrence
     from multiattn.prediction.long_inputs.segmenter import Segmenter
-    from multiattn.prediction.rendering import Renderer
+    from multiattn.prediction.rendering import MediaRenderer, Renderer
     from multiattn.prediction.word_times import Aligner
     from multiattn.scoring.metric import (
         AligningMetric,
@@ -127,7 +127,7 @@ _BY_KIND: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "normaliser": ("scoring.metric", "Normaliser", ()),
     "aligner": ("prediction.word_times", "Aligner", ()),
     "segmenter": ("prediction.long_inputs.segmenter", "Segmenter", ()),
-    "renderer": ("prediction.rendering", "Renderer", ()),
+    "renderer": ("prediction.rendering", "Renderer", ("MediaRenderer",)),
 }
 
 _MODULE_OF = {
@@ -159,6 +159,7 @@ __all__ = [
     "GroupedCorpus",
     "JointReader",
     "Layout",
+    "MediaRenderer",
     "Metric",
     "NamesDetailsFile",
     "Normaliser",

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     "form",
     metavar="FORM",
     default="text",
-    help="Form of the outputs: text or json; with times srt, vtt, ctm, stm or textgrid.",
+    help="Form of the outputs: text, json or html; with times srt, vtt, ctm, stm or textgrid.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --as json.")
 @click.option("--out", metavar="DIR", type=PATH, help="Write a file for each input to a folder.")

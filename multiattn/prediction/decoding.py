@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,12 +28,17 @@ from multiattn.prediction.prediction import Prediction
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
 from multiattn.recipe.by_layout import aligner_of
+from multiattn.recipe.settings import SourceSettings
+from multiattn.registry.host import Host
 from multiattn.runs.source_sizes import SourceSizes
 from multiattn.runs.system import System
 from multiattn.search.diagnostics.reading import readings
 from multiattn.search.diagnostics.skipped import CTCOutput, ctc_outputs
 from multiattn.search.hypotheses import Hypothesis
 from multiattn.search.panel import primary_memories
+
+if TYPE_CHECKING:
+    from multiattn.prediction.viewer.view import Views
 
 OUT_OF_MEMORY_REMEDY = "lower search.batch_size or search.beam, or give a shorter input"
 
@@ -49,6 +54,7 @@ class RowDecoder:
         self._generator = _with_spare_hypotheses(system).generator()
         self._sizes = sizes
         self._aligner = cache(partial(_build_aligner, system))
+        self._viewer = partial(_views, system.settings.sources, system.host)
 
     def decode(self, rows: Sequence[Row], prefix: str) -> list[Prediction | UserError]:
         """Decode rows; if this fails, retry their halves to isolate a bad input or save memory."""
@@ -145,6 +151,7 @@ class RowDecoder:
             token_log_probabilities=hypothesis.token_log_probabilities,
             readings=readings(hypothesis, layouts, due, ctc),
             attention_times=attention_times,
+            viewer=self._viewer,
         )
 
     def _unknown_symbols(
@@ -185,6 +192,13 @@ class RowDecoder:
                 complaint = f"no times of the words over {source!r}: {reason}"
                 self.system.host.complain(f"aligner of {source}", complaint, cause)
         return times, without_heads
+
+
+def _views(sources: Mapping[str, SourceSettings], host: Host) -> Views:
+    from multiattn.prediction.rendering import Renderers  # matplotlib takes a third of a second
+    from multiattn.prediction.viewer.view import Views
+
+    return Views(Renderers(sources, host))
 
 
 def _build_aligner(system: System, source: str, layout: str) -> Aligner | None:

@@ -6,7 +6,7 @@ Letters: T output tokens, S memory slots.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,10 @@ from multiattn.prediction.forms.json_lines import FORMAT
 from multiattn.prediction.word_times import TimedWord
 
 if TYPE_CHECKING:
+    from multiattn.prediction.viewer.view import Views
     from multiattn.search.diagnostics.reading import Reading
 
+NOTEBOOK_HEIGHT = 640  # pixels
 PIECE_KEYS = ("text", "score", "log_probability", "n_best")  # of a piece, in JSON
 
 
@@ -62,6 +64,7 @@ class Prediction:
     attention_times: the same by attention alone, where ``times`` are by something better.
     token_log_probabilities: the decoder's, of each token and of the end (T + 1).
     readings: how the output reads each source that it attends to.
+    viewer: makes the views of the run's predictions.
     doubts: warnings about the output, in sentences.
     alternatives: the next best outputs, if ``search.n_best`` is above 1, each text once.
     incomplete: whether a doubt is that the output lacks a part of the input, or repeats one.
@@ -85,6 +88,7 @@ class Prediction:
     token_log_probabilities: tuple[float, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
     attention_times: Mapping[str, tuple[TimedWord, ...]] = field(default_factory=dict)
+    viewer: Callable[[], Views] | None = field(default=None, repr=False)
 
     @property
     def n_best(self) -> tuple[Prediction, ...]:
@@ -135,3 +139,21 @@ class Prediction:
         if self.pieces:
             content["pieces"] = [piece.as_json() for piece in self.pieces]
         return content
+
+    def view(self) -> dict[str, Any]:
+        """What the viewer draws: ``as_json`` with attention and media (docs/viewer.md)."""
+        if self.viewer is None:
+            raise RuntimeError("expected a prediction of a Predictor")
+        return self.viewer().json(self)
+
+    def as_html(self, title: str = "Prediction") -> str:
+        """A page that shows where the model looked for each word; it needs no other file."""
+        from multiattn.prediction.viewer.html import viewer_element, viewer_page
+
+        return viewer_page(title, [viewer_element(self.view())])
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows a prediction."""
+        from multiattn.prediction.viewer.html import framed
+
+        return framed(self.as_html(), NOTEBOOK_HEIGHT)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -34,6 +35,20 @@ class Renderer(Protocol):
 
     def draw(self, figure: Figure, record: AttentionRecord) -> None:
         """Draw into an empty figure; its size may be changed."""
+
+
+@runtime_checkable
+class MediaRenderer(Renderer, Protocol):
+    """A renderer whose sources the viewer can show themselves, not only the attention over them."""
+
+    def media(self, record: AttentionRecord) -> Mapping[str, Any] | None:
+        """The source as a browser shows it; None if it can no longer be read.
+
+        ``{"kind": "image", "src": a data URI, "width": …, "height": … in pixels,
+        "seen": [left, top, width, height] of what the model saw, in pixels}``, or
+        ``{"kind": "sound", "src": a data URI, "seconds": …, "spectrogram": a data URI}``. Raises
+        UserError.
+        """
 
 
 class HeatMap:
@@ -87,21 +102,50 @@ class Renderers:
         """The record as pixels (height, width, 3)."""
         return self._drawn(record, dpi, _pixels)
 
+    def svg(self, record: AttentionRecord) -> str:
+        """An SVG of the record."""
+        return self._drawn(record, 120, _svg)
+
+    def renderer(self, record: AttentionRecord) -> Renderer:
+        """The renderer of a record."""
+        return self._named(record)[1]
+
+    def _named(self, record: AttentionRecord) -> tuple[str, Renderer]:
+        chosen = renderer_of(
+            record.source, self.sources[record.source], record.layout.kind, self.host
+        )
+        if chosen is None:
+            return "heat-map", HeatMap()
+        try:
+            return chosen.name, self.host.factory("renderer", chosen)()
+        except (Exception, SystemExit) as error:
+            raise _failed(record.source, chosen.name, error) from error
+
     def _drawn(self, record: AttentionRecord, dpi: int, finish: Callable[[Figure], Drawn]) -> Drawn:
-        name = record.source
-        chosen = renderer_of(name, self.sources[name], record.layout.kind, self.host)
-        build = HeatMap if chosen is None else self.host.factory("renderer", chosen)
+        name, renderer = self._named(record)
         figure = Figure(dpi=dpi)
         try:
             with quiet_drawing():
-                build().draw(figure, record)
+                renderer.draw(figure, record)
                 return finish(figure)
         except (Exception, SystemExit) as error:
-            called = "heat-map" if chosen is None else chosen.name
-            raise DrawingError(
-                f"no picture of the attention over {name!r}: the renderer {called} raised "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise _failed(record.source, name, error) from error
+
+
+def _failed(source: str, renderer: str, error: BaseException) -> DrawingError:
+    return DrawingError(
+        f"no picture of the attention over {source!r}: the renderer {renderer} raised "
+        f"{type(error).__name__}: {error}"
+    )
+
+
+def _svg(figure: Figure) -> str:
+    content = io.StringIO()
+    # names are no formulas; a fixed salt makes the SVG reproducible
+    with rc_context({"text.parse_math": False, "svg.hashsalt": "attention"}):
+        figure.savefig(content, format="svg", metadata={"Date": None})
+    svg = content.getvalue()
+    return svg[svg.index("<svg") :]
 
 
 def _png(figure: Figure) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pysubs2
 import pytest
+import seen
 import webvtt
 from praatio import textgrid
 
@@ -20,6 +21,7 @@ from multiattn.prediction.forms.subtitles import LINE_WIDTH, LINES, LONGEST_SECO
 from multiattn.prediction.forms.table import FORMS, RANKED, form_named
 from multiattn.prediction.forms.timed import UntimedError
 from multiattn.prediction.prediction import Piece, Prediction
+from multiattn.registry.host import load_host
 
 SECONDS = 4.0  # of a recording that is not cut
 
@@ -43,6 +45,7 @@ def spoken(text: str, start: float = 0.25, each: float = 0.5) -> Prediction:
         labels={"audio": ()},
         layouts={"audio": Time(0.1)},
         times={"audio": times},
+        viewer=lambda: seen.views(load_host(), "audio"),
     )
 
 
@@ -171,5 +174,5 @@ def test_ranked_outputs_say_the_number_the_rank_and_the_score():
 
 
 def test_an_unknown_form_is_named():
-    with pytest.raises(UserError, match="expected --as to be one of text, json, srt"):
+    with pytest.raises(UserError, match="expected --as to be one of text, json, html, srt"):
         form_named("docx")

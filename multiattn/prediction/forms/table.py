@@ -61,6 +61,7 @@ RANKED = Form("text", ".tsv", _ranked, lambda name, given, error: f"{name}\t\t\t
 FORMS = (
     TEXT,
     Form("json", ".json", _json, _json_of_nothing),
+    Form("html", ".html", lambda name, prediction: prediction.as_html(name), lines=False),
     Form("srt", ".srt", subtitles.srt, lines=False),
     Form("vtt", ".vtt", subtitles.vtt, lines=False),
     Form("ctm", ".ctm", transcripts.ctm),

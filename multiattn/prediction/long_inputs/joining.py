@@ -50,6 +50,7 @@ def joined(row: Row | UserError, decoded: Sequence[Decoded]) -> Prediction | Use
         times=_joined_times(inputs, pieces) if timed else {},
         doubts=tuple(_joined_doubts(decoded, timed)) if decoded else (NOTHING_FOUND,),
         pieces=tuple(pieces),
+        viewer=pieces[0].prediction.viewer if pieces else None,
     )
 
 

@@ -6,6 +6,7 @@ Imports no torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from multiattn import AttentionRecord, UserError
+from multiattn_audio.browser_sound import browser_sound
 from multiattn_audio.recordings.decoding import decode, mix_down, read_header
 from multiattn_audio.recordings.formats import RawFormat
 
@@ -42,6 +44,11 @@ class AttentionOverTime:
             top, axes = figure.subplots(2, 1, sharex=True, gridspec_kw=ratios)
             _draw_spectrogram(top, recording)
         _draw_weights(axes, record, seconds)
+
+    def media(self, record: AttentionRecord) -> Mapping[str, Any] | None:
+        """The recording for the viewer; None if it is too short for a spectrogram or unreadable."""
+        shown = spectrogram(record.value)
+        return None if shown is None else browser_sound(record.value, shown.decibels)
 
 
 class Spectrogram(NamedTuple):

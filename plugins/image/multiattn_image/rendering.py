@@ -7,7 +7,10 @@ Letters: W words, S grid cells.
 
 from __future__ import annotations
 
+import base64
+import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from multiattn import AttentionRecord, UserError
 from multiattn_image.image_files import centre_square, decode_image
 
 PANEL_SIZE = 224  # pixels a side
+BROWSER_SIZE = 640  # pixels of the longer side
 COLUMNS = 6
 MIN_BRIGHTNESS = 0.25  # of the image where the model did not attend
 MAX_HEIGHT = 40.0  # inches; more words get smaller panels
@@ -44,6 +48,30 @@ class ImageOverlay:
             _draw_panel(axes, _shade(image, word_brightness), word)
         for axes in word_axes[len(record.words) :]:
             axes.set_axis_off()
+
+    def media(self, record: AttentionRecord) -> Mapping[str, Any]:
+        """The image for the viewer. Raises UserError if it can no longer be read."""
+        return browser_image(record.value)
+
+
+def browser_image(value: Any) -> dict[str, Any]:
+    """The whole image as a JPEG of at most BROWSER_SIZE pixels, and the square the reader crops.
+
+    Raises UserError for an image that cannot be read.
+    """
+    image = decode_image(value)
+    image.thumbnail((BROWSER_SIZE, BROWSER_SIZE), PIL.Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    image.save(content, format="JPEG", quality=82, optimize=True)
+    width, height = image.size
+    side = min(width, height)
+    return {
+        "kind": "image",
+        "src": "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode(),
+        "width": width,
+        "height": height,
+        "seen": [(width - side) / 2, (height - side) / 2, side, side],
+    }
 
 
 def panel_image(value: Any) -> NDArray[np.uint8]:
