@@ -176,16 +176,25 @@ def evaluate(
     type=PATH,
     help="Default: RUN/report.html, or report.html for several runs.",
 )
+@click.option(
+    "--example",
+    "wanted",
+    metavar="ID",
+    multiple=True,
+    help="Show this example of the test split too. May be repeated.",
+)
 @click.pass_obj
-def report(invocation: Invocation, paths: Sequence[Path], out: Path | None) -> None:
-    """Write an HTML page with scores, curves and examples of one or more runs."""
+def report(
+    invocation: Invocation, paths: Sequence[Path], out: Path | None, wanted: Sequence[str]
+) -> None:
+    """Write an HTML page with scores, errors, curves and examples of one or more runs."""
     from multiattn.report.page import write_report
     from multiattn.run_folder import RunFolder
 
     draw_progress()
     runs = [RunFolder(path) for path in paths]
     file = out or (runs[0].report if len(runs) == 1 else Path("report.html"))
-    write_report(runs, invocation.host, file)
+    write_report(runs, invocation.host, file, wanted=wanted)
     echo(f"report: {file}")
 
 

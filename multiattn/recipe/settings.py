@@ -257,7 +257,11 @@ class EvaluationSettings(Strict):
 
 
 class RecipeSettings(Strict):
-    """A whole recipe file."""
+    """A whole recipe file.
+
+    expected: scores on the test split that the recipe has reached, by metric, on the scale that
+        tables use; the report compares with them.
+    """
 
     summary: str = ""
     seed: int = 1
@@ -272,6 +276,7 @@ class RecipeSettings(Strict):
     training: TrainingSettings = TrainingSettings()
     search: SearchSettings = SearchSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    expected: Mapping[str, float] = {}
 
     @field_validator("sources")
     @classmethod

@@ -1,8 +1,7 @@
-"""The report's figures, embedded in the page itself: curves as SVG, attention as PNG."""
+"""The report's curves, as SVG in the page itself."""
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from multiattn.errors import UserError
-from multiattn.prediction.attention_records import AttentionRecord
-from multiattn.prediction.rendering import Renderers, quiet_drawing
+from multiattn.prediction.rendering import quiet_drawing
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
 from multiattn.scoring.scale import factor, unit_of
@@ -71,13 +68,3 @@ def _curves_figure(title: str, curves: Sequence[Curve]) -> Figure:
     if len(curves) > 1:
         axes.legend(fontsize=7)
     return figure
-
-
-def attention_image(record: AttentionRecord, renderers: Renderers) -> Markup:
-    """An attention map as an image element with its data inline, or why there is none."""
-    try:
-        encoded = base64.b64encode(renderers.png(record, dpi=80)).decode()
-    except UserError as error:
-        return Markup("<p>{}</p>").format(error)
-    template = '<img alt="attention over {}" src="data:image/png;base64,{}">'
-    return Markup(template).format(record.source, encoded)  # noqa: S704

@@ -1,8 +1,8 @@
-"""The HTML report: scores, curves and examples with attention of one or more runs, in one file.
+"""The HTML report: how good a run is, of what, and where it is wrong, in one file.
 
     write_report([RunFolder(Path("runs/translation"))], host, Path("report.html"))
 
-Everything comes from run folders; only the attention maps need the corpus. The page is
+Everything comes from run folders; only the examples in the viewer need the corpus. The page is
 self-contained and loads nothing.
 """
 
@@ -16,32 +16,30 @@ import jinja2
 from markupsafe import Markup
 
 from multiattn.data.splits import Splits
-from multiattn.errors import UserError
 from multiattn.files import write_bytes
-from multiattn.prediction.rendering import Renderers
+from multiattn.prediction.viewer.html import viewer_file
 from multiattn.progress import track
 from multiattn.recipe.loading import load_recipe
-from multiattn.recipe.settings import RecipeSettings
 from multiattn.registry.host import Host
-from multiattn.report.charts import Curve, attention_image, curves_of, curves_svg
+from multiattn.report.charts import Curve, curves_of, curves_svg
+from multiattn.report.comparison import ComparedRuns, compare_runs
+from multiattn.report.examples import ExampleSource, ReportExample
+from multiattn.report.facts import Headline, facts, headline
+from multiattn.report.outputs import Named, Outputs, metric_of, outputs_of, read_outputs
 from multiattn.run_folder import RunFolder
 from multiattn.runs.log import read_log
 from multiattn.scoring.evaluator import metric_units
+from multiattn.scoring.matching import Examples
 from multiattn.scoring.results import Results
 from multiattn.scoring.scale import format_score, format_unit
 
-EXAMPLE_COUNT = 5
-
 
 @dataclass(frozen=True)
-class ReportExample:
-    """One input with its hypothesis, its references and its attention maps."""
+class Written:
+    """The outputs of a run's main split, with the metric that they are seen by."""
 
-    id: str
-    inputs: dict[str, str]
-    text: str
-    references: tuple[str, ...]
-    pictures: tuple[Markup, ...]
+    examples: Examples
+    metric: Named
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,11 @@ class RunSection:
 
     name: str
     summary: str
+    headline: Headline | None
+    facts: tuple[tuple[str, str], ...]
     results: dict[str, Results]
+    written: Written | None
+    outputs: Outputs | None
     examples: tuple[ReportExample, ...]
     missing: str
     recipe: str
@@ -59,19 +61,37 @@ class RunSection:
 
 
 def write_report(
-    runs: Sequence[RunFolder], host: Host, path: Path, splits: Splits | None = None
+    runs: Sequence[RunFolder],
+    host: Host,
+    path: Path,
+    splits: Splits | None = None,
+    wanted: Sequence[str] = (),
 ) -> None:
     """Write the page. Raises UserError for a folder that contains no run.
 
-    splits: the corpus, if there is only one run and its corpus is already open.
+    splits: the corpus, if there is only one run and its corpus is already open. wanted: ids of
+    examples to show besides the worst, the best and random ones.
     """
     names = _names(runs)
     parts: list[RunSection] = []
     curves: list[Curve] = []
     for run, name in track(list(zip(runs, names, strict=True)), "reading runs", len(runs)):
         settings = load_recipe(run.recipe, (), host)
-        parts.append(_part(name, run, settings, host, splits))
+        source = ExampleSource(run, settings, host, splits, tuple(wanted))
+        parts.append(_section(name, source))
         curves += curves_of(name, run, metric_units(settings.evaluation, host))
+    page = _template().render(
+        title=", ".join(names),
+        parts=parts,
+        compared=_compared(parts),
+        charts=_charts(curves, {part.headline.metric for part in parts if part.headline}),
+        viewer_style=Markup(viewer_file("viewer.css")),  # noqa: S704 (a file of the package)
+        viewer_script=Markup(viewer_file("viewer.js")),  # noqa: S704 (a file of the package)
+    )
+    write_bytes(path, page.encode("utf-8", "backslashreplace"))
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("multiattn.report", "."),
         autoescape=True,
@@ -80,8 +100,7 @@ def write_report(
         lstrip_blocks=True,
     )
     environment.filters |= {"score": format_score, "unit": format_unit}
-    page = environment.get_template("page.html").render(parts=parts, charts=_charts(curves))
-    write_bytes(path, page.encode("utf-8", "backslashreplace"))
+    return environment.get_template("page.html")
 
 
 def _names(runs: Sequence[RunFolder]) -> list[str]:
@@ -94,34 +113,61 @@ def _names(runs: Sequence[RunFolder]) -> list[str]:
     return names
 
 
-def _charts(curves: Sequence[Curve]) -> list[Markup]:
-    """One chart per value, with all runs; training and validation loss share a chart."""
+def _charts(curves: Sequence[Curve], metrics: set[str]) -> dict[str, list[Markup]]:
+    """A chart per value with all runs: loss and the main scores first, the others folded."""
     figures = dict.fromkeys(curve.figure for curve in curves)
-    return [
-        curves_svg(figure, [curve for curve in curves if curve.figure == figure])
-        for figure in track(figures, "drawing curves", len(figures))
-    ]
+    charts: dict[str, list[Markup]] = {"main": [], "others": []}
+    for figure in track(figures, "drawing curves", len(figures)):
+        where = "main" if figure in metrics | {"loss"} else "others"
+        drawn = [curve for curve in curves if curve.figure == figure]
+        charts[where].append(curves_svg(figure, drawn))
+    return charts
 
 
-def _part(
-    name: str, run: RunFolder, settings: RecipeSettings, host: Host, splits: Splits | None
-) -> RunSection:
-    examples, missing = _examples(run, settings, host, splits)
+def _section(name: str, source: ExampleSource) -> RunSection:
+    run, settings = source.run, source.settings
+    results = {
+        file.parent.name: Results.read(file.parent)
+        for file in sorted(run.path.glob("results/[!.]*/scores.json"))
+    }
+    shown = headline(settings, results)
+    written = _written(name, source, shown)
+    outputs = None if written is None else outputs_of(written.examples, written.metric)
+    examples, missing = source.examples(() if outputs is None else outputs.order)
     data = Path(run.read_start()["data"])
     folders = (data / settings.corpus.folder, data)
     return RunSection(
         name=name,
         summary=settings.summary,
-        results={
-            file.parent.name: Results.read(file.parent)
-            for file in sorted(run.path.glob("results/[!.]*/scores.json"))
-        },
+        headline=shown,
+        facts=tuple(facts(run, settings)),
+        results=results,
+        written=written,
+        outputs=outputs,
         examples=examples,
         missing=_relative_to(folders, missing),
         recipe=run.recipe.read_text(encoding="utf-8"),
         versions=run.read_versions(),
         notes=tuple(_relative_to(folders, note) for note in _notes(run)),
     )
+
+
+def _written(name: str, source: ExampleSource, shown: Headline | None) -> Written | None:
+    if shown is None or not source.settings.sources:
+        return None
+    metric = metric_of(source.settings, source.host, shown.metric)
+    if metric is None:
+        return None
+    return Written(read_outputs(source.run.results(shown.split), name), metric)
+
+
+def _compared(parts: Sequence[RunSection]) -> list[ComparedRuns]:
+    """The runs in pairs, if all were scored by the same metric on the same examples."""
+    written = [part.written for part in parts if part.written is not None]
+    if len(written) < max(2, len(parts)) or len({each.metric[0].name for each in written}) > 1:
+        return []
+    names = [part.name for part in parts]
+    return compare_runs(names, [each.examples for each in written], written[0].metric)
 
 
 def _notes(run: RunFolder) -> Iterator[str]:
@@ -137,56 +183,3 @@ def _relative_to(folders: Sequence[Path], text: str) -> str:
     for folder in folders:
         text = text.replace(f"{folder}/", "")
     return text
-
-
-def _relative_path(value: str, folder: Path) -> str:
-    """A file's path relative to the corpus's folder; only its name if it is elsewhere."""
-    for path in (Path(value).absolute(), Path(value).resolve()):
-        if path.is_relative_to(folder):
-            return str(path.relative_to(folder))
-    return Path(value).name
-
-
-def _examples(
-    run: RunFolder, settings: RecipeSettings, host: Host, splits: Splits | None
-) -> tuple[tuple[ReportExample, ...], str]:
-    """Examples spread evenly over the test split; or none, and the reason."""
-    from multiattn.data.corpus import media_sources, open_corpus
-    from multiattn.prediction.attention_records import display_value
-    from multiattn.prediction.predictor import load
-
-    if not settings.sources:
-        return (), "a language model has no inputs"
-    try:
-        predictor = load(run.path, host=host, device="cpu")
-        if splits is None:
-            corpus = open_corpus(settings.corpus, host, run.read_start()["data"])
-            splits = Splits(corpus, settings)
-        test = splits.examples(splits.names.test)
-    except UserError as error:
-        return (), str(error)
-    chosen = test[:: max(1, len(test) // EXAMPLE_COUNT)][:EXAMPLE_COUNT]
-    inputs = [
-        {name: example.fields[source.field] for name, source in settings.sources.items()}
-        for example in chosen
-    ]
-    examples, refused = [], ""
-    renderers = Renderers(settings.sources, host)
-    folder = Path(run.read_start()["data"]) / settings.corpus.folder
-    media = media_sources(settings.sources, host)
-    attempts = track(predictor.attempts(inputs), "attention of examples", len(inputs))
-    for example, prediction in zip(chosen, attempts, strict=True):
-        if isinstance(prediction, UserError):
-            refused = str(prediction)
-            continue
-        target = example.fields[settings.target.field] or ()
-        references = (target,) if isinstance(target, str) else target
-        pictures = tuple(attention_image(record, renderers) for record in prediction.records())
-        given = {
-            name: _relative_path(value, folder)
-            if name in media and isinstance(value, str)
-            else display_value(value)
-            for name, value in prediction.inputs.items()
-        }
-        examples.append(ReportExample(example.id, given, prediction.text, references, pictures))
-    return tuple(examples), "" if examples else refused

@@ -22,6 +22,7 @@ from multiattn.runs.source_sizes import SourceSizes
 # Settings that may change when a run resumes: limits, patience, logging, display.
 CHANGEABLE = (
     "summary",
+    "expected",
     "corpus.obtain",
     "sources.*.cache",
     *PREDICTION_KEYS,

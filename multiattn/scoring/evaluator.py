@@ -57,6 +57,11 @@ class Evaluator:
             for named in settings.metrics
         ]
 
+    @property
+    def metrics(self) -> Sequence[tuple[Any, Any]]:
+        """Their records and what is built from them, in the order of the recipe."""
+        return self._metrics
+
     def higher_is_better(self, name: str) -> bool:
         """Whether higher is better for ``name``. Raises UserError if the recipe lacks it."""
         known = {record.name: record.higher_is_better for record, _ in self._metrics}

@@ -16,7 +16,8 @@ from multiattn.data.corpus import open_corpus
 from multiattn.data.splits import Splits
 from multiattn.errors import UserError
 from multiattn.report.charts import curves_of
-from multiattn.report.page import _relative_path, _relative_to, write_report
+from multiattn.report.examples import choose, relative_path
+from multiattn.report.page import _relative_to, write_report
 from multiattn.run_folder import RunFolder
 from multiattn.runs.evaluate import evaluate
 from multiattn.runs.log import OnFieldScale, _human, display_for
@@ -46,9 +47,57 @@ def test_the_page_holds_scores_curves_and_examples_with_attention(trained, tmp_p
     assert "tiny-accuracy" in page
     assert "letters &lt;turned&gt; round" in page
     assert page.count("<svg") >= 4
-    assert page.count("data:image/png;base64,") == 5
-    first = (trained.data_root / "pairs" / "test.tsv").read_text().split("\t")[0]
-    assert f"<b>letters</b> {first}" in page
+    lines = (trained.data_root / "pairs" / "test.tsv").read_text().splitlines()
+    views = views_of(page)
+    assert len(views) == min(12, len(lines))
+    assert {view["input"]["letters"] for view in views} <= {line.split("\t")[0] for line in lines}
+    kinds = re.findall(r'data-kind="(\w+)"', page)
+    assert kinds == ["worst"] * 4 + ["best"] * (len(views) - 4)
+
+
+def views_of(page):
+    """What the viewer shows."""
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    return [json.loads(view) for view in found]
+
+
+def test_the_worst_examples_come_first_and_chosen_ones_are_added(trained, tmp_path):
+    rows = [
+        json.loads(line)
+        for line in (trained.run.results("test") / "hypotheses.jsonl").read_text().splitlines()
+    ]
+    right = {row["id"]: row["text"] == row["references"][0] for row in rows}
+    examples = choose(
+        tiny_runs.splits_of(trained).examples("test"), sorted(right, key=right.get), [rows[3]["id"]]
+    )
+    by_kind = {kind: [each.id for k, each in examples if k == kind] for kind, _ in examples}
+    assert by_kind["chosen"] == [rows[3]["id"]]
+    assert sum(right[name] for name in by_kind["worst"]) <= sum(right[n] for n in by_kind["best"])
+    assert not set(by_kind["worst"]) & set(by_kind["best"])
+    with pytest.raises(UserError, match="the ids of examples in the split after --example"):
+        write_report([trained.run], tiny_runs.host(), tmp_path / "r.html", wanted=["nobody"])
+
+
+def test_the_first_screen_says_how_good_and_compares_with_the_recipe(trained, tmp_path):
+    run = RunFolder(shutil.copytree(trained.run.path, tmp_path / "run"))
+    score = Results.read(run.results("test")).scores["tiny-accuracy"]
+    for expected, where in ((100 * score.low - 1, "below"), (100 * score.high + 1, "above")):
+        text = trained.run.recipe.read_text().replace("expected: {}", "")
+        run.recipe.write_text(f"{text}\nexpected: {{tiny-accuracy: {expected}}}\n")
+        page = page_of(tmp_path, run)
+        assert f"lies {where} this interval" in page
+        assert f'<p class="value">{100 * score.value:.2f}</p>' in page
+    assert re.search(r"<dt>parameters</dt><dd>[\d,]+</dd>", page)
+
+
+def test_runs_on_the_same_examples_are_tested_in_pairs(trained, tmp_path):
+    other = RunFolder(shutil.copytree(trained.run.path, tmp_path / "other"))
+    page = page_of(tmp_path, trained.run, other)
+    assert "<h2>Do they differ?</h2>" in page
+    assert '<td class="number">1.0000</td>' in page  # a run does not differ from itself
+    outputs = other.results("test") / "hypotheses.jsonl"
+    outputs.write_text("".join(outputs.read_text().splitlines(keepends=True)[:-1]))
+    assert "<h2>Do they differ?</h2>" not in page_of(tmp_path, trained.run, other)
 
 
 def test_the_page_has_the_scores_of_groups(trained, tmp_path):
@@ -58,7 +107,9 @@ def test_the_page_has_the_scores_of_groups(trained, tmp_path):
     scores = evaluate(system, "test", "grouped", tiny_runs.splits_of(trained), accelerator)
     page = page_of(tmp_path, run)
     assert "<summary>test@grouped by letters</summary>" in page
-    assert page.count(" letters</td>") == len(Results.read(run.results("test", "grouped")).groups)
+    table = page.split("<summary>test@grouped by letters</summary>")[1].split("</details>")[0]
+    groups = Results.read(run.results("test", "grouped")).groups
+    assert table.count(" letters</td>") == len(groups)
     assert scores
 
 
@@ -69,12 +120,15 @@ def test_an_example_that_is_refused_leaves_the_others(trained, tmp_path):
     test = tmp_path / "pairs" / "test.tsv"
     test.write_text("ab\tBA\nc!\tC\nef\tFE\n")
     page = page_of(tmp_path, run)
-    assert page.count("data:image/png;base64,") == 2
+    assert len(views_of(page)) == 2
 
 
 def test_the_page_loads_nothing_from_anywhere(trained, tmp_path):
     page = page_of(tmp_path, trained.run)
-    assert not re.search(r"<(script|link)|(src|href)=\"(?!data:|#)", page)
+    assert not re.search(r"<(script src|link)|(src|href)=\"(?!data:|#)", page)
+    assert "fetch(" not in page
+    assert str(tmp_path) not in page
+    assert str(trained.data_root) not in page
 
 
 def test_several_runs_share_their_charts(trained, tmp_path):
@@ -168,8 +222,11 @@ def test_markup_escapes_and_scripts_in_names_and_corpora_are_harmless_in_a_page(
         line = {"kind": "data", "step": 12, "found": evil}
         log.write(json.dumps(line) + "\n")
         log.write(json.dumps({"kind": "training", "step": 12, f"loss {evil}": 1.0}) + "\n")
+    outputs = run.results("test") / "hypotheses.jsonl"
+    row = {"id": evil, "text": evil, "references": [evil], "meta": {evil: evil}}
+    outputs.write_text(json.dumps(row) + "\n")
     page = page_of(tmp_path, run)
-    assert "<script" not in page
+    assert "<script>alert" not in page
     assert "<img src=x" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 6
 
@@ -197,8 +254,8 @@ def test_the_page_has_scores_on_the_scale_of_the_terminal(trained, tmp_path):
 def test_paths_in_the_page_are_relative_to_the_corpus(tmp_path):
     folder = tmp_path / "data" / "scenes"
     inside, outside = folder / "images" / "a.png", tmp_path / "elsewhere" / "b.png"
-    assert _relative_path(str(inside), folder) == "images/a.png"
-    assert _relative_path(str(outside), folder) == "b.png"
+    assert relative_path(str(inside), folder) == "images/a.png"
+    assert relative_path(str(outside), folder) == "b.png"
     folders = (folder, tmp_path / "data")
     note = f"bad row in {folder}/train.csv, line 3, and {tmp_path}/data/other/x"
     assert _relative_to(folders, note) == "bad row in train.csv, line 3, and other/x"
