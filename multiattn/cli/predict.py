@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,7 +117,7 @@ def predict(
     values = _inputs(parser, inputs)
     count = len(values) if isinstance(values, list) else None
     output, tally = _output(predictor, chosen, out, count), Tally()
-    with progress_bar("predicting", count) as bar:
+    with progress_bar("predicting", count) as bar, closing(output):
         for number, given, outcome in _outcomes(predictor, values, prefix):
             if count == 1 and isinstance(outcome, UserError):
                 raise outcome
@@ -126,7 +127,6 @@ def predict(
             tally.add(number, _put(output, number, given, outcome, alone=count == 1))
             warn(f"input {number}: {error}" for error in undrawn)
             bar.advance()
-    output.close()
     tally.conclude()
 
 

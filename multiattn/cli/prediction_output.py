@@ -33,7 +33,7 @@ class Output(Protocol):
         """
 
     def close(self) -> None:
-        """All inputs have been put."""
+        """No more inputs are put, because that were all or because something stopped it."""
 
 
 @dataclass(frozen=True)

@@ -251,13 +251,18 @@ def _columns(given: Sequence[str]) -> Mapping[str, str]:
     """Columns by role. Raises UserError for another role."""
     from multiattn.scoring.forms.columns import ROLES
 
-    columns = {}
+    columns: dict[str, str] = {}
     for each in given:
         role, equals, name = each.partition("=")
         if role not in ROLES or not equals or not name:
             raise UserError(
                 f"expected --column ROLE=NAME with one of the roles {', '.join(ROLES)}, got "
                 f"{shown(each)}; write --column text=NAME"
+            )
+        if role in columns or name in columns.values():
+            raise UserError(
+                f"expected --column once for each role and column, got {shown(each)} beside "
+                f"{', '.join(f'{one}={other}' for one, other in columns.items())}; leave one out"
             )
         columns[role] = name
     return columns

@@ -6,6 +6,7 @@ here, once for all metrics. No torch is imported and no file is read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
@@ -23,6 +24,7 @@ from multiattn.scoring.resampling import Clusters, Units, swapped_sums
 RESAMPLES = 1000
 TRIALS = 10_000
 SEED = 12345
+ENDS = {"%": 100.0, "0-1": 1.0, "0-10": 10.0, "0-100": 100.0}  # of scales, by unit
 
 
 @dataclass(frozen=True)
@@ -234,9 +236,20 @@ def _scores(
     scores = {}
     for name, value in units.values(metric).items():
         low, high = units.interval(float(value), [values[name] for values in drawn])
-        low = max(low, 0.0) if value >= 0 else low
+        top = _highest(unit, units, metric, name)
+        low, high = max(low, 0.0) if value >= 0 else low, min(high, max(top, float(value)))
         scores[name] = Score(float(value), low, high, unit, signature, units.examples, warnings)
     return scores
+
+
+def _highest(unit: str, units: Units, metric: Metric, name: str) -> float:
+    """The end of the scale; infinite where some example is beyond it, as word error rates are."""
+    end = ENDS.get(unit)
+    if end is None or not units.clustered:
+        return math.inf
+    pairs = zip(units.sums, units.counts, strict=True)
+    own = (metric.aggregate(row, round(float(count)))[name] for row, count in pairs)
+    return math.inf if any(value > end for value in own) else end
 
 
 def _signature(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import Literal, TypeVar
 
@@ -36,7 +37,7 @@ class Examples:
     signature: str = ""
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Those of the first system, or the numbers of its lines."""
         first = self.systems[0]
@@ -48,9 +49,11 @@ class Examples:
         if not without:
             return tuple(meta[name] for meta in self.meta)
         known = sorted({key for meta in self.meta for key in meta})
+        advice = f"choose from {', '.join(known)}" if known else "give a form with more columns"
+        if name in known:
+            advice = "fill them in, or leave these examples out"
         raise UserError(
-            f"expected {shown(name)} of every example, got none of {first_few(without)}; "
-            + (f"choose from {', '.join(known)}" if known else "give a form with more columns")
+            f"expected {shown(name)} of every example, got none of {first_few(without)}; {advice}"
         )
 
 
@@ -61,6 +64,8 @@ def match(
 ) -> Examples:
     """Outputs and references of the same examples, in the order of the first system.
 
+    A file without ids is taken to have the examples of the first file that has some, in its order;
+    references come before systems.
     missing: what to do where a system lacks an output for a reference: to raise, to take an empty
     text, or to leave the example out for all systems; then the order is that of the references.
     Raises UserError if the examples are not the same, or there are no references.
@@ -71,7 +76,7 @@ def match(
         references = [ReferenceFile(own.name, own.references, own.ids)]
     read = [_utterances(system, references, notes) for system in systems]
     filled, given, signature = _fill(read, references, missing, notes)
-    first, *others = filled
+    (first, *others), given = _with_ids(filled, given)
     ordered = (first, *(align_by_id(first, other) for other in others))
     aligned = [align_by_id(first, each) for each in given]
     if aligned:
@@ -79,6 +84,7 @@ def match(
         targets = tuple(tuple(chain.from_iterable(of_example)) for of_example in sets)
     elif first.references is not None:
         targets = first.references
+        _require_same_references(ordered)
     else:
         raise UserError(f"expected --ref, as {first.name} has no references, got none; give one")
     nothing: tuple[Meta, ...] = ({},) * len(first.texts)
@@ -87,6 +93,42 @@ def match(
         {k: v for meta in of for k, v in meta.items()} for of in zip(*metas, strict=True)
     )
     return Examples(ordered, targets, merged, signature, tuple(notes))
+
+
+def _with_ids(
+    systems: Sequence[SystemOutputs], references: Sequence[ReferenceFile]
+) -> tuple[list[SystemOutputs], list[ReferenceFile]]:
+    """Files without ids get those of the first with some, references before systems.
+
+    Raises UserError if that file has another number of examples.
+    """
+    files: list[SystemOutputs | ReferenceFile] = [*references, *systems]
+    with_some = [each for each in files if each.ids is not None]
+    if not with_some or any(each.whole for each in references):
+        return list(systems), list(references)
+    named = with_some[0]
+
+    def with_ids(file: Same) -> Same:
+        if file.ids is not None:
+            return file
+        _require_equal_counts(named, file)
+        return replace(file, ids=named.ids)
+
+    return [with_ids(each) for each in systems], [with_ids(each) for each in references]
+
+
+def _require_same_references(systems: Sequence[SystemOutputs]) -> None:
+    """Raise UserError if systems come with references of their own that are not the same."""
+    first, *others = systems
+    for other in others:
+        if other.references is not None and other.references != first.references:
+            pairs = zip(first.references or (), other.references, strict=True)
+            row = next(row for row, (one, two) in enumerate(pairs) if one != two)
+            name = shown(first.ids[row]) if first.ids else f"line {row + 1}"
+            raise UserError(
+                f"expected the same references in {first.name} and {other.name}, got different "
+                f"ones of {name}; give those to score against with --ref"
+            )
 
 
 def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
@@ -122,6 +164,8 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
             f"{' and '.join(counts)}; {advice}"
         )
     rows = [positions[name] for name in outputs.ids]
+    if isinstance(other, SystemOutputs) and other.references is not None:
+        other = replace(other, references=tuple(other.references[row] for row in rows))
     return replace(
         other,
         texts=tuple(other.texts[row] for row in rows),
@@ -130,7 +174,9 @@ def align_by_id(outputs: SystemOutputs, other: Same) -> Same:
     )
 
 
-def _require_equal_counts(outputs: SystemOutputs, other: SystemOutputs | ReferenceFile) -> None:
+def _require_equal_counts(
+    outputs: SystemOutputs | ReferenceFile, other: SystemOutputs | ReferenceFile
+) -> None:
     if len(outputs.texts) != len(other.texts):
         raise UserError(
             f"expected as many lines in {other.name} as in {outputs.name}, got {len(other.texts)} "
@@ -205,8 +251,8 @@ def _joined_by_time(
 ) -> SystemOutputs:
     """Each word goes to the utterance in which its middle lies, or to the nearest one.
 
-    Words in what is not to be scored are left out. Raises UserError for words of a recording that
-    has no references.
+    Words in what is not to be scored are left out. A recording without any words has no outputs.
+    Raises UserError for words of a recording that has no references.
     """
     texts: list[list[tuple[float, str]]] = [[] for _ in spans]
     places = _places(system, references.name, spans)
@@ -223,8 +269,16 @@ def _joined_by_time(
         texts[nearest].append((middle, word))
     note = f"joined {len(system.words)} words of {system.name} to {len(spans)} utterances by time"
     notes.append(f"{note}; {outside} between utterances went to the nearest" if outside else note)
-    joined = (" ".join(word for _, word in sorted(each, key=_first)) for each in texts)
-    return SystemOutputs(system.name, tuple(joined), references.ids)
+    joined = tuple(" ".join(word for _, word in sorted(each, key=_first)) for each in texts)
+    if references.ids is None:
+        return SystemOutputs(system.name, joined)
+    recordings = {place[0] for place in places.values()}
+    rows = [row for row, span in enumerate(spans) if span.recording in recordings]
+    return SystemOutputs(
+        system.name,
+        tuple(joined[row] for row in rows),
+        tuple(references.ids[row] for row in rows),
+    )
 
 
 def _places(

@@ -203,3 +203,25 @@ def test_what_cannot_be_scored_is_a_users_mistake(hypotheses, references, senten
 def test_scoring_needs_no_torch():
     program = "import sys; sys.modules['torch'] = None; import multiattn.scoring.intervals"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_an_interval_of_clusters_ends_where_the_scale_does():
+    statistics = np.array([[1.0], [0.0], [1.0]])
+    clusters = resampling.Clusters("speaker", ("a", "b", "c"))
+
+    class Share:
+        def statistics(self, hypotheses, references):
+            return statistics
+
+        def aggregate(self, sums, count):
+            return {"share": float(sums[0] / count)}
+
+        def signature(self):
+            return "share"
+
+    record = records.Metric(
+        name="share", target="a:B", summary="s", higher_is_better=True, unit="0-1"
+    )
+    design = intervals.Design(clusters=clusters, resamples=50)
+    found = intervals.score(record, Share(), ["x"] * 3, [["x"]] * 3, design)["share"]
+    assert (found.low, found.high) == (0.0, 1.0)

@@ -75,6 +75,38 @@ def test_what_is_known_of_an_example_comes_from_all_files():
         examples.values("room")
 
 
+@pytest.mark.parametrize("plain_first", [True, False])
+def test_a_file_without_ids_is_in_the_order_of_the_references(plain_first):
+    plain = SystemOutputs("plain", ("x", "y", "z"))
+    named = SystemOutputs("named", ("z", "y", "x"), ("c", "b", "a"))
+    systems = [plain, named] if plain_first else [named, plain]
+    examples = match(systems, [references(a="x", b="y", c="z")])
+    for system in examples.systems:
+        assert [(text,) for text in system.texts] == list(examples.references)
+    lines = ReferenceFile("lines", (("x",), ("y",), ("z",)), None)
+    both = match([plain], [references(c="z", b="y", a="x"), lines])
+    assert both.references == (("z", "x"), ("y", "y"), ("x", "z"))  # line by line, as no ids say
+
+
+def test_systems_that_bring_other_references_are_refused():
+    one = SystemOutputs("one", ("x",), ("a",), references=(("x",),))
+    two = SystemOutputs("two", ("y",), ("a",), references=(("y",),))
+    with pytest.raises(UserError, match=r"the same references in one and two.* 'a'; .*--ref"):
+        match([one, two], [])
+    same = SystemOutputs("two", ("y", "p"), ("b", "a"), references=(("q",), ("x",)))
+    more = SystemOutputs("one", ("x", "y"), ("a", "b"), references=(("x",), ("q",)))
+    assert match([more, same], []).references == (("x",), ("q",))
+
+
+def test_a_recording_without_any_words_has_no_outputs():
+    spans = (Span("r1", "1", 0, 5), Span("r2", "1", 0, 5))
+    given = ReferenceFile("r", (("a",), ("b",)), ("u1", "u2"), spans=spans)
+    words = TimedWords("h", ((Span("r1", "1", 1, 2), "a"),))
+    with pytest.raises(UserError, match=r"\('u2'\) only in r; .*--missing"):
+        match([words], [given])
+    assert match([words], [given], "skip").references == (("a",),)
+
+
 def test_words_go_to_the_utterance_of_their_middle_or_the_nearest():
     """Against a search over all utterances, for words and utterances at random times."""
     draw = random.Random(1)

@@ -51,7 +51,11 @@ def read_references(name: str, text: str, delimiter: str, columns: Columns) -> R
 def _read(name: str, text: str, delimiter: str) -> tuple[list[str], list[dict[str, str]]]:
     """The header and a dictionary for each row."""
     csv.field_size_limit(LONGEST_CELL)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    source = io.StringIO(text, newline="")
+    if _quotes_are_text(text, delimiter):
+        lines = csv.reader(source, delimiter=delimiter, strict=True, quoting=csv.QUOTE_NONE)
+    else:
+        lines = csv.reader(source, delimiter=delimiter, strict=True)
     try:
         header = next(lines, [])
         repeated = sorted({column for column in header if header.count(column) > 1})
@@ -76,6 +80,20 @@ def _read(name: str, text: str, delimiter: str) -> tuple[list[str], list[dict[st
     if not rows:
         raise UserError(f"expected a row below the header of {name}, got none; give some")
     return header, rows
+
+
+def _quotes_are_text(text: str, delimiter: str) -> bool:
+    """Whether quotes at the beginning of cells do not quote: in a table of tabs.
+
+    Such a table is often written without any quoting. Then every line has as many cells as the
+    header, which a cell over several lines would break.
+    """
+    if delimiter != "\t" or '"' not in text:
+        return False
+    quoted = sum(1 for _ in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    lines = [line for line in text.splitlines() if line.strip()]
+    counts = {line.count(delimiter) for line in lines}
+    return quoted < len(lines) and len(counts) == 1
 
 
 def _column(name: str, header: Sequence[str], role: str, columns: Columns) -> str | None:

@@ -114,6 +114,11 @@ def read_jsonl(name: str, text: str) -> SystemOutputs:
         )
     require_unique(name, ids)
     references = tuple(row.references for row in rows)
+    if any(references) and not all(references):
+        raise UserError(
+            f"expected references in every line of {name}, or in none, got none in line "
+            f"{references.index(()) + 1}; add them"
+        )
     return SystemOutputs(
         name,
         tuple(row.text for row in rows),
@@ -127,7 +132,9 @@ def _meta(rows: Sequence[_Row]) -> tuple[Meta, ...] | None:
     """What rows say of their examples besides text and references, as texts."""
     if not any(row.meta for row in rows):
         return None
-    return tuple({name: str(value) for name, value in row.meta.items()} for row in rows)
+    return tuple(
+        {name: str(value) for name, value in row.meta.items() if value is not None} for row in rows
+    )
 
 
 def is_jsonl(text: str) -> bool:

@@ -130,7 +130,7 @@ def _stm_rows(name: str, text: str) -> Iterator[tuple[str, str, Span, str]]:
 def _time(text: str, place: str) -> float:
     """Seconds. Raises UserError unless they are a number from 0 on."""
     try:
-        seconds = float(text)
+        seconds = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):

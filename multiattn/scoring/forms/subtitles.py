@@ -16,7 +16,7 @@ from multiattn.scoring.forms.nist import spread
 ARROW = "-->"
 VTT_HEADER = "WEBVTT"
 VTT_BLOCKS = ("NOTE", "STYLE", "REGION")  # that hold no cue
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
+_CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})")
 _SRT_START = re.compile(r"\s*\d+\s*\n\s*\d+:\d\d:\d\d,\d+\s*-->")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")

@@ -166,7 +166,8 @@ def too_long(seconds: float, limit: float) -> UserError:
     """The refusal of a recording that the model cannot take."""
     return UserError(
         f"expected a recording of at most {limit:g} s, which is all that Whisper takes, got one of "
-        f"{seconds:.1f} s; cut it at its pauses"
+        f"{seconds:.1f} s; cut it at its pauses, as predict does with --set "
+        "sources.NAME.segmenter=energy"
     )
 
 

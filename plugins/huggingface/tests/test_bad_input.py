@@ -150,4 +150,4 @@ def test_a_file_instead_of_a_folder_is_refused_without_asking_the_hub(refusal):
 def test_a_recording_that_is_too_long_for_whisper_is_refused(refusal):
     said = refusal("whisper", component="hf-speech")
     assert "expected a recording of at most 1 s, which is all that Whisper takes, got" in said
-    assert said.endswith("cut it at its pauses")
+    assert "; cut it at its pauses, as predict does with --set sources" in said

@@ -21,6 +21,13 @@ def test_columns_are_known_by_their_names():
     assert read.meta == ({"speaker": "ann"}, {"speaker": "bea"})
 
 
+def test_quotes_in_a_table_of_tabs_are_letters_if_every_line_is_a_row():
+    text = 'id\ttext\nu1\t"I am here.\nu2\tand left."\nu3\tok\n'
+    assert columns.tsv_outputs("f", text, columns={}).texts == ('"I am here.', 'and left."', "ok")
+    quoted = 'id\ttext\nu1\t"two\nlines"\nu2\t"a ""b"""\n'
+    assert columns.tsv_outputs("f", quoted, columns={}).texts == ("two\nlines", 'a "b"')
+
+
 def test_references_are_their_own_column_or_the_texts():
     assert columns.csv_references("f", TABLE, columns={}).texts == (("a b",), ("c d",))
     only = columns.tsv_references("f", "id\tsentence\n1\tx\n", columns={})

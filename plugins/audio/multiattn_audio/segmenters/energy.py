@@ -99,7 +99,9 @@ def frame_energies(recording: Recording) -> Energies:
         for block in blocks(recording, RAW, BLOCK_SECONDS * FRAMES_PER_SECOND * hop)
         if len(block) >= hop
     ]
-    energies: Energies = librosa.amplitude_to_db(np.concatenate([*rms, []]), ref=1.0, top_db=None)
+    # Samples that are no numbers count as loud: their piece is refused, not the whole recording.
+    amplitudes = np.nan_to_num(np.concatenate([*rms, []]), nan=1.0, posinf=1.0)
+    energies: Energies = librosa.amplitude_to_db(amplitudes, ref=1.0, top_db=None)
     return energies
 
 

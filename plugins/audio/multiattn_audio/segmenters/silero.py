@@ -106,7 +106,7 @@ def _windows(recording: Recording) -> Iterator[Samples]:
     stream = soxr.ResampleStream(rate, RATE_HZ, 1, dtype="float32")
     rest = np.zeros(0, np.float32)
     for block in blocks(recording, RAW, BLOCK_SECONDS * rate):
-        rest = np.concatenate([rest, stream.resample_chunk(mix_down(block))])
+        rest = np.concatenate([rest, stream.resample_chunk(np.nan_to_num(mix_down(block)))])
         whole_windows = len(rest) // WINDOW_SAMPLES * WINDOW_SAMPLES
         yield from rest[:whole_windows].reshape(-1, WINDOW_SAMPLES)
         rest = rest[whole_windows:]
