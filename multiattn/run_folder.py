@@ -141,9 +141,10 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let only one process train a run; the lock is released when it ends, even if killed."""
+        """Let only one process train a run or serve it, until it ends, even if it is killed."""
+        using = f"training or serving {self.path}"
         try:
-            lock = acquired_lock(self.path / ".lock", lambda: _refuse(f"training {self.path}"))
+            lock = acquired_lock(self.path / ".lock", lambda: _refuse(using))
         except OSError as error:
             raise UserError(
                 f"expected a folder to write the run to, got {self.path} ({error.strerror}); "

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from browser_fixtures import browser, open_page, serious_findings
 
 from multiattn.engine.batch import Targets
 from multiattn.engine.layouts import Tokens
 from multiattn.engine.memory import Memory, length_mask
 from multiattn.symbols import EOS, PAD
+
+__all__ = ["browser", "open_page", "serious_findings"]  # fixtures
 
 torch.set_num_threads(1)  # on tensors this small, threads only wait for one another
 

@@ -51,7 +51,7 @@ def test_a_second_start_on_a_run_folder_is_refused_until_the_first_is_killed(tmp
         with pytest.raises(UserError) as refused, run.locked():
             pass
         assert str(refused.value) == (
-            f"another process is training {run.path}; wait for it, or stop it first"
+            f"another process is training or serving {run.path}; wait for it, or stop it first"
         )
         first.send_signal(signal.SIGKILL)
         first.wait()

@@ -19,11 +19,11 @@ import click
 from multiattn.cli import standard_output
 from multiattn.cli.compare import compare
 from multiattn.cli.options import PATH, Invocation
-from multiattn.cli.plugins import check, plugins
+from multiattn.cli.plugins import check, plugins, recipes
 from multiattn.cli.predict import predict
-from multiattn.cli.recipes import recipes
 from multiattn.cli.run import evaluate, report, run, train
 from multiattn.cli.score import score
+from multiattn.cli.serve import serve
 from multiattn.errors import UserError, shown
 from multiattn.registry.libraries import remedy
 
@@ -105,7 +105,19 @@ def app(context: click.Context, plugin_files: Sequence[Path], debug: bool) -> No
     context.obj = Invocation(tuple(dict.fromkeys(plugin_files)))
 
 
-for command in (run, train, evaluate, predict, report, score, compare, recipes, check, plugins):
+for command in (
+    run,
+    train,
+    evaluate,
+    predict,
+    serve,
+    report,
+    score,
+    compare,
+    recipes,
+    check,
+    plugins,
+):
     app.add_command(command)
 
 

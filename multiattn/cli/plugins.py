@@ -1,4 +1,4 @@
-"""`multiattn plugins`, `plugins -v`, `plugins why` and `check`: list and diagnose plugins.
+"""`multiattn plugins`, `plugins -v`, `plugins why`, `check` and `recipes`: what can be used.
 
 `plugins` without -v reads only metadata and imports no plugin, so it works even if one is broken.
 """
@@ -201,3 +201,13 @@ def _print_faults(component: str, results: Sequence[Result]) -> None:
     for reason, checks in skipped.items():
         what = f"/{checks[0]}" if len(checks) == 1 else f", {len(checks)} checks"
         echo(f"skipped {component}{what}: {reason}")
+
+
+@click.command()
+@click.pass_obj
+def recipes(invocation: Invocation) -> None:
+    """List the recipes that come with multiattn and its plugins."""
+    from multiattn.recipe.loading import read_summary, recipe_files
+
+    for file in recipe_files(invocation.host):
+        echo(f"{file.name:32} {read_summary(file.path)}")

@@ -1,0 +1,1 @@
+"""A page and an API that try trained runs."""
