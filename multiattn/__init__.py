@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Segmenter,
     )
     from multiattn.registry.schema import Probability, Slot, Strict, suggestion
+    from multiattn.report.page import Report
     from multiattn.scoring.metric import Edit
     from multiattn.symbols import BOS, EOS, PAD, UNK
     from multiattn.training.objectives import ObjectiveContext
@@ -95,6 +96,7 @@ _HOMES = {
         "Segmenter",
     ),
     "multiattn.registry.schema": ("Probability", "Slot", "Strict", "suggestion"),
+    "multiattn.report.page": ("Report",),
     "multiattn.scoring.metric": ("Edit",),
     "multiattn.symbols": ("BOS", "EOS", "PAD", "UNK"),
     "multiattn.training.objectives": ("ObjectiveContext",),
@@ -134,6 +136,7 @@ __all__ = [
     "Record",
     "Recurrence",
     "Renderer",
+    "Report",
     "Row",
     "Scorer",
     "Segment",

@@ -6,7 +6,7 @@ Each takes the attention that it extends as ``of``, and has the interface and th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -183,6 +183,14 @@ class MultiHead(nn.Module):
         return sum(contexts), torch.stack(weights).mean(0), after
 
 
+@runtime_checkable
+class GatedAttention(Protocol):
+    """An attention that lets a part of its context through."""
+
+    def openness(self, query: Tensor) -> Tensor:
+        """The part (B, N), 0 to 1, for each query (B, N, Q)."""
+
+
 class Gated(nn.Module):
     """A gated context: β c with β = σ(w · q + b). Xu et al. 2015, section 4.2.1.
 
@@ -203,7 +211,11 @@ class Gated(nn.Module):
 
     def forward(self, query: Tensor, keys: Any, history: Any) -> tuple[Tensor, Tensor, Any]:
         context, weights, history = self.attention(query, keys, history)
-        return torch.sigmoid(self.gate(query)) * context, weights, history  # (B, N, 1) · (B, N, C)
+        return self.openness(query).unsqueeze(2) * context, weights, history
+
+    def openness(self, query: Tensor) -> Tensor:
+        """β of every query (B, N)."""
+        return torch.sigmoid(self.gate(query)).squeeze(2)
 
 
 def without_gate(attention: Any) -> Any:

@@ -42,6 +42,14 @@ class Fusion(Protocol):
         """Context (B, N, C), weights (B, N, S) per source, history."""
 
 
+@runtime_checkable
+class WeighingFusion(Protocol):
+    """A fusion that gives each source a share of the context."""
+
+    def shares(self, query: Tensor, keys: Any, history: Any) -> Tensor:
+        """The shares (B, N, K) of the sources, called like the fusion; each row sums to 1."""
+
+
 def attention_per_source(
     query_dim: int, memories: Mapping[str, MemorySpec], attention: AttentionFactory
 ) -> Any:
@@ -182,10 +190,20 @@ class Hierarchical(nn.Module):
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
         joined, weights, after = attend_all(self.attentions, query, keys.sources, history)
         contexts = torch.stack(joined, 2)  # (B, N, K, A + C')
-        key, value = contexts[..., : self.dim], contexts[..., self.dim :]
-        scores = torch.tanh(self.query(query).unsqueeze(2) + key) @ self.energy  # (B, N, K)
-        shares = masked_softmax(scores, keys.present.unsqueeze(1))
+        shares, value = self._shares(query, contexts, keys), contexts[..., self.dim :]
         return torch.einsum("bnk,bnkc->bnc", shares, value), weights, after
+
+    def shares(
+        self, query: Tensor, keys: HierarchicalKeys, history: dict[str, Any] | None
+    ) -> Tensor:
+        """β of every source (B, N, K)."""
+        joined, _, _ = attend_all(self.attentions, query, keys.sources, history)
+        return self._shares(query, torch.stack(joined, 2), keys)
+
+    def _shares(self, query: Tensor, contexts: Tensor, keys: HierarchicalKeys) -> Tensor:
+        key = contexts[..., : self.dim]  # (B, N, K, A)
+        scores = torch.tanh(self.query(query).unsqueeze(2) + key) @ self.energy  # (B, N, K)
+        return masked_softmax(scores, keys.present.unsqueeze(1))
 
 
 @dataclass(frozen=True)
@@ -239,15 +257,24 @@ class Gate(nn.Module):
         self, query: Tensor, keys: GateKeys, history: dict[str, Any] | None
     ) -> tuple[Tensor, Weights, dict[str, Any]]:
         joined, weights, after = attend_all(self.attentions, query, keys.sources, history)
-        contexts = torch.stack(joined, 2)  # (B, N, K, 2 dim)
-        value, energy = torch.split(contexts, self.dim, -1)
-        asked = torch.stack([module(query) for module in self.query.values()], 2)  # (B, N, K, dim)
-        present = keys.present[:, None, None, :]  # (B, 1, 1, K)
-        gates = masked_softmax((asked + energy).transpose(2, 3), present)  # (B, N, dim, K)
+        value, energy = torch.split(torch.stack(joined, 2), self.dim, -1)  # (B, N, K, dim) each
+        gates = self._gates(query, energy, keys)
         context = (gates.transpose(2, 3) * value).sum(2)  # (B, N, dim)
         if keys.project is not None:
             context = keys.project(context)  # (B, N, C')
         return context, weights, after
+
+    def shares(self, query: Tensor, keys: GateKeys, history: dict[str, Any] | None) -> Tensor:
+        """The mean gate of every source (B, N, K)."""
+        joined, _, _ = attend_all(self.attentions, query, keys.sources, history)
+        _, energy = torch.split(torch.stack(joined, 2), self.dim, -1)
+        return self._gates(query, energy, keys).mean(2)
+
+    def _gates(self, query: Tensor, energy: Tensor, keys: GateKeys) -> Tensor:
+        """The gates (B, N, dim, K), which sum to 1 over the sources present."""
+        asked = torch.stack([module(query) for module in self.query.values()], 2)  # (B, N, K, dim)
+        present = keys.present[:, None, None, :]  # (B, 1, 1, K)
+        return masked_softmax((asked + energy).transpose(2, 3), present)
 
 
 class NoSource(nn.Module):

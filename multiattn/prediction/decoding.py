@@ -25,6 +25,7 @@ from multiattn.prediction.doubts import (
     unread_warnings,
 )
 from multiattn.prediction.prediction import Prediction
+from multiattn.prediction.source_use import source_use, weighs
 from multiattn.prediction.unknown_symbols import unknown_symbol_warnings
 from multiattn.prediction.word_times import Aligner, Evidence, TimedWord, single_row
 from multiattn.recipe.by_layout import aligner_of
@@ -54,6 +55,7 @@ class RowDecoder:
         self._generator = _with_spare_hypotheses(system).generator()
         self._sizes = sizes
         self._aligner = cache(partial(_build_aligner, system))
+        self._weighs = weighs(system.model.decoder)
         self._viewer = partial(_views, system.settings.sources, system.host)
 
     def decode(self, rows: Sequence[Row], prefix: str) -> list[Prediction | UserError]:
@@ -151,6 +153,11 @@ class RowDecoder:
             token_log_probabilities=hypothesis.token_log_probabilities,
             readings=readings(hypothesis, layouts, due, ctc),
             attention_times=attention_times,
+            source_use=(
+                partial(source_use, self.system.model.decoder, memories, hypothesis.tokens)
+                if self._weighs
+                else None
+            ),
             viewer=self._viewer,
         )
 

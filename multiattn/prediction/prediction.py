@@ -25,6 +25,7 @@ from multiattn.prediction.forms.json_lines import FORMAT
 from multiattn.prediction.word_times import TimedWord
 
 if TYPE_CHECKING:
+    from multiattn.prediction.source_use import SourceUse
     from multiattn.prediction.viewer.view import Views
     from multiattn.search.diagnostics.reading import Reading
 
@@ -64,6 +65,7 @@ class Prediction:
     attention_times: the same by attention alone, where ``times`` are by something better.
     token_log_probabilities: the decoder's, of each token and of the end (T + 1).
     readings: how the output reads each source that it attends to.
+    source_use: how much each source counted for each token, where the decoder can tell.
     viewer: makes the views of the run's predictions.
     doubts: warnings about the output, in sentences.
     alternatives: the next best outputs, if ``search.n_best`` is above 1, each text once.
@@ -88,6 +90,7 @@ class Prediction:
     token_log_probabilities: tuple[float, ...] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
     attention_times: Mapping[str, tuple[TimedWord, ...]] = field(default_factory=dict)
+    source_use: Callable[[], SourceUse] | None = field(default=None, repr=False)
     viewer: Callable[[], Views] | None = field(default=None, repr=False)
 
     @property

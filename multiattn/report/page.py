@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import jinja2
 from markupsafe import Markup
 
 from multiattn.data.splits import Splits
 from multiattn.files import write_bytes
-from multiattn.prediction.viewer.html import viewer_file
+from multiattn.prediction.viewer.html import framed, viewer_file
 from multiattn.progress import track
 from multiattn.recipe.loading import load_recipe
-from multiattn.registry.host import Host
+from multiattn.registry.host import Host, load_host
 from multiattn.report.charts import Curve, curves_of, curves_svg
 from multiattn.report.comparison import ComparedRuns, compare_runs
 from multiattn.report.examples import ExampleSource, ReportExample
@@ -32,6 +33,8 @@ from multiattn.scoring.evaluator import metric_units
 from multiattn.scoring.matching import Examples
 from multiattn.scoring.results import Results
 from multiattn.scoring.scale import format_score, format_unit
+
+NOTEBOOK_HEIGHT = 800  # pixels
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,27 @@ class RunSection:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Report:
+    """The report of one or several runs: a page that shows itself in a notebook.
+
+        multiattn.Report.of("runs/translation")
+
+    html: the page.
+    """
+
+    html: str
+
+    @classmethod
+    def of(cls, *runs: str | Path, host: Host | None = None) -> Self:
+        """Make the report. Raises UserError for a folder that contains no run."""
+        folders = [RunFolder(Path(run)) for run in runs]
+        return cls(report_page(folders, host or load_host()))
+
+    def _repr_html_(self) -> str:
+        return framed(self.html, NOTEBOOK_HEIGHT)
+
+
 def write_report(
     runs: Sequence[RunFolder],
     host: Host,
@@ -67,7 +91,17 @@ def write_report(
     splits: Splits | None = None,
     wanted: Sequence[str] = (),
 ) -> None:
-    """Write the page. Raises UserError for a folder that contains no run.
+    """Write the page to a file; see ``report_page``."""
+    write_bytes(path, report_page(runs, host, splits, wanted).encode("utf-8", "backslashreplace"))
+
+
+def report_page(
+    runs: Sequence[RunFolder],
+    host: Host,
+    splits: Splits | None = None,
+    wanted: Sequence[str] = (),
+) -> str:
+    """The page. Raises UserError for a folder that contains no run.
 
     splits: the corpus, if there is only one run and its corpus is already open. wanted: ids of
     examples to show besides the worst, the best and random ones.
@@ -80,7 +114,7 @@ def write_report(
         source = ExampleSource(run, settings, host, splits, tuple(wanted))
         parts.append(_section(name, source))
         curves += curves_of(name, run, metric_units(settings.evaluation, host))
-    page = _template().render(
+    return _template().render(
         title=", ".join(names),
         parts=parts,
         compared=_compared(parts),
@@ -88,7 +122,6 @@ def write_report(
         viewer_style=Markup(viewer_file("viewer.css")),  # noqa: S704 (a file of the package)
         viewer_script=Markup(viewer_file("viewer.js")),  # noqa: S704 (a file of the package)
     )
-    write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
 
 def _template() -> jinja2.Template:

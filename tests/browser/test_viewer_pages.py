@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import seen
 
+from multiattn.prediction.source_use import SourceUse
 from multiattn.registry.host import load_host
 
 WORDS = ".ma-words button"
@@ -138,6 +141,17 @@ def test_several_sources_have_a_panel_each(host, show):
     status = page.locator(".ma-status").inner_text()
     assert "photo: most at row 2, column 2" in status
     assert "english: most at “dog”" in status
+
+
+def test_what_each_source_counted_is_a_table_of_the_words(host, show):
+    use = SourceUse({"photo": [0.25, 0.6, 0.0], "english": [0.75, 0.4, 1.0]}, {})
+    page = show(replace(seen.described(host), source_use=lambda: use))
+    rows = page.locator("table", has_text="share of photo").locator("tbody tr")
+    rows.first.wait_for()
+    assert [row.locator("td").all_inner_texts() for row in rows.all()] == [
+        ["25 %", "60 %"],
+        ["75 %", "40 %"],
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

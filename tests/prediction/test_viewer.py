@@ -15,6 +15,7 @@ import tiny_runs
 import multiattn
 from multiattn.engine.layouts import Tokens
 from multiattn.prediction.prediction import Piece
+from multiattn.prediction.source_use import SourceUse
 from multiattn.prediction.viewer.html import viewer_element, viewer_file
 from multiattn.prediction.viewer.view import unpacked
 from multiattn.registry.host import load_host
@@ -95,6 +96,14 @@ def test_a_missing_source_is_said(host):
     photo, english = alone.view()["view"]["sources"]
     assert photo["name"] == "photo"
     assert english == {"name": "english", "missing": True}
+
+
+def test_what_each_source_counted_is_told_by_word(host):
+    use = SourceUse({"photo": [0.2, 0.6, 0.0], "english": [0.8, 0.4, 1.0]}, {"photo": [0.5] * 3})
+    made = replace(seen.described(host), source_use=lambda: use)
+    (output,) = made.view()["view"]["outputs"]
+    assert output["shares"] == {"photo": [0.2, 0.6], "english": [0.8, 0.4]}
+    assert output["gates"] == {"photo": [0.5, 0.5]}
 
 
 def test_a_layout_that_the_viewer_does_not_know_is_drawn(host):

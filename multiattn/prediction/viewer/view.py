@@ -91,6 +91,13 @@ class Views:
             },
             "doubts": list(prediction.doubts),
         }
+        if prediction.source_use is not None:
+            use = prediction.source_use()
+            for key, values in (("shares", use.shares), ("gates", use.gates)):
+                if values:
+                    output[key] = {
+                        source: _by_word(own, prediction.words) for source, own in values.items()
+                    }
         drawn = {
             record.source: self._drawing(record)
             for record in records
@@ -104,6 +111,11 @@ class Views:
             return self.renderers.svg(record)
         except UserError as error:
             return str(error)
+
+
+def _by_word(values: Sequence[float], words: Sequence[tuple[str, int, int]]) -> list[float]:
+    """The mean over the tokens of each word."""
+    return [round(math.fsum(values[first:end]) / (end - first), 4) for _, first, end in words]
 
 
 def _attention_times(prediction: Prediction, source: str) -> list[dict[str, Any]]:

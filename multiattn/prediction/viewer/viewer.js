@@ -378,7 +378,7 @@
         onkeydown: (event) => this.step(event) }, this.words.flatMap((word) => [word, " "]));
       const doubts = output.doubts.length
         ? make("ul", { class: "ma-doubts", "aria-label": "doubts" }, output.doubts.map((doubt) => make("li", {}, doubt))) : null;
-      this.body.replaceChildren(bar, this.status, ...[doubts, ...seen, this.readings(output)].filter(Boolean));
+      this.body.replaceChildren(bar, this.status, ...[doubts, this.sourceUse(output), ...seen, this.readings(output)].filter(Boolean));
       this.choose(null);
     }
 
@@ -404,6 +404,21 @@
       this.panels.push([source, drawn, unpack(output.attention[source.name])]);
       panel.append(drawn.element);
       return panel;
+    }
+
+    /** How much each source counted for each word, where the decoder weighs them or has gates. */
+    sourceUse(output) {
+      const rows = [["shares", "share of"], ["gates", "gate of"]].flatMap(([key, title]) =>
+        Object.entries(output[key] || {}).map(([source, values]) => [`${title} ${source}`, values]));
+      if (!rows.length) return null;
+      const element = table("How much each source counted", ["", ...output.words.map((word) => word.text)], () =>
+        rows.map(([title, values]) => make("tr", {}, make("th", { scope: "row" }, title), values.map((value) => {
+          const cell = make("td", { class: "ma-number ma-on" }, percent(value));
+          cell.style.setProperty("--share", `${100 * value}%`);
+          return cell;
+        }))));
+      element.open = true;
+      return element;
     }
 
     readings(output) {
