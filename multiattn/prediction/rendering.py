@@ -171,7 +171,7 @@ def quiet_drawing() -> Iterator[None]:
 def save_attention_maps(
     stem: Path, drawn: Iterable[AttentionRecord], renderers: Renderers
 ) -> Iterator[DrawingError]:
-    """Write ``STEM-SOURCE.png`` and its data, ``STEM-SOURCE.json``, for every source.
+    """Write ``STEM-SOURCE.png``, ``.svg`` and the data, ``.json``, for every source.
 
     Yields the error of each picture that could not be drawn; its data are written all the same.
     """
@@ -180,5 +180,6 @@ def save_attention_maps(
         write_json(picture.with_suffix(".json"), record.as_json())
         try:
             write_bytes(picture, renderers.png(record))
+            write_bytes(picture.with_suffix(".svg"), renderers.svg(record).encode())
         except DrawingError as error:
             yield error

@@ -67,8 +67,8 @@ class Views:
         try:
             renderer = self.renderers.renderer(record)
             media = renderer.media(record) if isinstance(renderer, MediaRenderer) else None
-        except UserError:
-            media = None
+        except UserError as error:
+            return {**source, "note": str(error)}
         return source if media is None else {**source, "media": dict(media)}
 
     def _output(self, prediction: Prediction) -> dict[str, Any]:

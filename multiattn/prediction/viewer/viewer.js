@@ -402,6 +402,7 @@
       }
       const drawn = new (PANELS[source.layout.kind] || Drawing)(source, output, this);
       this.panels.push([source, drawn, unpack(output.attention[source.name])]);
+      if (source.note) panel.append(make("p", { class: "ma-note" }, source.note));
       panel.append(drawn.element);
       return panel;
     }

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from multiattn import AttentionRecord, Grid
-from multiattn_image.rendering import PANEL_SIZE, ImageOverlay, brightness_maps, panel_image
+from multiattn_image.rendering import (
+    MIN_BRIGHTNESS,
+    PANEL_SIZE,
+    ImageOverlay,
+    brightness_maps,
+    panel_image,
+)
 
 
 def draw_figure(value, words=("a", "dog")):
@@ -45,11 +52,26 @@ def test_the_brightest_area_is_at_the_cells_position():
         assert np.asarray(means).max() > 3 * np.asarray(means).min()
 
 
-def test_the_panels_show_the_centre_that_the_reader_keeps(scene):
-    """An image three times as wide as high, whose middle third is blue."""
-    wide = np.zeros((20, 60, 3), np.uint8)
-    wide[:, 20:40, 2] = 255
-    assert (panel_image(wide)[:, :, 2] >= 250)[:, 8:-8].all()
+def test_the_whole_image_is_shown_and_the_square_that_the_reader_keeps_is_marked():
+    """A white image three times as wide as high: only its middle third can be bright."""
+    figure = draw_figure(np.full((20, 60, 3), 255, np.uint8), words=("a",))
+    whole, panel = (pixels(axes)[:, :, 0] for axes in figure.axes[:2])
+    assert whole.shape == panel.shape == (75, 224)
+    (frame,) = figure.axes[0].patches
+    assert (frame.get_x(), frame.get_width()) == ((224 - 75) // 2, 74)
+    outside = np.concatenate([panel[:, :73], panel[:, 151:]], axis=1)
+    assert outside.max() == round(255 * MIN_BRIGHTNESS)
+    assert panel[:, 74:149].max() > 3 * outside.max()
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (20, 60), (60, 20)])
+def test_labels_do_not_overlap(shape):
+    words = ("incomprehensibilities", "of", "Donaudampfschifffahrtsgesellschaft") * 3
+    figure = draw_figure(np.full((*shape, 3), 255, np.uint8), words=words)
+    figure.savefig(io.BytesIO(), format="png")
+    titles = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    for one, other in itertools.combinations(titles, 2):
+        assert not one.overlaps(other)
 
 
 def test_brightness_is_full_at_the_strongest_cell_and_zero_at_unattended_ones():
