@@ -35,6 +35,13 @@ def test_the_greedy_output_merges_repeats_drops_blanks_and_ignores_padding():
     assert outputs[2].tokens
 
 
+def test_a_head_that_learns_reads_memories_of_inference():
+    with torch.inference_mode():
+        memory = Memory(torch.randn(1, 5, 4), torch.ones(1, 5, dtype=torch.bool), Time(0.04))
+    (output,) = ctc_outputs({"speech": memory}, {"ctc": nn.Linear(4, 6)})["speech"]
+    assert len(output.tokens) == len(output.slots) <= 5
+
+
 def test_a_model_without_a_head_has_no_ctc_output():
     memory = Memory(torch.zeros(1, 2, 4), torch.ones(1, 2, dtype=torch.bool), Time(0.04))
     assert ctc_outputs({"speech": memory}, {}) == {}

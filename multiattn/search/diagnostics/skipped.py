@@ -34,6 +34,7 @@ class CTCOutput:
     slots: tuple[int, ...] = ()
 
 
+@torch.inference_mode()
 def ctc_outputs(
     memories: Mapping[str, Memory], heads: Mapping[str, nn.Module]
 ) -> dict[str, list[CTCOutput]]:
