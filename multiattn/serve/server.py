@@ -69,7 +69,7 @@ def serve(
     limits: Limits,
     ready: Callable[[str], object],
 ) -> None:
-    """Serve runs until a signal stops it; nobody can train a run meanwhile.
+    """Serve runs until a signal stops it; no other process can train or serve them meanwhile.
 
     ready: told the address once the runs are loaded. Raises UserError for an address beyond this
     machine without a token, and for a run that cannot be served.
