@@ -2,6 +2,7 @@
 
 - a page per kind of component: its record, its protocols, and what `multiattn plugins new` writes;
 - the API reference, a page per public module;
+- a page per picture of attention, drawn by `pictures.py`;
 - the READMEs and other pages of the repository, below `repository/`. A link that leaves this folder
   leads to them, and works in the repository as well.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import importlib
 import posixpath
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,9 @@ from multiattn.protocols import optional_protocols, required_protocol
 from multiattn.registry.records import KINDS
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(Path(__file__).parent))
+from pictures import pictures  # noqa: E402 (mkdocs does not look beside its hooks)
+
 MIRRORED = (
     *("*.md", "benchmarks/README.md", "data/README.md"),
     *("plugins/README.md", "plugins/*/README.md"),
@@ -71,6 +76,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made |= {f"api/{module.rpartition('.')[2]}.md": api_page(module) for module in API}
     for uri, lines in made.items():
         files.append(File.generated(config, uri, content="\n".join(lines)))
+    for name, page, svg in pictures():
+        files.append(File.generated(config, f"pictures/{name}.md", content=page))
+        files.append(File.generated(config, f"pictures/{name}.svg", content=svg))
     for path in sorted(path for pattern in MIRRORED for path in ROOT.glob(pattern)):
         if not path.is_relative_to(config.docs_dir):
             files.append(_mirror(config, path.relative_to(ROOT).as_posix()))

@@ -48,6 +48,11 @@ class ServedRun:
             source: host.find("reader", own.reader.name).record
             for source, own in settings.sources.items()
         }
+        if not settings.sources:
+            raise UserError(
+                f"expected a run with sources to serve, got {name}, a language model; use "
+                "`multiattn predict`"
+            )
         unable = [source for source in self.media if not self._takes_media(source)]
         if unable:
             raise UserError(

@@ -9,9 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import tiny_runs
 from served import WORDS, Running
 
+import multiattn
+from multiattn.errors import UserError
 from multiattn.serve.limits import Limits
+from multiattn.serve.served_run import ServedRun
 
 
 def ask(address, **fields):
@@ -183,6 +187,13 @@ def test_the_api_describes_itself_offline(address):
     assert {"run", "example", "beam"} <= form["schema"]["properties"].keys()
     page = httpx.get(f"{address}/docs").text
     assert all(path in page for path in schema["paths"])
+
+
+def test_a_language_model_has_nothing_to_be_asked(tmp_path):
+    run = tiny_runs.trained(tiny_runs.start(tmp_path, sources={}, evaluation={}))
+    predictor = multiattn.load(run.path, host=tiny_runs.host(), device="cpu")
+    with pytest.raises(UserError, match="a run with sources to serve, got lm, a language model"):
+        ServedRun("lm", predictor, Limits())
 
 
 def test_a_token_is_asked_for(predictors):
