@@ -62,7 +62,7 @@ def records() -> dict[str, tuple[str, AttentionRecord]]:
         "german", " ".join(german), german, english, looking((0, 1, 6, 3, 4, 5), 8, 0.7), Tokens()
     )
     photo = AttentionRecord(
-        "photo", str(image), (), corners, looking((21, 21, 21, 23, 24, 24, 24), 49, 0.9), Grid(7, 7)
+        "photo", str(image), (), corners, looking((22, 22, 22, 23, 24, 24, 24), 49, 0.9), Grid(7, 7)
     )
     speech = AttentionRecord(
         "speech", str(sound), (), spoken, looking((4, 8, 13, 20, 26), 32, 1.5), Time(0.04)

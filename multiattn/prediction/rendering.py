@@ -69,7 +69,7 @@ class HeatMap:
         axes.set_yticks(range(words), record.words, fontsize=9, parse_math=False)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
-        figure.set_layout_engine("tight")
+        figure.set_layout_engine("constrained")
 
 
 class DrawingError(UserError):
