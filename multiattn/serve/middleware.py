@@ -33,6 +33,7 @@ HEADERS = {
     "permissions-policy": "camera=(self), microphone=(self), geolocation=()",
     "cache-control": "no-store",
 }
+PATIENCE_SECONDS = 0.5  # for more of a request that is refused
 FIRST_ERROR = 400  # of the statuses
 SECURITY = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 GUARDED = ("/v1/", "/metrics", "/openapi")  # paths that need the token
@@ -57,6 +58,7 @@ class Guard:
         }
         refused = self._refusal(scope["path"], headers)
         if refused is not None:
+            await _drain(receive, self._limits.body)
             await _answer(send, *refused)
             return
 
@@ -104,10 +106,24 @@ class Guard:
             received += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if received > self._limits.body:
+                await _drain(receive, self._limits.body)
                 raise RequestError(413, self._too_large())
             return message
 
         return counted
+
+
+async def _drain(receive: Receive, most: int) -> None:
+    """Read what is on its way and drop it: a client that is still sending would miss the answer."""
+    read = 0
+    while read <= most:
+        try:
+            message = await asyncio.wait_for(receive(), PATIENCE_SECONDS)
+        except TimeoutError:
+            return
+        read += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 async def _answer(send: Send, status: int, message: str) -> None:

@@ -134,6 +134,19 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(address, fields, statu
     assert httpx.get(f"{address}/healthz").json() == {"status": "ok"}
 
 
+def test_a_client_that_sends_too_much_hears_why(address):
+    answer = ask(address, run="pictures", photo=bytes(3_900_000))
+    assert answer.status_code == 413
+
+    def chunks():
+        yield from [b"--x\r\nContent-Disposition: form-data; name=photo; filename=a\r\n\r\n"]
+        yield from [bytes(65_536)] * 60
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    sent = httpx.post(f"{address}/v1/predict", content=chunks(), headers=headers, timeout=30)
+    assert (sent.status_code, "at most 2,000,000 bytes" in sent.text) == (413, True)
+
+
 def test_a_recording_much_longer_than_in_training_is_refused_before_it_is_decoded(address, folders):
     import io
 
