@@ -10,8 +10,10 @@ GET  /openapi.json  the API's description; /docs shows it
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
@@ -40,6 +42,8 @@ STATIC = {
     "recorder.js": "text/javascript",
 }
 BATCH = 32
+LOOK_SECONDS = 0.5  # between looks at whether the client is still there
+LOG = logging.getLogger(__name__)
 FORM = {
     "requestBody": {
         "required": True,
@@ -80,7 +84,13 @@ def make_app(
         yield
         await asyncio.to_thread(waiting.close)
 
-    app = FastAPI(title="multiattn", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="multiattn",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Guard, limits=limits, token=token)
     app.add_exception_handler(RequestError, _refused)
@@ -153,17 +163,35 @@ async def _predict(
         await form.close()
     job = Job(values, (name, search.model_dump_json()), partial(run.answers, search))
     try:
-        answer = asyncio.wrap_future(waiting.put(job))
-        return await asyncio.wait_for(answer, limits.seconds)
-    except TimeoutError:
-        raise RequestError(
-            408,
-            f"expected an answer within {limits.seconds:g} seconds, got none; try a shorter input",
-        ) from None
+        return await _answered(request, waiting.put(job), limits)
     except RequestError:
         raise
     except UserError as error:
         raise RequestError(422, str(error)) from error
+    except Exception as error:
+        LOG.exception("a request for %s could not be answered", name)
+        raise RequestError(
+            500, "expected an answer, got a fault of the server; its log says more"
+        ) from error
+
+
+async def _answered(
+    request: Request, future: Future[dict[str, Any]], limits: Limits
+) -> dict[str, Any]:
+    """The answer, while the client waits for it. Raises RequestError if it takes too long."""
+    answer = asyncio.wrap_future(future)
+    for _ in range(max(1, round(limits.seconds / LOOK_SECONDS))):
+        done, _ = await asyncio.wait({answer}, timeout=LOOK_SECONDS)
+        if done:
+            return answer.result()
+        if await request.is_disconnected():
+            answer.cancel()
+            raise RequestError(499, "expected a client that waits, got one that has gone")
+    answer.cancel()
+    raise RequestError(
+        408,
+        f"expected an answer within {limits.seconds:g} seconds, got none; try a shorter input",
+    )
 
 
 async def _refused(_: Request, error: Exception) -> Response:

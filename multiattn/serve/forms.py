@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from multiattn.data.corpus import StoredMedia
 from multiattn.serve.limits import Limits, RequestError
@@ -20,13 +20,17 @@ MOST_FIELDS = 40
 
 async def read_form(request: Request) -> FormData:
     """The fields of a multipart or urlencoded body. Raises RequestError."""
-    kind = request.headers.get("content-type", "").partition(";")[0]
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
         raise RequestError(
             415, f"expected a body of multipart/form-data, got {kind or 'none'}; send a form"
         )
     try:
         return await request.form(max_files=MOST_FIELDS, max_fields=MOST_FIELDS)
+    except ClientDisconnect as error:
+        raise RequestError(
+            499, "expected a whole request, got one whose client has gone"
+        ) from error
     except (MultiPartException, ValueError, KeyError) as error:
         reason = getattr(error, "message", error)
         raise _unreadable(reason) from error

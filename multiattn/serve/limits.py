@@ -13,7 +13,8 @@ class Limits:
 
     body: bytes of a request. characters: of a text. media: how many times the longest file in
     training, in the reader's unit. queue: requests that wait. seconds: for sending a request, and
-    for an answer. connections: at the same time. beam: also of ``n_best``.
+    for an answer. connections: at the same time. beam: also of ``n_best``. length_penalty: either
+    way.
     """
 
     body: int = 25_000_000
@@ -23,6 +24,7 @@ class Limits:
     seconds: float = 60.0
     connections: int = 100
     beam: int = 20
+    length_penalty: float = 10.0
 
 
 class RequestError(UserError):

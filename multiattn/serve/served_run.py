@@ -148,6 +148,11 @@ class ServedRun:
             raise RequestError(
                 422, f"expected a beam and n_best of at most {self._limits.beam}, got more"
             )
+        most = self._limits.length_penalty
+        if abs(search.length_penalty) > most:
+            raise RequestError(
+                422, f"expected a length_penalty from -{most:g} to {most:g}, got another"
+            )
         return search
 
     def answers(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import HANDLED_SIGNALS
 
 from multiattn.errors import UserError
 from multiattn.prediction.predictor import load
@@ -27,20 +29,43 @@ HEADER_SECONDS = 10.0
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes connections whose headers do not come within ``HEADER_SECONDS``."""
+    """Closes connections whose next request's headers do not come within ``HEADER_SECONDS``."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
         super().connection_made(transport)
-        self._patience = self.loop.call_later(HEADER_SECONDS, self._lose_patience)
+        self._patience: asyncio.TimerHandle | None = None
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait no longer if the headers are whole; wait for those of a further request."""
+        super().data_received(data)
+        if self._is_asked():
+            self._stop_waiting()
+        else:
+            self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._patience.cancel()
+        self._stop_waiting()
         super().connection_lost(exc)
 
+    def _is_asked(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(HEADER_SECONDS, self._lose_patience)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _lose_patience(self) -> None:
-        if self.cycle is None:
+        self._patience = None
+        if not self._is_asked():
             self.transport.close()
 
 
@@ -56,6 +81,16 @@ class AnnouncedServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let signals stop the server, and nothing else: it ends as if it had finished."""
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def serve(

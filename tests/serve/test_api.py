@@ -124,6 +124,7 @@ def png(width, height):
             "a beam and n_best of at most",
         ),
         ({"run": "pictures", "photo": png(99, 99), "temperature": -1}, 422, "temperature"),
+        ({"run": "pictures", "photo": png(99, 99), "length_penalty": 1e308}, 422, "from -10 to 10"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_in_a_sentence(address, fields, status, sentence):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import time
 from urllib.parse import urlsplit
 
@@ -12,6 +15,7 @@ from served import Running
 
 from multiattn.serve import server
 from multiattn.serve.limits import Limits
+from multiattn.serve.served_run import ServedRun
 
 HEAD = (
     b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -58,6 +62,40 @@ def test_headers_and_bodies_that_drip_are_ended(impatient):
     with connect(impatient) as client:
         client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n--x\r\n")
         assert b"408" in client.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_second_request_may_not_drip_either(impatient):
+    with connect(impatient) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: local")
+        started = time.monotonic()
+        assert client.recv(100) == b""
+        assert time.monotonic() - started < 4
+
+
+def test_a_fault_of_one_answer_is_a_sentence_and_the_server_goes_on(predictors, monkeypatch):
+    def fails(self, search, inputs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ServedRun, "answers", fails)
+    with Running(predictors, Limits()) as address:
+        data = {"run": (None, "pictures"), "example": (None, "one.png")}
+        for _ in range(2):
+            answer = httpx.post(f"{address}/v1/predict", files=data)
+            assert (answer.status_code, "a fault of the server" in answer.text) == (500, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_cleanly(folders, number):
+    command = [sys.executable, "-m", "multiattn", "serve", str(folders["pictures"]), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        assert httpx.get(f"{line.split()[2]}/healthz").status_code == 200
+        process.send_signal(number)
+        assert process.stderr.read() == ""
+        assert process.wait(30) == 0
 
 
 def test_a_hundred_open_connections_are_ended_and_others_are_answered(impatient):
