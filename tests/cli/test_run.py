@@ -92,7 +92,7 @@ def test_predictions_are_lines_json_and_pictures(ran, tmp_path):
     result = call("predict", folder / "run", "abc", "letters=b", "--attention", tmp_path)
     assert result.stdout.splitlines()[0] == lines[0]["text"]
     assert sorted(file.name for file in tmp_path.iterdir()) == [
-        f"000{number}-letters.{suffix}" for number in (1, 2) for suffix in ("json", "png")
+        f"000{number}-letters.{suffix}" for number in (1, 2) for suffix in ("json", "png", "svg")
     ]
 
 
