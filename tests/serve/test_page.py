@@ -40,8 +40,10 @@ def test_the_microphone_is_recorded_at_sixteen_kilohertz(address, open_page):
     page.get_by_role("button", name="Stop").click()
     page.locator(".shown audio").wait_for()
     # the page's policy forbids what Playwright's own waiting would evaluate
-    loaded = """(audio) => new Promise((done) => audio.readyState >= 1
-      ? done(audio.duration) : audio.addEventListener("loadedmetadata", () => done(audio.duration)))"""
+    loaded = """(audio) => new Promise((done) => {
+      const tell = () => done(audio.duration);
+      if (audio.readyState >= 1) tell(); else audio.addEventListener("loadedmetadata", tell);
+    })"""
     assert 0.8 < page.locator(".shown audio").evaluate(loaded) < 4
     page.get_by_role("button", name="Predict").click()
     page.locator(".ma-time img").first.wait_for()
